@@ -1,0 +1,227 @@
+"""The Python API: what the command line calls, and what other programs import.
+
+A ``Session`` is a store and a configuration. Its methods do what the commands of the same names do, return values and
+raise errors of ``ocibuild.errors``; they print nothing but the progress that they are given a stream for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from ocibuild.errors import NotInStore, UsageError
+from ocibuild.graph import Finished, Started, Transferred
+from ocibuild.oci import Platform, Reference
+from ocibuild.output import Kind, describe_history, describe_image
+from ocibuild.progress import Mode, display
+from ocibuild.store import Store, find_image, list_images, translate_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ocibuild.archive import Report
+    from ocibuild.build import BuildRequest, BuildResult, Machine
+    from ocibuild.containers import RunRequest
+    from ocibuild.executor import Diagnosis
+    from ocibuild.graph import Emit
+    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.output import OutputSpec
+    from ocibuild.registry import Registry
+    from ocibuild.store import ListedImage, StoredImage
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the store and the configuration are, and how progress is shown, on ``stream``."""
+
+    root: str
+    config: str | None = None
+    progress: Mode = Mode.AUTO
+    stream: TextIO = sys.stderr
+
+
+class Session:
+    """A store, opened at its first use, and a registry client, likewise; a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    @cached_property
+    def store(self) -> Store:
+        """The store."""
+        return self._cleanup.enter_context(Store.open(self._settings.root))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry client."""
+        from ocibuild.registry import Credentials, Registry, RegistryConfig
+
+        config = RegistryConfig.load(self._settings.config)
+        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
+
+    # -- building and running
+
+    def build(self, request: BuildRequest) -> BuildResult:
+        """Build an image, put it into the store, and write its outputs."""
+        from ocibuild.build import Builder
+
+        with self._machine() as machine, self._shown("build") as emit, translate_errors(self._settings.root):
+            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit)
+            result = builder.build(request)
+            for output in request.outputs:
+                self._write(output, result, emit)
+        return result
+
+    def run(self, name: str, request: RunRequest) -> int:
+        """Run a process in an image, with this process's streams, and return its exit status."""
+        from ocibuild.containers import run_attached
+
+        with self._machine() as machine, translate_errors(self._settings.root):
+            machine.require()
+            self.store.snapshots.recover()
+            executor = machine.executor()
+            assert executor is not None
+            return run_attached(self.store, executor, machine.ownership(), self.find(name), request)
+
+    @contextmanager
+    def _machine(self) -> Iterator[Machine]:
+        """Enter this process's namespaces: before there is a thread, and before the database is open."""
+        from ocibuild.build import Machine
+
+        machine = Machine.enter()
+        try:
+            yield machine
+        finally:
+            machine.close()
+
+    def _write(self, output: OutputSpec, result: BuildResult, emit: Emit) -> None:
+        names = output.names or result.tags
+        if output.kind is Kind.OCI:
+            from ocibuild.archive import write_oci_archive
+
+            write_oci_archive(self.store.blobs, result.descriptor, names, output.dest)
+        if output.push:
+            if not names:
+                raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
+            self._push(result.descriptor, names, emit)
+
+    # -- transfers
+
+    def pull(self, reference: Reference, platform: Platform) -> Descriptor:
+        """Pull an image into the store under its tag, and return the descriptor of its manifest."""
+        from ocibuild.registry import pull_layers, resolve
+
+        with self._shown(f"pull {reference.familiar()}") as emit, translate_errors(self._settings.root):
+            emit(Started(1, str(reference)))
+            resolved = resolve(self.registry, self.store, reference, platform)
+
+            def report(layer: Descriptor, done: int) -> None:
+                emit(Transferred(1, layer.digest.short, "downloading", done, layer.size))
+
+            pull_layers(self.registry, self.store, resolved, progress=report)
+            descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
+            if reference.tag is not None:
+                self.store.tags.set(replace(reference, digest=None), descriptor)
+            else:
+                self.store.tags.keep(descriptor)
+            emit(Finished(1, str(reference), 0.0))
+        return descriptor
+
+    def push(self, source: str, destination: Reference) -> Digest:
+        """Push an image of the store to ``destination``, and return the digest it has there."""
+        descriptor = self._descriptor(source)
+        with self._shown(f"push {destination.familiar()}") as emit, translate_errors(self._settings.root):
+            self._push(descriptor, [destination], emit)
+        return descriptor.digest
+
+    def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit) -> None:
+        from ocibuild.registry import push
+
+        label = f"pushing {', '.join(str(name) for name in names)}"
+        emit(Started(_PUSH_STEP, label))
+
+        def report(blob: Descriptor, done: int) -> None:
+            emit(Transferred(_PUSH_STEP, blob.digest.short, "uploading", done, blob.size))
+
+        push(self.registry, self.store, descriptor, names, progress=report)
+        emit(Finished(_PUSH_STEP, label, 0.0))
+
+    def _stop_transfers(self) -> None:
+        if "registry" in self.__dict__:
+            self.registry.stop()
+
+    # -- local images
+
+    def images(self) -> list[ListedImage]:
+        """Return every image of the store, once for each of its tags, newest first."""
+        return list(list_images(self.store, Platform.host()))[::-1]
+
+    def find(self, name: str) -> StoredImage:
+        """Return the image that a reference or an image ID names; raise NotInStore."""
+        return find_image(self.store, name, Platform.host())
+
+    def tag(self, source: str, destination: Reference) -> None:
+        """Give an image of the store one more name; raise NotInStore, UsageError for a name with a digest."""
+        if destination.tag is None:
+            raise UsageError(f"{destination.familiar()}: a tag cannot be a digest", remedy="give NAME:TAG")
+        self.store.tags.set(destination, self._descriptor(source))
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Return what ``docker inspect`` shows of an image."""
+        image = self.find(name)
+        names = [
+            listed.reference
+            for listed in self.images()
+            if listed.reference and listed.image.descriptor.digest == image.descriptor.digest
+        ]
+        return describe_image(image, names)
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Return what ``docker history`` shows of an image, newest first."""
+        return describe_history(self.find(name))
+
+    def _descriptor(self, name: str) -> Descriptor:
+        """Return what a name stands for as it is tagged: the index, where it is one."""
+        image = self.find(name)
+        entries = self.store.tags.entries()
+        return next((entry for entry in entries if entry.digest == image.descriptor.digest), image.descriptor)
+
+    # -- checking
+
+    def validate(self, target: str, *, all_faults: bool = False) -> Report:
+        """Check a layout, an archive, or else an image of the store, against the schemas and every digest."""
+        from ocibuild.archive import validate_path, validate_stored
+
+        if os.path.exists(target):
+            return validate_path(target, all_faults=all_faults)
+        try:
+            image = self.find(target)
+        except NotInStore as error:
+            raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
+        return validate_stored(self.store, image.descriptor, all_faults=all_faults)
+
+    def doctor(self) -> Diagnosis:
+        """Try what this machine allows; nothing of this process changes."""
+        from ocibuild.executor import diagnose
+
+        with translate_errors(self._settings.root):
+            return diagnose(os.path.abspath(self._settings.root))
+
+    @contextmanager
+    def _shown(self, title: str) -> Iterator[Emit]:
+        with display(self._settings.progress, self._settings.stream, title=title) as emit:
+            yield emit
+
+
+_PUSH_STEP = 1_000_000  # after every step of a build

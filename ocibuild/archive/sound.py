@@ -1,0 +1,112 @@
+"""Blobs of a layout held against what their descriptors promise; nothing is kept in memory but a piece of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from ocibuild.archive.layout import blob_name
+from ocibuild.errors import DigestMismatch, InvalidDocument, InvalidLayer
+from ocibuild.layer import TarReader, decompress
+from ocibuild.oci import DiffID, Digest, compression_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from ocibuild.archive.layout import Source
+    from ocibuild.oci import Descriptor
+
+_PIECE = 1 << 20
+
+
+def read_blob(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
+    """Return the bytes of a document; InvalidDocument where it is missing or too large, DigestMismatch."""
+    if descriptor.size > limit:
+        raise InvalidDocument(f"it has {descriptor.size} bytes, and a document may have {limit}")
+    _check_size(source, descriptor)
+    with source.open_file(blob_name(descriptor.digest)) as blob:
+        hashed = _Hashed(blob, descriptor.digest)
+        data = hashed.read(limit)
+        hashed.finish()
+    return data
+
+
+def check_blob(source: Source, descriptor: Descriptor) -> None:
+    """Read a blob to its end; InvalidDocument where it is missing, DigestMismatch where it is not what it should be."""
+    _check_size(source, descriptor)
+    with source.open_file(blob_name(descriptor.digest)) as blob:
+        _Hashed(blob, descriptor.digest).finish()
+
+
+def check_layer(source: Source, descriptor: Descriptor, like: Digest) -> DiffID:
+    """Read a layer to its end, all its headers too, and return its diff ID, of the same algorithm as ``like``.
+
+    Raises as ``check_blob`` does, and InvalidLayer where the blob is sound but no compressed tar, UnsupportedMediaType.
+    """
+    compression = compression_of(descriptor.media_type)
+    _check_size(source, descriptor)
+    with source.open_file(blob_name(descriptor.digest)) as blob:
+        hashed = _Hashed(blob, descriptor.digest)
+        try:
+            diff_id = _read_tar(decompress(cast("BinaryIO", hashed), compression), like)
+        except InvalidLayer:
+            hashed.finish()  # a wrong digest is the cause of all else, so it is what is told
+            raise
+        hashed.finish()
+    return diff_id
+
+
+def _check_size(source: Source, descriptor: Descriptor) -> None:
+    size = source.size_of(blob_name(descriptor.digest))
+    if size is None:
+        raise InvalidDocument("it is not there")
+    if size != descriptor.size:
+        raise DigestMismatch(f"it has {size} bytes, and its descriptor says {descriptor.size}")
+
+
+class _Hashed:
+    """A blob that is hashed as it is read."""
+
+    def __init__(self, blob: BinaryIO, expected: Digest) -> None:
+        self._blob = blob
+        self._expected = expected
+        self._hasher = expected.hasher()
+
+    def read(self, size: int) -> bytes:
+        piece = self._blob.read(size)
+        self._hasher.update(piece)
+        return piece
+
+    def finish(self) -> None:
+        """Read what is left; DigestMismatch where the whole has another digest."""
+        while self.read(_PIECE):
+            pass
+        if self._hasher.hexdigest() != self._expected.encoded:
+            actual = f"{self._expected.algorithm}:{self._hasher.hexdigest()}"
+            raise DigestMismatch(f"its content has the digest {actual}")
+
+
+class _Plain:
+    """The plain bytes of a layer, hashed as a tar reader takes them."""
+
+    def __init__(self, pieces: Iterator[bytes], like: Digest) -> None:
+        self._pieces = pieces
+        self._like = like
+        self._hasher = like.hasher()
+
+    def read(self, _size: int = -1, /) -> bytes:
+        piece = next(self._pieces, b"")
+        self._hasher.update(piece)
+        return piece
+
+    def digest(self) -> Digest:
+        return Digest.parse(f"{self._like.algorithm}:{self._hasher.hexdigest()}")
+
+
+def _read_tar(pieces: Iterator[bytes], like: Digest) -> DiffID:
+    plain = _Plain(pieces, like)
+    for _ in TarReader(plain):
+        pass
+    while plain.read():  # what follows the end of the archive counts for the diff ID
+        pass
+    return DiffID(plain.digest())

@@ -1,0 +1,81 @@
+"""The images that a build starts from: the store's where it has them, else a registry's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ocibuild.dockerfile import ResolvedBase
+from ocibuild.errors import NotInStore, OcibuildError
+from ocibuild.graph import Finished, Started
+from ocibuild.oci import select
+from ocibuild.store import load_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.graph import Emit, Image
+    from ocibuild.oci import Descriptor, Platform, Reference
+    from ocibuild.registry import Registry
+    from ocibuild.store import Store, StoredImage
+
+
+class Bases:
+    """Resolves and fetches base images; ``pull`` asks the registry even where the store knows the tag.
+
+    ``registry`` opens the client, and is called only where one is needed. Each image that is resolved is one step of
+    the build; ``steps`` counts them.
+    """
+
+    def __init__(self, store: Store, registry: Callable[[], Registry], emit: Emit, *, pull: bool) -> None:
+        self._store = store
+        self._registry = registry
+        self._emit = emit
+        self._pull = pull
+        self.steps = 0
+
+    def resolve(self, reference: Reference, platform: Platform) -> ResolvedBase:
+        """Return the manifest's digest and the config of an image; raise RegistryError where it cannot be had."""
+        self.steps += 1
+        label = f"[internal] load metadata for {reference}"
+        begun = time.monotonic()
+        self._emit(Started(self.steps, label))
+        try:
+            image = None if self._pull else self._stored(reference, platform)
+            resolved = self._resolve_anew(reference, platform) if image is None else _base(image)
+        except OcibuildError as error:
+            self._emit(Finished(self.steps, label, time.monotonic() - begun, error=error.message))
+            raise
+        self._emit(Finished(self.steps, label, time.monotonic() - begun, cached=image is not None))
+        return resolved
+
+    def fetch(self, image: Image, descriptor: Descriptor, write: Callable[[bytes], None]) -> None:
+        """Give all bytes of a layer's blob to ``write``."""
+        reference = image.reference.with_digest(image.digest) if image.digest else image.reference
+        self._registry().fetch_blob(reference, descriptor, write)
+
+    def _stored(self, reference: Reference, platform: Platform) -> StoredImage | None:
+        tagged = self._store.tags.get(reference)
+        digest = reference.digest or (tagged.digest if tagged else None)
+        if digest is None or not self._store.blobs.has(digest):
+            return None
+        try:
+            image = load_image(self._store.blobs, digest, platform)
+        except NotInStore:
+            return None
+        # a tag may have been pulled for another platform
+        fits = select([replace(image.descriptor, platform=image.config.platform)], platform)
+        return image if fits else None
+
+    def _resolve_anew(self, reference: Reference, platform: Platform) -> ResolvedBase:
+        from ocibuild.registry import resolve
+
+        resolved = resolve(self._registry(), self._store, reference, platform)
+        if reference.tag is not None and reference.digest is None:
+            self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
+        return ResolvedBase(resolved.descriptor.digest, resolved.config)
+
+
+def _base(image: StoredImage) -> ResolvedBase:
+    return ResolvedBase(image.descriptor.digest, image.config)

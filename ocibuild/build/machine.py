@@ -1,0 +1,61 @@
+"""What this process may do on this machine: found out by doing it, once, before there is any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import SandboxError
+from ocibuild.executor import ChrootExecutor
+from ocibuild.layer import RealOwners, RecordedOwners
+from ocibuild.sandbox import IDs, Spawner, enter
+
+if TYPE_CHECKING:
+    from ocibuild.layer import Ownership
+    from ocibuild.sandbox import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This process in namespaces of its own, with a spawner beside it; or why not. Close it at the end."""
+
+    identity: Identity | None
+    spawner: Spawner | None
+    refusal: SandboxError | None = None
+
+    @classmethod
+    def enter(cls) -> Machine:
+        """Enter the namespaces and fork the spawner; to be called once, while this process has one thread."""
+        try:
+            identity = enter()
+            return cls(identity, Spawner.start())
+        except SandboxError as error:
+            return cls(None, None, error)
+        except OSError as error:
+            refusal = SandboxError(
+                f"this machine refuses what a sandbox needs: {error.strerror}",
+                remedy="`ocibuild doctor` tells what to change",
+            )
+            return cls(None, None, refusal)
+
+    def require(self) -> None:
+        """Raise the SandboxError of ``enter()``, where there was one."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    def executor(self) -> ChrootExecutor | None:
+        """Return an executor, None where this machine refuses one."""
+        if self.spawner is None or self.identity is None:
+            return None
+        return ChrootExecutor(self.spawner, self.identity)
+
+    def ownership(self) -> Ownership:
+        """Return how owners are put on files here."""
+        if self.identity is not None and self.identity.ids is IDs.ONE:
+            return RecordedOwners()
+        return RealOwners.of_this_process()
+
+    def close(self) -> None:
+        """End the spawner and what it runs."""
+        if self.spawner is not None:
+            self.spawner.close()

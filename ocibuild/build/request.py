@@ -1,0 +1,46 @@
+"""A build as it is asked for, and what it gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ocibuild.graph import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocibuild.oci import Descriptor, Digest, Platform, Reference
+    from ocibuild.output import OutputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build, from what, and where it goes.
+
+    ``context`` is a folder; ``dockerfile`` a path, ``-`` for standard input, or None for the usual names in the
+    context. ``pull`` resolves base images anew. Without ``outputs`` the image goes into the store alone.
+    """
+
+    context: str
+    platform: Platform
+    dockerfile: str | None = None
+    tags: tuple[Reference, ...] = ()
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    network: Network = Network.DEFAULT
+    outputs: tuple[OutputSpec, ...] = ()
+    use_cache: bool = True
+    pull: bool = False
+    jobs: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """An image that was built: its ID, the descriptor of its manifest in the store, and its names."""
+
+    image_id: Digest
+    descriptor: Descriptor
+    tags: tuple[Reference, ...]

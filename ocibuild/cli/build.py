@@ -1,0 +1,121 @@
+"""``ocibuild build``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocibuild.cli.common import pairs, progress_option, refused_options, session
+
+if TYPE_CHECKING:
+    from ocibuild.build import BuildRequest, BuildResult
+
+
+@click.command()
+@click.argument("context")
+@click.option("-f", "--file", "dockerfile", metavar="FILE", help="The Dockerfile; - reads standard input.")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name for the image.")
+@click.option("--target", metavar="STAGE", help="Stop at this stage.")
+@click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Set a build argument.")
+@click.option("--platform", metavar="P", help="The platform of the image.  [default: this machine's]")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Where the image goes.")
+@click.option("--push", is_flag=True, help="Short for --output type=registry.")
+@click.option("--load", is_flag=True, help="Short for --output type=image, which is the default.")
+@click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--pull", is_flag=True, help="Resolve base images anew.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
+@click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
+@click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", show_default=True)
+@click.option("--iidfile", metavar="FILE", help="Write the image ID to a file.")
+@click.option("--metadata-file", metavar="FILE", help="Write the digests of the result to a file, as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the image ID alone.")
+@progress_option
+@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
+@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
+@refused_options(
+    "--build-context", "--no-cache-filter", "--cache-from", "--cache-to", "--secret", "--ssh", "--add-host",
+    "--shm-size", "--ulimit", "--allow", "--check", "--call", "--sbom", "--provenance", "--attest",
+)  # fmt: skip
+@click.pass_context
+def build(ctx: click.Context, **options: Any) -> None:
+    """Build an image from the Dockerfile in CONTEXT, a folder."""
+    _refuse(options)
+    request = _request(options)
+    quiet = options["quiet"]
+    with session(ctx, progress="quiet" if quiet else options["progress"]) as current:
+        result = current.build(request)
+    _write_files(options, result)
+    # an archive on stdout must be alone there
+    if not any(output.dest == "-" for output in request.outputs):
+        click.echo(result.image_id)
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    if options["executor"] == "proot":
+        raise click.UsageError("--executor proot is not supported yet")
+    if options["snapshotter"] == "copy":
+        raise click.UsageError("--snapshotter copy is not supported yet")
+    if options["platform"] and "," in options["platform"]:
+        raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
+
+
+def _request(options: dict[str, Any]) -> BuildRequest:
+    from ocibuild.build import BuildRequest
+    from ocibuild.graph import Network
+    from ocibuild.oci import Platform, Reference
+    from ocibuild.output import parse_output
+
+    outputs = [*options["outputs"], *(["type=registry"] if options["push"] else [])]
+    return BuildRequest(
+        context=options["context"],
+        platform=Platform.parse(options["platform"]) if options["platform"] else Platform.host(),
+        dockerfile=options["dockerfile"],
+        tags=tuple(Reference.parse(tag) for tag in options["tags"]),
+        target=options["target"],
+        build_args=_build_args(options["build_args"]),
+        labels=pairs(options["labels"], "--label"),
+        annotations=pairs(options["annotations"], "--annotation"),
+        network=Network(options["network"]),
+        outputs=tuple(map(parse_output, outputs)),
+        use_cache=not options["no_cache"],
+        pull=options["pull"],
+        jobs=options["jobs"] or len(os.sched_getaffinity(0)),
+    )
+
+
+def _build_args(values: tuple[str, ...]) -> dict[str, str]:
+    """Return build arguments; one without a value takes it from the environment, if that has one."""
+    found = {}
+    for value in values:
+        name, separator, text = value.partition("=")
+        if separator:
+            found[name] = text
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
+
+
+def _write_files(options: dict[str, Any], result: BuildResult) -> None:
+    if options["iidfile"]:
+        _write(options["iidfile"], result.image_id)
+    if options["metadata_file"]:
+        metadata = {
+            "containerimage.config.digest": result.image_id,
+            "containerimage.descriptor": result.descriptor.to_json(),
+            "containerimage.digest": result.descriptor.digest,
+            "image.name": ",".join(str(tag) for tag in result.tags),
+        }
+        _write(options["metadata_file"], json.dumps(metadata, indent=2) + "\n")
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,55 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocibuild.api import Session, Settings
+from ocibuild.progress import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def session(ctx: click.Context, *, progress: str = "auto") -> Session:
+    """Return a session with the global flags."""
+    options: dict[str, Any] = ctx.find_root().obj
+    return Session(Settings(root=options["root"], config=options["config"], progress=Mode(progress)))
+
+
+def progress_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--progress``."""
+    modes = click.Choice([mode.value for mode in Mode])
+    return click.option("--progress", type=modes, default="auto", show_default=True, help="How progress is shown.")(
+        command
+    )
+
+
+def refused_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add options that docker has and this command does not have yet: each is refused by name."""
+
+    def refuse(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+        if value:
+            raise click.UsageError(f"{parameter.opts[0]} is not supported yet", ctx)
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            command = click.option(
+                name, hidden=True, expose_value=False, multiple=True, is_eager=True, callback=refuse
+            )(command)
+        return command
+
+    return add
+
+
+def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """Return ``KEY=VALUE`` options as a mapping; raise click.UsageError where there is no ``=``."""
+    found = {}
+    for value in values:
+        key, separator, text = value.partition("=")
+        if not separator or not key:
+            raise click.UsageError(f"{option} {value}: not KEY=VALUE")
+        found[key] = text
+    return found

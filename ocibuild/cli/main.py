@@ -1,0 +1,140 @@
+"""The program: global flags, commands loaded when they are called, and what becomes of errors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ocibuild.cli.failures import report, report_usage
+from ocibuild.errors import Interrupted, OcibuildError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+# command: the module that has it, the name there, and its line in --help
+_COMMANDS = {
+    "build": ("build", "build", "Build an image from a Dockerfile."),
+    "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
+    "history": ("images", "history", "Show the history of an image."),
+    "images": ("images", "images", "List the images of the store."),
+    "inspect": ("images", "inspect", "Show all of an image as JSON."),
+    "pull": ("transfer", "pull", "Pull an image from a registry."),
+    "push": ("transfer", "push", "Push an image to a registry."),
+    "run": ("run", "run", "Run a process in an image."),
+    "tag": ("images", "tag", "Give an image one more name."),
+    "validate": ("validate", "validate", "Check an image against its schemas and digests."),
+    "version": ("version", "version", "Show the version."),
+}
+_IMAGE_COMMANDS = {
+    "build": "build",
+    "history": "history",
+    "inspect": "inspect",
+    "ls": "images",
+    "pull": "pull",
+    "push": "push",
+    "tag": "tag",
+}
+# what the command line will have, and has not yet: refused by name
+_LATER = frozenset(
+    {"login", "logout", "rmi", "save", "load", "import", "copy", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
+    | {"prune", "du", "completion", "exec", "stop", "kill", "wait"}
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; ``names`` maps each to the one it stands for."""
+
+    def __init__(self, *args: Any, names: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._names = names
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands' names, sorted."""
+        return sorted([*self._names, *self.commands])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; raise click.UsageError where there is none."""
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        if cmd_name not in self._names:
+            raise click.UsageError(_unknown(cmd_name, self.list_commands(ctx)), ctx)
+        module, name, _ = _COMMANDS[self._names[cmd_name]]
+        command: click.Command = getattr(importlib.import_module(f"ocibuild.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their lines, importing none of them."""
+        lines = {name: _COMMANDS[target][2] for name, target in self._names.items()}
+        lines |= {name: command.get_short_help_str() for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lines[name]) for name in self.list_commands(ctx)])
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if name in _LATER:
+        return f"the command {name!r} is not supported yet"
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"no such command: {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+@click.group(
+    cls=LazyGroup,
+    names={name: name for name in _COMMANDS},
+    context_settings={"auto_envvar_prefix": "OCIBUILD", "help_option_names": ["-h", "--help"]},
+)
+@click.option("--root", metavar="DIR", envvar="OCIBUILD_ROOT", help="The store.  [default: ~/.local/share/ocibuild]")
+@click.option("--config", metavar="FILE", envvar="OCIBUILD_CONFIG", help="The configuration file.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.pass_context
+def cli(ctx: click.Context, root: str | None, config: str | None, debug: bool) -> None:  # noqa: FBT001, ARG001
+    """Build OCI images from Dockerfiles without a daemon and without root."""
+    ctx.obj = {"root": root or _data_home(), "config": config or _usual_config()}
+
+
+@cli.group(cls=LazyGroup, names=_IMAGE_COMMANDS, name="image")
+def image() -> None:
+    """Work with images: the same commands by docker's longer names."""
+
+
+def _data_home() -> str:
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(base, "ocibuild")
+
+
+def _usual_config() -> str | None:
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    path = os.path.join(base, "ocibuild", "config.toml")
+    return path if os.path.exists(path) else None
+
+
+def run() -> NoReturn:
+    """Run the command line: the one place that prints errors and exits."""
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        status = report_usage(error)
+    except UsageError as error:
+        status = report(error, 2)
+    except (KeyboardInterrupt, Interrupted, click.Abort):
+        status = report(Interrupted(), _INTERRUPTED)
+    except (OcibuildError, OSError) as error:
+        if debug:
+            raise
+        status = report(error, 1)
+    sys.exit(status or 0)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:  # noqa: ARG001
+    raise SystemExit(_TERMINATED)

@@ -1,0 +1,52 @@
+"""``ocibuild run``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from ocibuild.cli.common import refused_options, session
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.argument("reference")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--rm", is_flag=True, help="Accepted: nothing is ever kept.")
+@click.option("-i", "--interactive", is_flag=True, help="Accepted: standard input is always connected.")
+@click.option("-e", "--env", multiple=True, metavar="K[=V]", help="Set an environment variable.")
+@click.option("-w", "--workdir", metavar="DIR", help="The working directory.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="The user.")
+@click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's ENTRYPOINT.")
+@click.option("--network", type=click.Choice(["default", "host", "none"]), default="default", show_default=True)
+@click.option("-h", "--hostname", default="ocibuild", show_default=True)
+@refused_options(
+    "-t", "--tty", "-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init"
+)
+@click.pass_context
+def run(ctx: click.Context, reference: str, command: tuple[str, ...], **options: Any) -> None:
+    """Run COMMAND in the image REFERENCE, in the foreground; what it changes is thrown away."""
+    from ocibuild.containers import RunRequest
+
+    request = RunRequest(
+        command=command,
+        entrypoint=options["entrypoint"],
+        env=tuple(_environment(options["env"])),
+        user=options["user"],
+        working_dir=options["workdir"],
+        network=options["network"] != "none",
+        hostname=options["hostname"],
+    )
+    with session(ctx) as current:
+        status = current.run(reference, request)
+    ctx.exit(status)
+
+
+def _environment(values: tuple[str, ...]) -> list[str]:
+    """Return ``NAME=value`` for each; a name alone takes this process's value, and is left out where it has none."""
+    return [
+        value if "=" in value else f"{value}={os.environ[value]}"
+        for value in values
+        if "=" in value or value in os.environ
+    ]

@@ -1,0 +1,77 @@
+"""A foreground process in the root file system of an image; what it changes is thrown away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from ocibuild.errors import UsageError
+from ocibuild.executor import Process
+from ocibuild.rootfs import OverlaySnapshotter, unpack
+
+if TYPE_CHECKING:
+    from ocibuild.executor import ChrootExecutor
+    from ocibuild.layer import Ownership
+    from ocibuild.oci import RunConfig
+    from ocibuild.store import Layer, Store, StoredImage
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's."""
+
+    command: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    env: tuple[str, ...] = ()
+    user: str | None = None
+    working_dir: str | None = None
+    network: bool = True
+    hostname: str = "ocibuild"
+
+
+def process_of(config: RunConfig, request: RunRequest) -> Process:
+    """Return the process that an image and a request ask for; raise UsageError where there is no command.
+
+    As in docker: an own entrypoint drops the image's CMD, a command replaces it.
+    """
+    if request.entrypoint is not None:
+        args = (*((request.entrypoint,) if request.entrypoint else ()), *request.command)
+    else:
+        args = (*(config.entrypoint or ()), *(request.command or config.cmd or ()))
+    if not args:
+        raise UsageError("the image has no command", remedy="give one after the image")
+    env: dict[str, str] = {}
+    for entry in (_PATH, f"HOSTNAME={request.hostname}", *config.env, *request.env):
+        name, _, value = entry.partition("=")
+        env[name] = value
+    return Process(
+        args=args,
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        user=config.user if request.user is None else request.user,
+        working_dir=request.working_dir or config.working_dir or "/",
+        hostname=request.hostname,
+        network=request.network,
+    )
+
+
+def run_attached(
+    store: Store, executor: ChrootExecutor, ownership: Ownership, image: StoredImage, request: RunRequest
+) -> int:
+    """Run a process with the standard streams of this one and return its exit status, as a shell shows it.
+
+    The image's layers are unpacked where they are not yet. Raises NotInStore where one is missing, SandboxError where
+    the process cannot be started.
+    """
+    process = process_of(image.config.config, request)
+    snapshotter = OverlaySnapshotter(store, ownership)
+    snapshotter.prepare()
+
+    def open_blob(layer: Layer) -> BinaryIO:
+        return store.blobs.open(layer.descriptor.digest)
+
+    stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=lambda _layer, _more: None)
+    with store.snapshots.begin() as active:
+        root = snapshotter.root_of_step(stack, active)
+        return executor.run_attached(process, root, active.scratch).exit_status

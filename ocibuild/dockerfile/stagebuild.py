@@ -1,0 +1,218 @@
+"""One stage to vertices and a config, instruction by instruction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from ocibuild import graph
+from ocibuild.dockerfile import instructions as ins
+from ocibuild.dockerfile import paths
+from ocibuild.dockerfile.environment import Variables, image_environment, proxy_settings
+from ocibuild.dockerfile.history import HistoryLog, copy_text, pairs_text, run_text
+from ocibuild.dockerfile.settings import apply_setting, command_line, expand_pairs
+from ocibuild.dockerfile.sources import parse_mode, require_local
+from ocibuild.dockerfile.words import expand_known, expand_word
+from ocibuild.errors import DockerfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocibuild.dockerfile.options import Options
+    from ocibuild.oci import ImageConfig
+
+
+class Sources(Protocol):
+    """Gives the trees that COPY and ADD read."""
+
+    def context(self) -> graph.Vertex:
+        """Return the main build context."""
+
+    def copied(self, instruction: ins.Copy) -> graph.Vertex:
+        """Return the tree that the ``--from`` of ``instruction`` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltStage:
+    """What a stage gives to those that stand on it: ``variables`` as a RUN sees them, ``arguments`` declared so far."""
+
+    vertex: graph.Vertex
+    config: ImageConfig
+    variables: Variables
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class StepLabels:
+    """Numbers the steps of a stage as progress shows them: ``[builder 2/4] RUN make``."""
+
+    stage: str
+    total: int
+    done: int = 0
+
+    def next(self, text: str, *, trigger: bool = False) -> str:
+        """Return the label of the next step."""
+        self.done += 1
+        stage = f"{self.stage} " if self.stage else ""
+        width = int(1 + math.log10(self.total)) if self.total else 1
+        return f"[{stage}{self.done:>{width}}/{self.total}] {'ONBUILD ' if trigger else ''}{text}"
+
+
+class StageBuilder:
+    """Converts the instructions of one stage in order; ``result`` is what they have made so far."""
+
+    def __init__(
+        self,
+        base: BuiltStage,
+        labels: StepLabels,
+        sources: Sources,
+        options: Options,
+        *,
+        global_arguments: Mapping[str, str],
+        escape: str,
+    ) -> None:
+        self._vertex = base.vertex
+        self._image = base.config
+        self._environment = image_environment(base.config.config.env)
+        found = base.config.config.working_dir
+        self._config = replace(
+            base.config.config, on_build=(), working_dir=found and paths.working_dir("/", found)
+        )
+        self._author = base.config.author
+        self._history = HistoryLog(base.config.history)
+        self._variables = Variables(base.variables)
+        for name, value in self._environment.items():
+            self._variables.assign(name, value)
+        self._arguments = dict.fromkeys(base.arguments)
+        self._settings: tuple[str, ...] | None = None
+        self._cmd_is_own = False
+        self._labels = labels
+        self._sources = sources
+        self._options = options
+        self._hidden = proxy_settings(options.build_args)
+        self._global_arguments = global_arguments
+        self._escape = escape
+
+    def result(self) -> BuiltStage:
+        """Return the stage as it stands."""
+        config = replace(self._config, env=self._environment.settings())
+        image = replace(self._image, created=None, author=self._author, config=config, history=self._history.entries())
+        return BuiltStage(self._vertex, image, self._variables, tuple(self._arguments))
+
+    def add(self, instruction: ins.StageInstruction, *, trigger: bool = False) -> None:
+        """Convert one more instruction; ``trigger`` where it comes from an ONBUILD of the base."""
+        match instruction:
+            case ins.Run():
+                self._run(instruction, trigger=trigger)
+            case ins.Copy() | ins.Add():
+                self._copy(instruction, trigger=trigger)
+            case ins.Workdir():
+                self._workdir(instruction, trigger=trigger)
+            case ins.Env():
+                self._env(instruction)
+            case ins.Arg():
+                self._arg(instruction)
+            case ins.OnBuild():
+                self._config = replace(self._config, on_build=(*self._config.on_build, instruction.trigger))
+            case ins.Maintainer():
+                self._author = instruction.name
+                self._history.add(f"MAINTAINER {instruction.name}")
+            case _:
+                self._config, text = apply_setting(
+                    instruction, self._config, self._variables, escape=self._escape, cmd_is_own=self._cmd_is_own
+                )
+                self._cmd_is_own |= isinstance(instruction, ins.Cmd)
+                self._history.add(text)
+
+    def _expand(self, text: str) -> str:
+        return expand_word(text, self._variables, escape=self._escape)
+
+    def _origin(self, instruction: ins.Instruction, text: str, *, trigger: bool) -> graph.Origin:
+        name, space, rest = text.partition(" ")
+        return graph.Origin(self._labels.next(name.upper() + space + rest, trigger=trigger), instruction.location)
+
+    def _shown(self, instruction: ins.Instruction) -> str:
+        """Return the instruction as progress shows it, as written where a variable in it cannot be expanded."""
+        try:
+            if isinstance(instruction, ins.Run):
+                return expand_known(instruction.text, self._variables, escape=self._escape)
+            return self._expand(instruction.text)
+        except DockerfileError:
+            return instruction.text
+
+    def _run(self, instruction: ins.Run, *, trigger: bool) -> None:
+        args = command_line(instruction.command, self._config)
+        if self._settings is None:
+            self._settings = self._variables.settings()
+        default = instruction.network is graph.Network.DEFAULT
+        self._vertex = graph.Run(
+            self._vertex,
+            args,
+            env=self._settings,
+            hidden_env=self._hidden,
+            user=self._config.user,
+            working_dir=paths.clean(self._config.working_dir),
+            network=self._options.network if default else instruction.network,
+            origin=self._origin(instruction, self._shown(instruction), trigger=trigger),
+        )
+        arguments = {name: self._variables.get(name, "") for name in self._arguments}
+        self._history.add(run_text(args, arguments), makes_layer=True)
+
+    def _copy(self, instruction: ins.Copy | ins.Add, *, trigger: bool) -> None:
+        name = "ADD" if isinstance(instruction, ins.Add) else "COPY"
+        sources = [self._expand(source) for source in instruction.sources]
+        destination = self._expand(instruction.destination)
+        owner, mode = self._expand(instruction.owner), self._expand(instruction.mode)
+        for source in sources:
+            require_local(name, source)
+        tree = self._sources.context()
+        if isinstance(instruction, ins.Copy) and instruction.from_:
+            tree = self._sources.copied(instruction)
+        self._vertex = graph.Copy(
+            self._vertex,
+            tree,
+            tuple(map(paths.source, sources)),
+            paths.destination(self._config.working_dir, destination),
+            owner=owner or None,
+            mode=parse_mode(name, mode),
+            unpack=name == "ADD",
+            origin=self._origin(instruction, self._shown(instruction), trigger=trigger),
+        )
+        self._history.add(copy_text(name, sources, destination, owner=owner, mode=mode), makes_layer=True)
+
+    def _workdir(self, instruction: ins.Workdir, *, trigger: bool) -> None:
+        path = paths.working_dir(self._config.working_dir, self._expand(instruction.path))
+        self._config = replace(self._config, working_dir=path)
+        if path != "/":
+            origin = self._origin(instruction, self._shown(instruction), trigger=trigger)
+            self._vertex = graph.MakeDirectory(self._vertex, paths.clean(path), self._config.user, origin)
+        self._history.add(f"WORKDIR {path}", makes_layer=path != "/")
+
+    def _env(self, instruction: ins.Env) -> None:
+        pairs = expand_pairs(instruction.pairs, self._variables, escape=self._escape)
+        for name, value in pairs:
+            self._environment.assign(name, value)
+            self._assign(name, value)
+        self._history.add(pairs_text("ENV", pairs))
+
+    def _arg(self, instruction: ins.Arg) -> None:
+        declared = []
+        for name, default in instruction.pairs:
+            value = self._argument(name, default)
+            if value is not None:
+                self._assign(name, value)
+            self._arguments[name] = None
+            declared.append(name if value is None else f"{name}={value}")
+        self._history.add(" ".join(["ARG", *declared]))
+
+    def _argument(self, name: str, default: str | None) -> str | None:
+        """The command line wins, then the default, then the global argument of that name."""
+        value = self._options.build_args.get(name)
+        if value is not None:
+            return value
+        return self._global_arguments.get(name) if default is None else self._expand(default)
+
+    def _assign(self, name: str, value: str) -> None:
+        self._variables.assign(name, value)
+        self._settings = None

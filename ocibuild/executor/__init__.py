@@ -1,0 +1,7 @@
+"""How a process is run in a root file system, and what this machine allows of it."""
+
+from ocibuild.executor.chroot import ChrootExecutor
+from ocibuild.executor.probe import Check, Diagnosis, diagnose
+from ocibuild.executor.process import Process
+
+__all__ = ["Check", "ChrootExecutor", "Diagnosis", "Process", "diagnose"]

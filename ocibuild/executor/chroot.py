@@ -1,0 +1,159 @@
+"""The ``chroot`` executor: a process in namespaces of its own, with the machine's network unless it wants none."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import SandboxError
+from ocibuild.graph import Stream
+from ocibuild.sandbox import Bind, FileSystem, IDs, StepSpec, Sysfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.executor.process import Process
+    from ocibuild.sandbox import Identity, Mount, Outcome, Overlay, Running, Spawner
+
+_PIECE = 64 << 10
+_NOSUID = 2
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/proc/kcore", "/dev/core"),
+    ("pts/ptmx", "/dev/ptmx"),
+)
+
+
+class ChrootExecutor:
+    """Runs processes through the spawner, from any thread."""
+
+    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+        self._spawner = spawner
+        self._identity = identity
+        self._lock = threading.Lock()  # guards the two below
+        self._running: set[Running] = set()
+        self._stopped = False
+
+    def run(self, process: Process, root: Overlay, scratch: str, *, output: Callable[[Stream, bytes], None]) -> Outcome:
+        """Run a process to its end, with no input, giving its output in pieces as they come.
+
+        ``scratch`` is an empty directory of ours for what is mounted. Raises SandboxError where the process cannot be
+        started; its status is the caller's to judge.
+        """
+        spec = self._spec(process, root, scratch)
+        with ExitStack() as cleanup:
+            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            cleanup.callback(os.close, null)
+            with ExitStack() as theirs:
+                ends = [_pipe(cleanup, theirs) for _ in Stream]
+                running = self._start(spec, null, ends[0][1], ends[1][1])
+                cleanup.callback(self._forget, running)
+            _pump({ends[0][0]: Stream.STDOUT, ends[1][0]: Stream.STDERR}, output)
+            return running.wait()
+
+    def run_attached(self, process: Process, root: Overlay, scratch: str) -> Outcome:
+        """Run a process to its end with the standard streams of this one."""
+        running = self._start(self._spec(process, root, scratch), 0, 1, 2)
+        try:
+            return running.wait()
+        finally:
+            self._forget(running)
+
+    def stop(self) -> None:
+        """End all that runs, and start nothing more."""
+        with self._lock:
+            self._stopped = True
+            for running in self._running:
+                running.kill()
+
+    def _start(self, spec: StepSpec, stdin: int, stdout: int, stderr: int) -> Running:
+        with self._lock:
+            if self._stopped:
+                raise SandboxError("stopped")
+            running = self._spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stderr)
+            self._running.add(running)
+            return running
+
+    def _forget(self, running: Running) -> None:
+        with self._lock:
+            self._running.discard(running)
+            running.close()
+
+    def _spec(self, process: Process, root: Overlay, scratch: str) -> StepSpec:
+        mount_point = os.path.join(scratch, "root")
+        os.mkdir(mount_point)
+        return StepSpec(
+            root=root,
+            mount_point=mount_point,
+            mounts=[*_system_mounts(), *_network_files(scratch, process.hostname)],
+            links=list(_LINKS),
+            args=list(process.args),
+            env=list(process.env),
+            user=process.user,
+            working_dir=process.working_dir,
+            hostname=process.hostname,
+            own_network=not process.network,
+            extra_groups=self._identity.ids is not IDs.ONE,
+        )
+
+
+def _system_mounts() -> list[Mount]:
+    """Return /proc, /sys and /dev as docker gives them."""
+    return [
+        FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")], _NOSUID),
+        *(Bind(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES),
+        FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]),
+        FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", "65536k")]),  # noqa: S108  (the step's, not ours)
+        FileSystem("mqueue", "/dev/mqueue"),
+        FileSystem("proc", "/proc"),
+        Sysfs(),
+    ]
+
+
+def _network_files(scratch: str, hostname: str) -> list[Mount]:
+    """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
+    hosts = os.path.join(scratch, "hosts")
+    with open(hosts, "w", encoding="ascii") as file:
+        file.write(f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+    resolv = os.path.join(scratch, "resolv.conf")
+    with open(resolv, "wb") as file:
+        file.write(_own_resolv_conf())
+    return [Bind(hosts, "/etc/hosts"), Bind(resolv, "/etc/resolv.conf")]
+
+
+def _own_resolv_conf() -> bytes:
+    try:
+        with open("/etc/resolv.conf", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _pipe(cleanup: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    read, write = os.pipe2(os.O_CLOEXEC)
+    cleanup.callback(os.close, read)
+    theirs.callback(os.close, write)
+    return read, write
+
+
+def _pump(streams: dict[int, Stream], output: Callable[[Stream, bytes], None]) -> None:
+    """Give what arrives on each stream until all have ended: the kernel ends them with the step's first process."""
+    poll = select.poll()
+    for fd in streams:
+        poll.register(fd, select.POLLIN)
+    open_ends = len(streams)
+    while open_ends:
+        for fd, _ in poll.poll():
+            piece = os.read(fd, _PIECE)
+            if piece:
+                output(streams[fd], piece)
+            else:
+                poll.unregister(fd)
+                open_ends -= 1

@@ -1,0 +1,36 @@
+"""Tar in and tar out: layers unpacked for overlayfs, and changes packed as layers."""
+
+from ocibuild.layer.apply import Applied, apply
+from ocibuild.layer.changes import Change, Changed, Opaque, Removed
+from ocibuild.layer.compression import decompress
+from ocibuild.layer.entry import Entry, Kind, clean_name
+from ocibuild.layer.owners import Nature, Ownership, RealOwners, RecordedOwners
+from ocibuild.layer.pack import Packed, pack
+from ocibuild.layer.reader import TarReader
+from ocibuild.layer.settle import settle
+from ocibuild.layer.whiteouts import is_opaque, is_whiteout
+from ocibuild.layer.writer import TarWriter
+
+__all__ = [
+    "Applied",
+    "Change",
+    "Changed",
+    "Entry",
+    "Kind",
+    "Nature",
+    "Opaque",
+    "Ownership",
+    "Packed",
+    "RealOwners",
+    "RecordedOwners",
+    "Removed",
+    "TarReader",
+    "TarWriter",
+    "apply",
+    "clean_name",
+    "decompress",
+    "is_opaque",
+    "is_whiteout",
+    "pack",
+    "settle",
+]

@@ -1,0 +1,30 @@
+"""What a step did to the tree, as plain values; ``name`` is relative to the root, ``.`` for the root itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """``name`` is new or different; of a directory this is the directory alone, not what it holds."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """``name`` is gone, with what it held."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Nothing that the directory ``name`` held before is left; what it holds now has changes of its own."""
+
+    name: str
+
+
+Change: TypeAlias = Changed | Removed | Opaque

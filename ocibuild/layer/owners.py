@@ -1,0 +1,186 @@
+"""How owners and device nodes are put on files and read from them: for real, or recorded beside the file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ocibuild.errors import InvalidLayer
+from ocibuild.layer.entry import Kind
+
+if TYPE_CHECKING:
+    from ocibuild.layer.entry import Entry
+
+OVERRIDE_STAT = "user.containers.override_stat"
+"""``uid:gid:mode:type`` of a file that cannot have them: the name and form of containers/storage and fuse-overlayfs.
+
+The mode is octal; the type is ``file``, ``dir``, ``char-MAJOR-MINOR`` or ``block-MAJOR-MINOR``, and may be missing.
+"""
+
+
+class Nature(NamedTuple):
+    """What a file is to the layer."""
+
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    device: tuple[int, int]
+
+
+class Ownership(Protocol):
+    """How owners and device nodes are put on files and read from them."""
+
+    def is_given_by_creation(self, uid: int, gid: int) -> bool:
+        """Say whether a file that this process makes has this owner without any further call."""
+
+    def put(self, fd: int, entry: Entry) -> None:
+        """Make the owner of ``entry`` that of an open file or directory. Its mode is set after that."""
+
+    def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """Likewise for what cannot be opened, a symlink or FIFO or device, which is not followed."""
+
+    def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """Make a device node, with the owner and mode of ``entry``."""
+
+    def read(self, path: int | str, status: os.stat_result) -> Nature:
+        """Return what the file is; ``path`` is a descriptor, or a name to be used without following."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealOwners:
+    """Owners and devices as the system has them: for root, and for a user namespace with a range of IDs."""
+
+    created: tuple[int, int]
+
+    @classmethod
+    def of_this_process(cls) -> RealOwners:
+        """Return the way for this process as it is now: new files belong to its effective IDs."""
+        return cls((os.geteuid(), os.getegid()))
+
+    def is_given_by_creation(self, uid: int, gid: int) -> bool:
+        """See Ownership."""
+        return self.created == (uid, gid)
+
+    def put(self, fd: int, entry: Entry) -> None:
+        """See Ownership."""
+        try:
+            os.fchown(fd, entry.uid, entry.gid)
+        except OSError as error:
+            raise _refused(entry, error) from error
+
+    def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """See Ownership."""
+        try:
+            os.chown(name, entry.uid, entry.gid, dir_fd=dir_fd, follow_symlinks=False)
+        except OSError as error:
+            raise _refused(entry, error) from error
+
+    def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """See Ownership."""
+        try:
+            os.mknod(name, _device_type(entry) | 0o600, os.makedev(*entry.device), dir_fd=dir_fd)
+        except OSError as error:
+            raise _refused(entry, error) from error
+        self.put_at(dir_fd, name, entry)
+        os.chmod(name, entry.mode, dir_fd=dir_fd)
+
+    def read(self, path: int | str, status: os.stat_result) -> Nature:  # noqa: ARG002 -- a record needs the path
+        """See Ownership."""
+        return native(status)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOwners:
+    """Owners recorded in an extended attribute, for a process with one ID that cannot give files away.
+
+    Every file belongs to us, which stands for root; another owner is recorded on the file. A device becomes an empty
+    file with a record. A symlink or FIFO cannot carry the attribute (see xattr(7)), so it belongs to root.
+    """
+
+    def is_given_by_creation(self, uid: int, gid: int) -> bool:
+        """See Ownership."""
+        return uid == 0 == gid
+
+    def put(self, fd: int, entry: Entry) -> None:
+        """See Ownership."""
+        kind = "dir" if entry.kind is Kind.DIRECTORY else "file"
+        os.setxattr(fd, OVERRIDE_STAT, _record(entry, kind))
+
+    def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """See Ownership: nothing can be recorded there."""
+
+    def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """See Ownership."""
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
+        try:
+            kind = "char" if entry.kind is Kind.CHARACTER else "block"
+            os.setxattr(fd, OVERRIDE_STAT, _record(entry, f"{kind}-{entry.device[0]}-{entry.device[1]}"))
+            os.fchmod(fd, entry.mode)
+        finally:
+            os.close(fd)
+
+    def read(self, path: int | str, status: os.stat_result) -> Nature:
+        """See Ownership."""
+        found = native(status)._replace(uid=0, gid=0)
+        if found.kind not in (Kind.FILE, Kind.DIRECTORY):
+            return found
+        try:
+            record = os.getxattr(path, OVERRIDE_STAT, **({} if isinstance(path, int) else {"follow_symlinks": False}))
+        except OSError:
+            return found
+        return _recorded(record, found)
+
+
+def native(status: os.stat_result) -> Nature:
+    """Return what the status says; InvalidLayer for a socket, which no tar can hold."""
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        raise InvalidLayer("a socket cannot be part of a layer")
+    device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+    return Nature(kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, device)
+
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFIFO: Kind.FIFO,
+}
+
+_RECORD = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
+
+
+def _record(entry: Entry, kind: str) -> bytes:
+    return f"{entry.uid}:{entry.gid}:0{entry.mode:o}:{kind}".encode()
+
+
+def _recorded(record: bytes, found: Nature) -> Nature:
+    """Return what a record says of a file; a step may have changed the mode since, so that of the file counts."""
+    match = _RECORD.fullmatch(record)
+    if match is None:
+        raise InvalidLayer(f"{OVERRIDE_STAT} is {record[:60]!r}, not uid:gid:mode:type")
+    uid, gid, mode, kind, major, minor = match.groups()
+    owned = found._replace(uid=int(uid), gid=int(gid))
+    if kind in (b"char", b"block") and major and found.kind is Kind.FILE:
+        device = (int(major), int(minor))
+        node = Kind.CHARACTER if kind == b"char" else Kind.BLOCK
+        return owned._replace(kind=node, mode=int(mode, 8) & 0o7777, device=device)
+    return owned
+
+
+def _device_type(entry: Entry) -> int:
+    return stat.S_IFCHR if entry.kind is Kind.CHARACTER else stat.S_IFBLK
+
+
+def _refused(entry: Entry, error: OSError) -> InvalidLayer:
+    what = f"the {entry.kind.value} of" if entry.kind in (Kind.CHARACTER, Kind.BLOCK) else "the owner"
+    return InvalidLayer(
+        f"{entry.name!r}: {what} {entry.uid}:{entry.gid} is refused by the system ({error.strerror})",
+        remedy="give the user a larger range in /etc/subuid and /etc/subgid, or run as root",
+    )

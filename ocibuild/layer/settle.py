@@ -1,0 +1,198 @@
+"""A layer finished once the layers below it are there, so that layers can be unpacked at the same time.
+
+Most layers need none of this: it is for those that leave out directories, or link to files of the layers below.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import InvalidLayer
+from ocibuild.layer.copying import copy_attributes, copy_file
+from ocibuild.layer.entry import shown
+from ocibuild.layer.merged import Merged, is_covered
+from ocibuild.layer.whiteouts import is_opaque, is_whiteout, make_opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ocibuild.fs import Root
+    from ocibuild.layer.apply import Applied
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ASIDE = ".wh..wh.aside"
+"""Where a directory waits to be moved: no entry of a layer can have this name."""
+
+
+def settle(root: Root, applied: Applied, lowers: Sequence[Root]) -> None:
+    """Finish the layer in ``root`` for its place above ``lowers``, which are settled, the top-most first.
+
+    A directory without an entry gets mode, owner, times and extended attributes from the directory below. Where a
+    symlink is below, what was unpacked moves to where that leads, inside the root. A hard link to a file of the layers
+    below becomes a copy of it. Safe to repeat. Raises InvalidLayer for a link to nothing.
+    """
+    if not applied.implied and not applied.links:
+        return
+    settler = _Settler(root, lowers)
+    for name in applied.implied:
+        settler.adopt(name)
+    for name, target in applied.links:
+        settler.copy(name, target)
+
+
+class _Settler:
+    def __init__(self, root: Root, lowers: Sequence[Root]) -> None:
+        self._root = root
+        self._below = Merged(lowers)
+        self._all = Merged([root, *lowers])
+        self._moves: list[tuple[str, str]] = []
+        self._copies: dict[str, str] = {}
+
+    def adopt(self, name: str) -> None:
+        """Make the directory ``name`` what the layers below say it is."""
+        for source, destination in self._moves:
+            if name.startswith(source + "/"):
+                name = destination + name[len(source) :]
+        here = self._all.find(name)
+        if here is None or here.root is not self._root or not stat.S_ISDIR(here.status.st_mode):
+            return
+        if is_covered(self._root, name):
+            return
+        lower = self._below.find(name)
+        if lower is None:
+            return
+        if stat.S_ISDIR(lower.status.st_mode):
+            self._copy_attributes(lower.root, name)
+        elif stat.S_ISLNK(lower.status.st_mode):
+            self._move_behind_link(name)
+
+    def copy(self, name: str, target: str) -> None:
+        """Make ``name`` the file that ``target`` is in the merged tree."""
+        target = self._all.resolve(target, follow_last=False)
+        name = self._all.resolve(name, follow_last=False)
+        found = self._all.find(self._copies.get(target, target))
+        if found is None or stat.S_ISDIR(found.status.st_mode):
+            raise InvalidLayer(f"{shown(name)}: a hard link to {shown(target)}, which is no file of this image")
+        self._make_directory(name.rpartition("/")[0] or ".")
+        with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd):
+            _unlink_whiteout(dir_fd, last)
+            source = self._copies.get(target, target)
+            if found.root is self._root and source == name:
+                return
+            with found.root.parent_of(source) as (source_fd, source_last):
+                if found.root is self._root:
+                    os.link(source_last, last, src_dir_fd=source_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+                else:
+                    copy_file(source_fd, source_last, dir_fd, last)
+        self._copies.setdefault(target, name)
+
+    def _copy_attributes(self, lower: Root, name: str) -> None:
+        source = _open_directory(lower, name)
+        try:
+            destination = _open_directory(self._root, name)
+            try:
+                copy_attributes(source, destination)
+            finally:
+                os.close(destination)
+        finally:
+            os.close(source)
+
+    def _make_directory(self, name: str) -> None:
+        """Make the real name ``name`` a directory of this layer, its parents too, as the layers below have them."""
+        missing = []
+        while name != "." and not self._has(name):
+            missing.append(name)
+            name = name.rpartition("/")[0] or "."
+        for directory in reversed(missing):
+            with self._root.parent_of(directory) as (dir_fd, last), _same_times(dir_fd):
+                os.mkdir(last, 0o755, dir_fd=dir_fd)
+            self.adopt(directory)
+
+    def _has(self, name: str) -> bool:
+        found = self._all.find(name)
+        if found is None:
+            return False
+        if not stat.S_ISDIR(found.status.st_mode):
+            raise InvalidLayer(f"{shown(name)} is not a directory in the layers below, but must be one")
+        return found.root is self._root
+
+    def _move_behind_link(self, name: str) -> None:
+        """Move what is in the directory ``name`` to where the symlink of that name in the layers below leads."""
+        self._root.forget()
+        with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd), _same_times(self._root.fd):
+            os.rename(last, _ASIDE, src_dir_fd=dir_fd, dst_dir_fd=self._root.fd)
+        destination = self._all.resolve(name)
+        self._make_directory(destination)
+        self._merge(_ASIDE, destination)
+        with _same_times(self._root.fd):
+            self._root.remove(_ASIDE)
+        self._moves.append((name, destination))
+
+    def _merge(self, source: str, destination: str) -> None:
+        """Move all that is in one directory of this layer into another; what is there already stays."""
+        pending = [(source, destination)]
+        while pending:
+            source, destination = pending.pop()
+            source_fd = _open_directory(self._root, source)
+            destination_fd = _open_directory(self._root, destination)
+            try:
+                with _same_times(destination_fd):
+                    pending += [
+                        (f"{source}/{name}", name if destination == "." else f"{destination}/{name}")
+                        for name in os.listdir(source_fd)
+                        if _move(source_fd, destination_fd, name)
+                    ]
+                if is_opaque(source_fd):
+                    make_opaque(destination_fd, ".")
+            finally:
+                os.close(source_fd)
+                os.close(destination_fd)
+
+
+def _move(source_fd: int, destination_fd: int, name: str) -> bool:
+    """Move one name; return True where both are directories, whose contents must be merged.
+
+    As within a layer, a whiteout hides only what is below it: beside it, the other one stays.
+    """
+    source = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
+    try:
+        there = os.stat(name, dir_fd=destination_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=destination_fd)
+        return False
+    if is_whiteout(source):
+        if stat.S_ISDIR(there.st_mode):
+            make_opaque(destination_fd, name)
+        return False
+    if is_whiteout(there):
+        os.unlink(name, dir_fd=destination_fd)
+        os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=destination_fd)
+        if stat.S_ISDIR(source.st_mode):
+            make_opaque(destination_fd, name)
+        return False
+    return stat.S_ISDIR(source.st_mode) and stat.S_ISDIR(there.st_mode)
+
+
+def _open_directory(root: Root, name: str) -> int:
+    dir_fd, last = root.borrow_parent(name)
+    return os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
+
+
+def _unlink_whiteout(dir_fd: int, name: str) -> None:
+    try:
+        status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if is_whiteout(status):
+        os.unlink(name, dir_fd=dir_fd)
+
+
+@contextmanager
+def _same_times(dir_fd: int) -> Iterator[None]:
+    """Leave the times of a directory as they were before something in it was changed."""
+    before = os.fstat(dir_fd)
+    yield
+    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=dir_fd)

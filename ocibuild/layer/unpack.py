@@ -1,0 +1,327 @@
+"""Entries of one layer put into a directory, in overlayfs form.
+
+The directory belongs to this layer alone, so what an entry replaces is always of the same layer: the last entry of a
+name wins, but a whiteout hides only what the layers below have (image-spec, layer.md, "Whiteouts").
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import InvalidLayer, NoSpace, UnsafePath
+from ocibuild.layer.entry import Entry, Kind, shown
+from ocibuild.layer.whiteouts import Hide, HideContent, is_whiteout, make_opaque, make_whiteout, parse_whiteout
+from ocibuild.layer.xattrs import put_xattrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocibuild.fs import Root
+    from ocibuild.layer.owners import Ownership
+    from ocibuild.layer.reader import TarReader
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SPECIAL_BITS = 0o7000
+_IMPLIED_MODE = 0o755
+_FAULTS_OF_THE_LAYER = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.EILSEQ, errno.EMLINK}
+)
+
+
+class Unpacker:
+    """Puts entries into the empty directory ``root``; ``finish()`` gives the directories their modes and times.
+
+    ``implied`` holds the directories that were made because something in them has an entry and they have none;
+    ``links`` the hard links, by name, whose target is not in this layer.
+    """
+
+    def __init__(self, root: Root, owners: Ownership) -> None:
+        self.implied: dict[str, None] = {".": None}
+        self.links: dict[str, str] = {}
+        self._root = root
+        self._owners = owners
+        self._umask = read_umask()
+        self._directories: dict[str, tuple[int, int]] = {}
+        _prepare(root)
+
+    def add(self, entry: Entry, reader: TarReader) -> None:
+        """Put one entry; the body of a file is read from ``reader``.
+
+        Raises InvalidLayer for an entry that makes no sense here, NoSpace where the disk is full.
+        """
+        try:
+            self._add(entry, reader)
+        except UnsafePath as error:
+            raise InvalidLayer(error.message) from error
+        except OSError as error:
+            raise _translated(entry.name, error) from error
+
+    def finish(self) -> None:
+        """Give the directories what would be lost or in the way while they are filled."""
+        for name in self.implied:
+            self._directories.setdefault(name, (_IMPLIED_MODE, 0))
+        # Backwards, what is inside comes first: its parent may be closed to us after that.
+        for name in sorted(self._directories, reverse=True):
+            mode, mtime_ns = self._directories[name]
+            try:
+                self._finish_directory(name, mode, mtime_ns)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # a later entry has replaced it
+            except OSError as error:
+                raise _translated(name, error) from error
+
+    def _add(self, entry: Entry, reader: TarReader) -> None:
+        whiteout = parse_whiteout(entry.name)
+        if whiteout is not None:
+            self._hide(whiteout)
+            return
+        if entry.name == "." and entry.kind is not Kind.DIRECTORY:
+            raise InvalidLayer(f"a {entry.kind.value} would replace the root directory")
+        self.links.pop(entry.name, None)
+        match entry.kind:
+            case Kind.FILE:
+                self._file(entry, reader)
+            case Kind.DIRECTORY:
+                self._directory(entry)
+            case Kind.HARDLINK:
+                self._hard_link(entry)
+            case _:
+                self._node(entry)
+
+    def _parent(self, name: str) -> tuple[int, str]:
+        """Lend the directory that ``name`` goes into, made where it is missing."""
+        while True:
+            try:
+                return self._root.borrow_parent(name, make=True, made=self._imply)
+            except NotADirectoryError:
+                self._uncover(name)
+
+    def _imply(self, name: str) -> None:
+        self.implied[name] = None
+
+    def _uncover(self, name: str) -> None:
+        """Replace the whiteout that stands where a parent of ``name`` must be by an opaque directory."""
+        for parent in _parents(name):
+            dir_fd, last = self._root.borrow_parent(parent)
+            status = os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
+            if is_whiteout(status):
+                os.unlink(last, dir_fd=dir_fd)
+                os.mkdir(last, 0o700, dir_fd=dir_fd)
+                make_opaque(dir_fd, last)
+                self._directories[parent] = (_IMPLIED_MODE, 0)
+                return
+        raise InvalidLayer(f"{shown(name)} lies below something that is not a directory")
+
+    def _make_room(self, name: str, *, for_directory: bool = False) -> tuple[int, str, bool]:
+        """Remove what an earlier entry put at ``name``, and lend its parent again; say whether it was a whiteout."""
+        dir_fd, last = self._parent(name)
+        status = os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
+        if not (for_directory and stat.S_ISDIR(status.st_mode)):
+            self._root.remove_at(dir_fd, last)
+        return *self._parent(name), is_whiteout(status)
+
+    def _file(self, entry: Entry, reader: TarReader) -> None:
+        dir_fd, last = self._parent(entry.name)
+        is_plain = not entry.xattrs and self._owners.is_given_by_creation(entry.uid, entry.gid)
+        mode = entry.mode & 0o777 if is_plain else 0o600
+        try:
+            fd = os.open(last, _NEW_FILE, mode, dir_fd=dir_fd)
+        except FileExistsError:
+            dir_fd, last, _ = self._make_room(entry.name)
+            fd = os.open(last, _NEW_FILE, mode, dir_fd=dir_fd)
+        try:
+            _write_body(fd, entry, reader)
+            if not is_plain:
+                # A change of owner takes set-user-ID and capabilities away, so these come after it.
+                self._owners.put(fd, entry)
+                put_xattrs(fd, entry.name, entry.xattrs)
+                os.fchmod(fd, entry.mode)
+            elif entry.mode & (_SPECIAL_BITS | self._umask):
+                os.fchmod(fd, entry.mode)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(fd)
+
+    def _directory(self, entry: Entry) -> None:
+        self.implied.pop(entry.name, None)
+        self._directories[entry.name] = (entry.mode, entry.mtime_ns)
+        dir_fd, last = self._parent(entry.name)
+        is_new = True
+        try:
+            os.mkdir(last, entry.mode & 0o777 | 0o700, dir_fd=dir_fd)
+        except FileExistsError:
+            dir_fd, last, is_new = self._make_directory_over(entry)
+        if is_new and not entry.xattrs and self._owners.is_given_by_creation(entry.uid, entry.gid):
+            return
+        fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
+        try:
+            self._owners.put(fd, entry)
+            put_xattrs(fd, entry.name, entry.xattrs)
+        finally:
+            os.close(fd)
+
+    def _make_directory_over(self, entry: Entry) -> tuple[int, str, bool]:
+        """Make a directory where something is already; say whether it is a new one."""
+        dir_fd, last, was_whiteout = self._make_room(entry.name, for_directory=True)
+        try:
+            os.mkdir(last, entry.mode & 0o777 | 0o700, dir_fd=dir_fd)
+        except FileExistsError:
+            return dir_fd, last, False
+        if was_whiteout:
+            make_opaque(dir_fd, last)
+        return dir_fd, last, True
+
+    def _hard_link(self, entry: Entry) -> None:
+        target = self._target(entry)
+        if target is None:
+            self.links[entry.name] = entry.linkname
+            self._parent(entry.name)
+            return
+        if not self._try_link(entry):
+            dir_fd, last = self._parent(entry.name)
+            if os.path.samestat(target, os.stat(last, dir_fd=dir_fd, follow_symlinks=False)):
+                return
+            self._make_room(entry.name)
+            self._try_link(entry)
+
+    def _target(self, entry: Entry) -> os.stat_result | None:
+        """Return the status of what a hard link leads to; None where this layer does not have it."""
+        try:
+            target = self._root.lstat(entry.linkname)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISDIR(target.st_mode) or is_whiteout(target):
+            raise InvalidLayer(f"{shown(entry.name)}: a hard link to {shown(entry.linkname)}, which is no file")
+        return target
+
+    def _try_link(self, entry: Entry) -> bool:
+        dir_fd, last = self._parent(entry.name)
+        target_fd, target = self._root.borrow_parent(entry.linkname)
+        try:
+            os.link(target, last, src_dir_fd=target_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _node(self, entry: Entry) -> None:
+        """Put a symlink, FIFO or device."""
+        dir_fd, last = self._parent(entry.name)
+        try:
+            self._make_node(dir_fd, last, entry)
+        except FileExistsError:
+            dir_fd, last, _ = self._make_room(entry.name)
+            self._make_node(dir_fd, last, entry)
+        if entry.xattrs:
+            put_xattrs(f"/proc/self/fd/{dir_fd}/{last}", entry.name, entry.xattrs)
+        os.utime(last, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+
+    def _make_node(self, dir_fd: int, last: str, entry: Entry) -> None:
+        match entry.kind:
+            case Kind.SYMLINK:
+                os.symlink(entry.linkname, last, dir_fd=dir_fd)
+            case Kind.FIFO:
+                os.mkfifo(last, 0o600, dir_fd=dir_fd)
+            case _:
+                if entry.kind is Kind.CHARACTER and entry.device == (0, 0):
+                    raise InvalidLayer(f"{shown(entry.name)}: a character device 0:0 would be taken for a whiteout")
+                self._owners.make_device(dir_fd, last, entry)
+                return
+        if not self._owners.is_given_by_creation(entry.uid, entry.gid):
+            self._owners.put_at(dir_fd, last, entry)
+        if entry.kind is Kind.FIFO:
+            os.chmod(last, entry.mode, dir_fd=dir_fd)
+
+    def _hide(self, whiteout: object) -> None:
+        match whiteout:
+            case Hide(name):
+                self._hide_name(name)
+            case HideContent(name):
+                # One component more, so that the directory itself is made as a parent.
+                dir_fd, _ = self._parent(f"{name}/x" if name != "." else "x")
+                make_opaque(dir_fd, ".")
+            case _:
+                pass
+
+    def _hide_name(self, name: str) -> None:
+        dir_fd, last = self._parent(name)
+        try:
+            make_whiteout(dir_fd, last)
+        except FileExistsError:
+            if stat.S_ISDIR(os.stat(last, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+                make_opaque(dir_fd, last)
+                self.implied.pop(self._root.resolve(name), None)
+
+    def _finish_directory(self, name: str, mode: int, mtime_ns: int) -> None:
+        dir_fd, last = self._root.borrow_parent(name)
+        if mode & (_SPECIAL_BITS | self._umask) or mode & 0o700 != 0o700 or name in self.implied:
+            fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
+            try:
+                os.fchmod(fd, mode)
+            finally:
+                os.close(fd)
+        os.utime(last, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+
+
+def _write_body(fd: int, entry: Entry, reader: TarReader) -> None:
+    """Write the file of the latest entry: mostly one call from the buffer that it came in."""
+    whole = reader.whole_body()
+    if whole is not None:
+        _write(fd, whole, 0)
+        return
+    end = 0
+    for offset, piece in reader.pieces():
+        _write(fd, piece, offset)
+        end = offset + len(piece)
+    if end != entry.size:
+        os.ftruncate(fd, entry.size)
+
+
+def _write(fd: int, piece: memoryview, offset: int) -> None:
+    while piece:
+        written = os.pwrite(fd, piece, offset)
+        piece = piece[written:]
+        offset += written
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the parents of ``name``, the outermost first, without the root."""
+    at = name.find("/")
+    while at > 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
+
+
+def _prepare(root: Root) -> None:
+    """Take from the directory what new files would inherit from it: a group, and default access lists."""
+    os.fchmod(root.fd, 0o755)
+    for key in ("system.posix_acl_default", "system.posix_acl_access"):
+        try:
+            os.removexattr(root.fd, key)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
+
+
+def read_umask() -> int:
+    """Return the umask of this process; umask(2) could only tell by changing it for all threads."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    except OSError:
+        pass
+    return 0o777
+
+
+def _translated(name: str, error: OSError) -> Exception:
+    """Return the exception to raise for a failed system call on the entry ``name``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"{shown(name)}: {error.strerror}", remedy="free some space, or put the store on a larger disk")
+    if error.errno in _FAULTS_OF_THE_LAYER:
+        return InvalidLayer(f"{shown(name)} cannot be made: {error.strerror}")
+    return error

@@ -1,0 +1,70 @@
+"""Extended attributes of files: which of them a layer carries, and how they are put and read."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import InvalidLayer
+from ocibuild.layer.entry import shown
+from ocibuild.layer.owners import OVERRIDE_STAT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OVERLAY = ("user.overlay.", "trusted.overlay.")
+_OF_THE_MACHINE = (OVERRIDE_STAT, "security.selinux")
+"""Our own record of the owner, and a label that means something to one machine's policy only."""
+_NAMESPACES = ("user.", "security.", "trusted.")
+_NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def put_xattrs(path: int | str, name: str, xattrs: Mapping[str, bytes]) -> None:
+    """Put the attributes of the entry ``name`` on a file: an open one, or a path that is not followed.
+
+    Left out is what belongs to one machine. Raises InvalidLayer for one that would change how layers are stacked, that
+    is of an unknown namespace, or that the system refuses.
+    """
+    for key, value in xattrs.items():
+        if key in _OF_THE_MACHINE:
+            continue
+        if key.startswith(_OVERLAY):
+            raise InvalidLayer(f"{shown(name)}: {key} would change how layers are stacked")
+        if not key.startswith(_NAMESPACES) or "\0" in key:
+            raise InvalidLayer(f"{shown(name)}: the extended attribute {shown(key)} cannot be part of a layer")
+        _put(path, name, key, value)
+
+
+def _put(path: int | str, name: str, key: str, value: bytes) -> None:
+    try:
+        if isinstance(path, int):
+            os.setxattr(path, key, value)
+        else:
+            os.setxattr(path, key, value, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and len(value) < 2048:
+            raise
+        raise InvalidLayer(
+            f"{shown(name)}: the system refuses the extended attribute {shown(key)} ({error.strerror})",
+            remedy="use a file system and a user that may set it",
+        ) from error
+
+
+def read_xattrs(path: int | str) -> dict[str, bytes]:
+    """Return the attributes that a layer carries of a file: an open one, or a path that is not followed."""
+    try:
+        keys = os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NOT_SUPPORTED:
+            return {}
+        raise
+    return {key: _get(path, key) for key in keys if _is_carried(key)}
+
+
+def _is_carried(key: str) -> bool:
+    return key.startswith(_NAMESPACES) and not key.startswith(_OVERLAY) and key not in _OF_THE_MACHINE
+
+
+def _get(path: int | str, key: str) -> bytes:
+    return os.getxattr(path, key) if isinstance(path, int) else os.getxattr(path, key, follow_symlinks=False)

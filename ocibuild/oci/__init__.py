@@ -1,0 +1,42 @@
+"""OCI's words as frozen values: references, digests, descriptors, manifests, indexes, configs, platforms."""
+
+from ocibuild.oci import mediatypes
+from ocibuild.oci.config import History, ImageConfig
+from ocibuild.oci.descriptor import Descriptor
+from ocibuild.oci.digest import ChainID, DiffID, Digest, chain_id, chain_ids
+from ocibuild.oci.manifest import Index, Manifest, parse_manifest
+from ocibuild.oci.match import acceptable_platforms, is_attestation, select
+from ocibuild.oci.mediatypes import Compression, compression_of, is_index, is_layer, is_manifest, layer_type
+from ocibuild.oci.platform import Platform
+from ocibuild.oci.reference import Reference
+from ocibuild.oci.runconfig import Healthcheck, RunConfig
+from ocibuild.oci.validation import validate
+
+__all__ = [
+    "ChainID",
+    "Compression",
+    "Descriptor",
+    "DiffID",
+    "Digest",
+    "Healthcheck",
+    "History",
+    "ImageConfig",
+    "Index",
+    "Manifest",
+    "Platform",
+    "Reference",
+    "RunConfig",
+    "acceptable_platforms",
+    "chain_id",
+    "chain_ids",
+    "compression_of",
+    "is_attestation",
+    "is_index",
+    "is_layer",
+    "is_manifest",
+    "layer_type",
+    "mediatypes",
+    "parse_manifest",
+    "select",
+    "validate",
+]

@@ -1,0 +1,16 @@
+"""Results to outputs: the documents of an image, what ``--output`` asks for, and how an image is described."""
+
+from ocibuild.output.describe import describe_history, describe_image, size_of
+from ocibuild.output.image import assemble, write_image
+from ocibuild.output.spec import Kind, OutputSpec, parse_output
+
+__all__ = [
+    "Kind",
+    "OutputSpec",
+    "assemble",
+    "describe_history",
+    "describe_image",
+    "parse_output",
+    "size_of",
+    "write_image",
+]

@@ -1,0 +1,60 @@
+"""From layers to an image: its config and manifest, as documents in the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ocibuild.oci import Digest, Manifest, mediatypes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ocibuild.oci import Descriptor, ImageConfig
+    from ocibuild.store import Blobs, Layer
+
+
+def assemble(config: ImageConfig, inherited: int, layers: Sequence[Layer], created: Sequence[str]) -> ImageConfig:
+    """Return the config of an image of these layers, oldest first.
+
+    ``config`` has the history of its base, ``inherited`` entries of it, followed by one without a time for each new
+    instruction; ``created`` has the time of each new layer. An instruction that made no layer gets the time of the
+    layer before it. So an image that is built again from the cache is the same to the byte.
+    """
+    times = iter(created)
+    latest = config.created
+    history = list(config.history[:inherited])
+    for entry in config.history[inherited:]:
+        latest = latest if entry.empty_layer else next(times)
+        history.append(replace(entry, created=latest))
+    return replace(config, diff_ids=tuple(layer.diff_id for layer in layers), history=tuple(history), created=latest)
+
+
+def write_image(
+    blobs: Blobs, config: ImageConfig, layers: Sequence[Layer], annotations: Mapping[str, str]
+) -> Descriptor:
+    """Put the config and the manifest of an image into the store, and return the manifest's descriptor.
+
+    What is in the store already was validated when it came; the rest is validated now.
+    """
+    described = _put(blobs, mediatypes.OCI_CONFIG, lambda validated: config.to_bytes(validated=validated))
+    manifest = Manifest(
+        media_type=mediatypes.OCI_MANIFEST,
+        config=described,
+        layers=tuple(_as_oci(layer.descriptor) for layer in layers),
+        annotations=dict(annotations),
+    )
+    put = _put(blobs, manifest.media_type, lambda validated: manifest.to_bytes(validated=validated))
+    return replace(put, platform=config.platform)
+
+
+def _put(blobs: Blobs, media_type: str, serialise: Callable[[bool], bytes]) -> Descriptor:
+    data = serialise(False)
+    if not blobs.has(Digest.of(data)):
+        serialise(True)
+    return blobs.put(data, media_type)
+
+
+def _as_oci(layer: Descriptor) -> Descriptor:
+    """Return a layer as an OCI manifest names it: the same blob, whoever made it."""
+    return replace(layer, media_type=mediatypes.layer_type(mediatypes.compression_of(layer.media_type)))

@@ -1,0 +1,24 @@
+"""Registries: who we are to them, what they have, and images on their way from there and to there."""
+
+from ocibuild.registry.client import Registry
+from ocibuild.registry.config import Endpoint, RegistryConfig
+from ocibuild.registry.credentials import Credentials, IdentityToken, Password, RegistryToken
+from ocibuild.registry.pull import pull_layers
+from ocibuild.registry.push import push
+from ocibuild.registry.resolve import Resolved, resolve
+from ocibuild.registry.retry import RetryPolicy
+
+__all__ = [
+    "Credentials",
+    "Endpoint",
+    "IdentityToken",
+    "Password",
+    "Registry",
+    "RegistryConfig",
+    "RegistryToken",
+    "Resolved",
+    "RetryPolicy",
+    "pull_layers",
+    "push",
+    "resolve",
+]

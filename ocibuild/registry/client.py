@@ -1,0 +1,246 @@
+"""The client of registries: manifests and blobs, read from mirrors or the origin, written to the origin."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, Self
+
+from ocibuild.errors import (
+    DigestMismatch,
+    InvalidDigest,
+    InvalidDocument,
+    NotFound,
+    RegistryError,
+    UnsupportedMediaType,
+)
+from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
+from ocibuild.registry.auth import Authorizer
+from ocibuild.registry.download import Download
+from ocibuild.registry.foreign import fetch_foreign
+from ocibuild.registry.messages import failure
+from ocibuild.registry.retry import RetryPolicy
+from ocibuild.registry.session import RepositorySession
+from ocibuild.registry.transport import Transport
+from ocibuild.registry.upload import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO, TypeVar
+
+    from ocibuild.oci import Reference
+    from ocibuild.registry.config import Endpoint, RegistryConfig
+    from ocibuild.registry.credentials import Credentials
+    from ocibuild.registry.messages import Answer
+
+    Result = TypeVar("Result")
+
+MANIFEST_LIMIT: Final = 4 << 20
+"""Bytes; the least that every registry must take, and the most that we do (distribution-spec, "Pushing Manifests")."""
+_ACCEPT = {"Accept": ", ".join(sorted(mediatypes.MANIFESTS | mediatypes.INDEXES))}
+
+
+class Registry:
+    """A client for every registry that the configuration knows; a context manager, safe to use from threads.
+
+    Reading asks the mirrors in order, then the origin; the origin's error is the one that is raised. A mirror that
+    cannot be reached is not asked again. ``chunk_size`` (bytes) makes every upload a chunked one.
+    """
+
+    def __init__(
+        self,
+        config: RegistryConfig,
+        credentials: Credentials,
+        *,
+        policy: RetryPolicy | None = None,
+        chunk_size: int | None = None,
+    ) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._chunk_size = chunk_size
+        self._transport = Transport(config, policy or RetryPolicy())
+        self._authorizers: dict[Endpoint, Authorizer] = {}
+        self._unreachable: set[Endpoint] = set()
+        self._lock = threading.Lock()  # guards the two above
+
+    def manifest(self, reference: Reference) -> tuple[bytes, Descriptor]:
+        """Return the manifest or index that ``reference`` names, as it was sent, and its descriptor.
+
+        It is verified against the digest of the reference, else against what the registry calls it. Raises NotFound,
+        Unauthorized, RegistryError, DigestMismatch; UnsupportedMediaType for Docker's schema 1.
+        """
+        return self._from_any(reference, lambda session: _fetch_manifest(session, reference))
+
+    def head(self, reference: Reference) -> Descriptor | None:
+        """Return the descriptor of what ``reference`` names, without fetching it.
+
+        None where the registry does not tell: it has no such manifest, does not do HEAD, or leaves a header out.
+        """
+        return self._from_any(reference, lambda session: _head_manifest(session, reference))
+
+    def fetch_blob(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        write: Callable[[bytes], None],
+        *,
+        from_mirrors: bool = True,
+    ) -> None:
+        """Pass the blob to ``write`` in order, in pieces of at most a mebibyte, and no more than its size.
+
+        A transfer that breaks is taken up where it ended, at the next server if there is one. The digest is not
+        checked here: the writer does. A foreign layer that the registry does not have comes from its URLs.
+        """
+        download = Download(f"{reference}: {descriptor.digest}", descriptor, write)
+        path = f"blobs/{descriptor.digest}"
+
+        def fetch(session: RepositorySession) -> None:
+            retries = None if session.endpoint.is_mirror else session.retries()
+            download.run(lambda headers: session.open(session.url(path), headers), retries)
+
+        try:
+            self._from_any(reference, fetch, mirrors=from_mirrors)
+        except NotFound:
+            if descriptor.media_type not in mediatypes.NONDISTRIBUTABLE:
+                raise
+            plain = self._config.origin(reference.domain).http
+            fetch_foreign(self._transport, download, descriptor, str(reference), plain_http=plain)
+
+    def blob_exists(self, reference: Reference, digest: Digest) -> bool:
+        """Tell whether the origin has the blob in the repository of ``reference``; asks for the right to push."""
+        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        answer = session.ask("HEAD", session.url(f"blobs/{digest}"))
+        if answer.status in (401, 403):
+            raise failure(answer, session.subject)
+        return answer.status == 200
+
+    def push_blob(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_blob: Callable[[], BinaryIO],
+        progress: Callable[[int], None],
+    ) -> bool:
+        """Make sure that the repository has the blob; False where it had it already. Idempotent.
+
+        ``open_blob`` is called for each attempt and chunk; what it returns is closed here. ``progress`` is told how
+        many bytes of the blob are sent; the number falls where an attempt is repeated.
+        """
+        if self.blob_exists(reference, descriptor.digest):
+            progress(descriptor.size)
+            return False
+        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        Upload(session, descriptor, open_blob, progress).run(self._chunk_size)
+        return True
+
+    def push_manifest(self, reference: Reference, data: bytes, media_type: str) -> Digest:
+        """Put a manifest under the tag of ``reference`` (else under its digest) and return its digest. Idempotent.
+
+        Raises DigestMismatch where the registry understood other bytes than were sent.
+        """
+        digest = Digest.of(data) if reference.digest is None else reference.digest
+        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        url = session.url(f"manifests/{reference.tag or digest}")
+        answer = session.ask("PUT", url, headers={"Content-Type": media_type}, body=data)
+        if answer.status not in (200, 201, 202):
+            raise failure(answer, f"{session.subject}: upload of the manifest")
+        _check_digest(data, answer.headers.get("Docker-Content-Digest"), session.subject)
+        return digest
+
+    def has_mirrors(self, reference: Reference) -> bool:
+        """Tell whether the images of this registry may come from a mirror."""
+        return bool(self._config.host(reference.domain).mirrors)
+
+    def stop(self) -> None:
+        """End everything that other threads do here, which raises Interrupted or RegistryError there."""
+        self._transport.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _from_any(
+        self, reference: Reference, work: Callable[[RepositorySession], Result], *, mirrors: bool = True
+    ) -> Result:
+        *before, origin = self._config.endpoints(reference.domain)
+        for mirror in before if mirrors else ():
+            if mirror in self._unreachable:
+                continue
+            try:
+                return work(self._session(mirror, reference, push=False))
+            except (RegistryError, DigestMismatch, InvalidDocument, UnsupportedMediaType) as error:
+                self._note(mirror, error)
+        return work(self._session(origin, reference, push=False))
+
+    def _note(self, mirror: Endpoint, error: Exception) -> None:
+        if isinstance(error, RegistryError) and error.status == 0:
+            with self._lock:
+                self._unreachable.add(mirror)
+
+    def _session(self, endpoint: Endpoint, reference: Reference, *, push: bool) -> RepositorySession:
+        with self._lock:
+            authorizer = self._authorizers.get(endpoint)
+            if authorizer is None:
+                authorizer = Authorizer(endpoint, self._credentials, self._transport, self._config)
+                self._authorizers[endpoint] = authorizer
+        return RepositorySession(
+            endpoint, reference.path, self._transport, authorizer, push=push, subject=str(reference)
+        )
+
+
+def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[bytes, Descriptor]:
+    url = session.url(f"manifests/{reference.digest or reference.tag}")
+    answer = session.ask("GET", url, headers=_ACCEPT, limit=MANIFEST_LIMIT)
+    if answer.status != 200:
+        raise failure(answer, session.subject)
+    promised = reference.digest or answer.headers.get("Docker-Content-Digest")
+    digest = _check_digest(answer.body, promised, session.subject)
+    return answer.body, Descriptor(_media_type(answer, session.subject), digest, len(answer.body))
+
+
+def _head_manifest(session: RepositorySession, reference: Reference) -> Descriptor | None:
+    url = session.url(f"manifests/{reference.digest or reference.tag}")
+    answer = session.ask("HEAD", url, headers=_ACCEPT)
+    digest = answer.headers.get("Docker-Content-Digest")
+    length = answer.headers.get("Content-Length", "")
+    media_type = _content_type(answer)
+    known = mediatypes.is_manifest(media_type) or mediatypes.is_index(media_type)
+    if answer.status != 200 or not digest or not length.isdigit() or not known:
+        return None
+    return Descriptor(media_type, _parse_digest(digest, session.subject), int(length))
+
+
+def _check_digest(data: bytes, promised: str | None, subject: str) -> Digest:
+    """Return the digest of ``data``, the promised one where there is one; raises DigestMismatch, InvalidDigest."""
+    if promised is None:
+        return Digest.of(data)
+    digest = _parse_digest(promised, subject)
+    hasher = digest.hasher()
+    hasher.update(data)
+    if hasher.hexdigest() != digest.encoded:
+        raise DigestMismatch(f"{subject}: the manifest is not what its digest {digest} promises")
+    return digest
+
+
+def _parse_digest(text: str, subject: str) -> Digest:
+    try:
+        return Digest.parse(text)
+    except InvalidDigest as error:
+        raise RegistryError(f"{subject}: the registry gives a wrong digest: {error.message}") from error
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _media_type(answer: Answer, subject: str) -> str:
+    """Return the media type of a manifest: what the registry says where that makes sense, else what it looks like."""
+    media_type = _content_type(answer)
+    if media_type in mediatypes.SCHEMA1:
+        raise UnsupportedMediaType(
+            f"{subject}: Docker's image manifest schema 1 is not supported", remedy="push it with a newer docker"
+        )
+    if mediatypes.is_manifest(media_type) or mediatypes.is_index(media_type):
+        return media_type
+    return parse_manifest(answer.body).media_type

@@ -1,0 +1,232 @@
+"""HTTP connections, kept open: the only place that knows ``requests``.
+
+Importing this module is slow; it is imported when the first request is sent. ``requests`` is told to do as little as
+it can: redirects, cookies, ``.netrc`` and decompression are not its business here.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import weakref
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from ocibuild.errors import ConfigError, RegistryError
+from ocibuild.registry.config import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocibuild.registry.config import RegistryConfig
+    from ocibuild.registry.messages import Request
+    from ocibuild.registry.retry import RetryPolicy
+
+_CONNECTIONS = 16  # kept open to one host
+_WORTH_READING = 64 << 10  # bytes; a new connection costs more
+
+
+class Connections:
+    """Open connections to every host, each with the TLS settings that the configuration gives it."""
+
+    def __init__(self, config: RegistryConfig, policy: RetryPolicy) -> None:
+        self._config = config
+        self._timeouts = (policy.connect_timeout, policy.read_timeout)
+        self._sessions: dict[str, requests.Session] = {}
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._lock = threading.Lock()  # guards the two above
+
+    def send(self, request: Request) -> Stream:
+        """Send ``request`` once and return the response, its body unread; raises RegistryError where there is none."""
+        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        try:
+            response = self._session(host).request(
+                request.method,
+                request.url,
+                headers={"Accept-Encoding": "identity", **request.headers},
+                data=request.body,
+                timeout=self._timeouts,
+                allow_redirects=False,
+                stream=True,
+                verify=not self._config.host(host).insecure,
+                proxies=_proxies(host),
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _broken(error, request.subject, host) from error
+        stream = Stream(response, request.subject)
+        with self._lock:
+            self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """Close every connection; who waits for one gets a RegistryError. Safe to repeat."""
+        with self._lock:
+            for stream in self._streams:
+                stream.abort()
+            for session in self._sessions.values():
+                session.close()
+
+    def _session(self, host: str) -> requests.Session:
+        with self._lock:
+            if host not in self._sessions:
+                self._sessions[host] = self._new_session(host)
+            return self._sessions[host]
+
+    def _new_session(self, host: str) -> requests.Session:
+        settings = self._config.host(host)
+        if settings.insecure:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        session = requests.Session()
+        session.headers.clear()
+        session.headers["User-Agent"] = _user_agent()
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.auth = _no_other_credentials  # else .netrc would replace the Authorization header
+        session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        session.mount("https://", _TlsAdapter(_tls_context(settings.ca, insecure=settings.insecure)))
+        return session
+
+
+class Stream:
+    """A response whose body comes piece by piece; close it, or use it as a context manager."""
+
+    def __init__(self, response: requests.Response, subject: str) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.url: str = response.url
+        self._raw = response.raw
+        self._response = response
+        self._subject = subject
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes as they were sent, empty at the end; raises RegistryError where it breaks."""
+        try:
+            piece: bytes = self._raw.read(size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _broken(error, self._subject, urlsplit(self.url).netloc) from error
+        return piece
+
+    def read_all(self, limit: int) -> bytes:
+        """Return the whole body; raises RegistryError where it has more than ``limit`` bytes."""
+        pieces: list[bytes] = []
+        left = limit + 1
+        while left and (piece := self.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        if not left:
+            raise RegistryError(
+                f"{self._subject}: the registry sends more than the {limit} bytes allowed here", status=self.status
+            )
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Let go of the connection: it is used again where the body was read to its end."""
+        self._response.close()
+
+    def drain(self) -> None:
+        """Close; a short body is read to its end before, so that the connection can be used again."""
+        with self, suppress(RegistryError):
+            self.read(_WORTH_READING)
+
+    def abort(self) -> None:
+        """Wake the thread that waits for more of the body: it gets a RegistryError."""
+        with suppress(OSError, ValueError, RuntimeError, AttributeError):  # closed already, or an old urllib3
+            self._raw.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _TlsAdapter(HTTPAdapter):
+    """Connections whose certificates are checked by one SSL context and nothing else."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave the connection to the context; the base class would add another list of authorities."""
+
+
+def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities (else those that ``requests`` brings) and these."""
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not paths.capath:
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    for file in authorities:
+        try:
+            context.load_verify_locations(file)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(f"{file}: cannot be used as `ca`: {error.strerror or error}") from error
+    return context
+
+
+def _no_other_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _proxies(host: str) -> dict[str, str]:
+    """Return what keeps loopback away from the environment's proxies; for other hosts these count."""
+    return {"no_proxy": urlsplit(f"//{host}").hostname or ""} if is_loopback(host) else {}
+
+
+def _user_agent() -> str:
+    from ocibuild import __version__
+
+    return f"ocibuild/{__version__}"
+
+
+def _broken(error: Exception, subject: str, host: str) -> RegistryError:
+    """Return what went wrong on the way, named by its first cause: the libraries' own text is long."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLError | requests.exceptions.SSLError) for cause in causes):
+        return _tls_failure(causes, subject, host)
+    reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
+    if reason:
+        return RegistryError(
+            f"{subject}: cannot reach {host}: {reason}", retryable=True, remedy="check the name and the network"
+        )
+    if any(isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in causes):
+        return RegistryError(f"{subject}: {host} does not answer in time", retryable=True)
+    return RegistryError(f"{subject}: the connection to {host} broke", retryable=True)
+
+
+def _tls_failure(causes: list[BaseException], subject: str, host: str) -> RegistryError:
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted:
+        return RegistryError(
+            f"{subject}: the certificate of {host} is not trusted: {untrusted.verify_message}",
+            remedy=f'name its authority as `ca` under [registry."{host}"] in the configuration file',
+        )
+    return RegistryError(
+        f"{subject}: {host} does not speak TLS with us",
+        retryable=True,
+        remedy=f'if it is plain HTTP, say `http = true` under [registry."{host}"] in the configuration file',
+    )
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    return causes

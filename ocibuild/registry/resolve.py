@@ -1,0 +1,129 @@
+"""From a reference to one image: the manifest for a platform, and its config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ocibuild.errors import InvalidDocument, NoMatchingPlatform, RegistryError, UnsupportedMediaType
+from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, Platform, Reference, parse_manifest, select
+from ocibuild.registry.fetch import fetch_into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ocibuild.registry.client import Registry
+    from ocibuild.store import Store
+
+CONFIG_LIMIT: Final = 16 << 20
+"""Bytes."""
+DEEPEST_INDEX: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An image that a registry has: ``reference`` as it was asked for, and what was found there.
+
+    ``descriptor`` is that of the platform's manifest. The bytes are as they were sent.
+    """
+
+    reference: Reference
+    descriptor: Descriptor
+    manifest: Manifest
+    config: ImageConfig
+    manifest_bytes: bytes
+    config_bytes: bytes
+
+
+def resolve(registry: Registry, store: Store, reference: Reference, platform: Platform) -> Resolved:
+    """Return the image that ``reference`` names for ``platform``; manifests and config are kept in the store.
+
+    What the store has is not fetched again; a tag is always looked up. Raises NotFound, Unauthorized, RegistryError,
+    NoMatchingPlatform, InvalidDocument, DigestMismatch.
+    """
+    found = _find(registry, store, reference)
+    for _ in range(DEEPEST_INDEX):
+        if isinstance(found.document, Manifest):
+            break
+        chosen = _choose(found.document, reference, platform)
+        found = _find(registry, store, reference.with_digest(chosen.digest), chosen)
+    manifest = found.document
+    if not isinstance(manifest, Manifest):
+        raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
+    config_bytes, config = _find_config(registry, store, reference, manifest)
+    _check_platform(config, found.descriptor, reference, platform)
+    return Resolved(reference, found.descriptor, manifest, config, found.data, config_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A manifest or index: as bytes, described, and read."""
+
+    data: bytes
+    descriptor: Descriptor
+    document: Manifest | Index
+
+
+def _find(registry: Registry, store: Store, reference: Reference, known: Descriptor | None = None) -> _Found:
+    """Return what ``reference`` names, from the store where it is there; ``known`` is what an index says of it."""
+    known = known or (None if reference.digest else registry.head(reference))
+    digest = known.digest if known else reference.digest
+    if digest and store.blobs.has(digest):
+        data = store.blobs.read(digest)
+        document = parse_manifest(data, known.media_type if known else None, trusted=True)
+        return _Found(data, known or Descriptor(document.media_type, digest, len(data)), document)
+    data, descriptor = registry.manifest(reference)
+    document = _parsed(data, descriptor, reference)
+    with store.blobs.writer(known or descriptor) as blob:
+        blob.write(data)
+    return _Found(data, known or descriptor, document)
+
+
+def _parsed(data: bytes, descriptor: Descriptor, reference: Reference) -> Manifest | Index:
+    try:
+        return parse_manifest(data, descriptor.media_type)
+    except (InvalidDocument, UnsupportedMediaType) as error:
+        raise type(error)(f"{reference}: {error.message}", remedy=error.remedy) from error
+
+
+def _choose(index: Index, reference: Reference, platform: Platform) -> Descriptor:
+    chosen = select(index.manifests, platform)
+    if chosen is None:
+        raise _no_platform(reference, platform, (descriptor.platform for descriptor in index.manifests))
+    return chosen
+
+
+def _find_config(
+    registry: Registry, store: Store, reference: Reference, manifest: Manifest
+) -> tuple[bytes, ImageConfig]:
+    descriptor = manifest.config
+    if descriptor.size > CONFIG_LIMIT:
+        raise RegistryError(f"{reference}: its config has {descriptor.size} bytes; {CONFIG_LIMIT} are allowed")
+    if not store.blobs.has(descriptor.digest):
+        fetch_into(store, registry, reference, descriptor, lambda _: None)
+    data = store.blobs.read(descriptor.digest, limit=CONFIG_LIMIT)
+    return data, _read_config(data, manifest, reference)
+
+
+def _read_config(data: bytes, manifest: Manifest, reference: Reference) -> ImageConfig:
+    try:
+        config = ImageConfig.from_bytes(data)
+    except InvalidDocument as error:
+        raise InvalidDocument(f"{reference}: {error.message}", remedy=error.remedy) from error
+    if len(config.diff_ids) != len(manifest.layers):
+        raise InvalidDocument(
+            f"{reference}: its config has {len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"
+        )
+    return config
+
+
+def _check_platform(config: ImageConfig, descriptor: Descriptor, reference: Reference, platform: Platform) -> None:
+    """Refuse an image for another platform; an index that named the platform is believed."""
+    if descriptor.platform is None and select([replace(descriptor, platform=config.platform)], platform) is None:
+        raise _no_platform(reference, platform, [config.platform])
+
+
+def _no_platform(reference: Reference, platform: Platform, existing: Iterable[Platform | None]) -> NoMatchingPlatform:
+    names = sorted({str(one) for one in existing if one and one.os != "unknown"})
+    there = f"it has {', '.join(names)}" if names else "it names no platform"
+    return NoMatchingPlatform(f"{reference}: no image for {platform}; {there}", remedy="choose one with --platform")

@@ -1,0 +1,80 @@
+"""When to ask again, and how long to wait before."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RETRYABLE: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""The statuses that may be another one the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient we are; times are in seconds.
+
+    Pauses grow from ``first`` by ``factor`` up to ``longest``, each with up to a quarter more or less, so that many
+    clients do not come back at once. What the registry asks for (``Retry-After``) counts instead, up to ``obeyed``;
+    where it asks for more, we give up.
+    """
+
+    attempts: int = 5
+    first: float = 0.2
+    factor: float = 2.5
+    longest: float = 15
+    obeyed: float = 60
+    connect_timeout: float = 10
+    read_timeout: float = 60
+
+    def pause(self, attempt: int) -> float:
+        """Return how long to wait after ``attempt`` (from 1), before chance is added."""
+        return min(self.longest, self.first * self.factor ** (attempt - 1))
+
+
+class Retries:
+    """What is left of one operation's patience. ``sleep`` waits for some seconds, and may raise to end it all."""
+
+    def __init__(self, policy: RetryPolicy, sleep: Callable[[float], None]) -> None:
+        self._policy = policy
+        self._sleep = sleep
+        self._attempt = 1
+
+    def wait(self, retry_after: str | None = None) -> bool:
+        """Pause before the next attempt and return True; False at once where there should be none.
+
+        ``retry_after`` is the header as it came.
+        """
+        if self._attempt >= self._policy.attempts:
+            return False
+        asked = None if retry_after is None else parse_retry_after(retry_after, now=time.time())
+        if asked is not None and asked > self._policy.obeyed:
+            return False
+        chance = random.uniform(0.75, 1.25)  # noqa: S311  (spreads clients, keeps no secret)
+        self._sleep(asked if asked is not None else self._policy.pause(self._attempt) * chance)
+        self._attempt += 1
+        return True
+
+    def renew(self) -> None:
+        """Forget the attempts so far, because there was progress."""
+        self._attempt = 1
+
+
+def parse_retry_after(header: str, *, now: float) -> float | None:
+    """Return how many seconds ``Retry-After`` asks for, None where it makes no sense.
+
+    It is a number of seconds or a date (RFC 9110, section 10.2.3); ``now`` is in seconds since the epoch.
+    """
+    from email.utils import parsedate_to_datetime
+
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

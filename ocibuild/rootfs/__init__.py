@@ -1,0 +1,6 @@
+"""Root file systems: layers unpacked to snapshots, snapshots stacked to trees, and what a step changed in one."""
+
+from ocibuild.rootfs.overlay import OverlaySnapshotter
+from ocibuild.rootfs.unpack import Blob, unpack, unpacked
+
+__all__ = ["Blob", "OverlaySnapshotter", "unpack", "unpacked"]

@@ -1,0 +1,133 @@
+"""The ``overlay`` snapshotter: trees are stacks of snapshots under overlayfs, and a step's upper directory its changes.
+
+A stack is given oldest first, as in ``rootfs.diff_ids``. Nothing here is ever attached to the machine's own tree.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ocibuild.errors import SandboxError
+from ocibuild.fs import Root
+from ocibuild.layer import pack
+from ocibuild.oci import Compression, layer_type
+from ocibuild.rootfs.changes import changes
+from ocibuild.sandbox import Overlay
+from ocibuild.store import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ocibuild.layer import Ownership
+    from ocibuild.store import ActiveSnapshot, Snapshot, Store
+
+# what a step's mounts need to stand on; as the lowest directory of every step, they are never a change
+_STUBS = ("proc", "sys", "dev", "etc/hosts", "etc/resolv.conf")
+
+
+class OverlaySnapshotter:
+    """Makes trees of snapshots by mounting them, as the owner of the mount namespace that this process is in."""
+
+    def __init__(self, store: Store, ownership: Ownership) -> None:
+        self._store = store
+        self._ownership = ownership
+        self._empty = os.path.join(store.root, "empty")
+        self._stubs = os.path.join(store.root, "stubs")
+
+    def prepare(self) -> None:
+        """Make the store's own directories that every stack rests on; idempotent."""
+        os.makedirs(self._empty, exist_ok=True)
+        for name in _STUBS:
+            path = os.path.join(self._stubs, name)
+            if name.startswith("etc/"):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+            else:
+                os.makedirs(path, exist_ok=True)
+
+    def root_of_step(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Overlay:
+        """Return the mount of the tree that a step sees and changes."""
+        return self._overlay([*_topmost_first(stack), self._stubs], active)
+
+    @contextmanager
+    def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
+        """Give the tree of ``stack``; what is changed in it goes into ``active``."""
+        with _mounted(self._overlay([*_topmost_first(stack), self._empty], active)) as root:
+            yield root
+
+    @contextmanager
+    def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
+        """Give the tree of ``stack``, read-only."""
+        with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._empty)) as root:
+            yield root
+
+    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
+        """Remove the mount targets that had to be made in a step's tree, where nothing was put into them."""
+        with Root.open(active.upper) as upper:
+            for path in created:
+                with suppress(OSError), upper.parent_of(path) as (fd, name):
+                    _remove_if_empty(fd, name)
+
+    def pack(
+        self,
+        stack: Sequence[Snapshot],
+        snapshot: Snapshot,
+        *,
+        compression: Compression = Compression.GZIP,
+        progress: Callable[[int], None] | None = None,
+    ) -> Layer:
+        """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store."""
+        with ExitStack() as cleanup:
+            views: list[Root] = []
+
+            def below() -> Root:
+                if not views:
+                    views.append(cleanup.enter_context(self.reading(stack)))
+                return views[0]
+
+            upper = cleanup.enter_context(Root.open(snapshot.path))
+            with self._store.blobs.writer() as blob:
+                packed = pack(
+                    changes(upper, below),
+                    upper,
+                    blob.write,
+                    compression=compression,
+                    owners=self._ownership,
+                    progress=progress,
+                )
+        return Layer(packed.diff_id, blob.describe(layer_type(compression)))
+
+    def _overlay(self, lowers: list[str], active: ActiveSnapshot) -> Overlay:
+        work = os.path.join(active.scratch, "work")
+        os.makedirs(work, exist_ok=True)
+        return Overlay(lowers, active.upper, work, self._empty)
+
+
+def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:
+    return [snapshot.path for snapshot in reversed(stack)]
+
+
+@contextmanager
+def _mounted(overlay: Overlay) -> Iterator[Root]:
+    try:
+        fd = overlay.open()
+    except OSError as error:
+        raise SandboxError(
+            f"this machine refuses an overlay mount: {error.strerror}", remedy="`ocibuild doctor` tells what to change"
+        ) from error
+    try:
+        # a mount's descriptor is O_PATH; reading a directory wants a real one
+        with Root.open(".", dir_fd=fd) as root:
+            yield root
+    finally:
+        os.close(fd)
+
+
+def _remove_if_empty(dir_fd: int, name: str) -> None:
+    status: Any = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    if status.st_size == 0 and not os.path.isdir(f"/proc/self/fd/{dir_fd}/{name}"):
+        os.unlink(name, dir_fd=dir_fd)
+    else:
+        os.rmdir(name, dir_fd=dir_fd)

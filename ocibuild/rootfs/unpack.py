@@ -1,0 +1,117 @@
+"""Layers of an image to snapshots: each in its own folder, several at once, each once on a machine."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ocibuild.fs import Root
+from ocibuild.layer import apply, settle
+from ocibuild.oci import chain_ids, compression_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ocibuild.layer import Applied, Ownership
+    from ocibuild.oci import ChainID
+    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
+
+
+class Blob(Protocol):
+    """What the bytes of a blob are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, at least one before the end."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+class _Missing(NamedTuple):
+    """A layer that has no snapshot yet: its place in the stack, and where it goes."""
+
+    position: int
+    active: ActiveSnapshot
+
+
+def unpacked(store: Store, layers: Sequence[Layer]) -> tuple[Snapshot, ...] | None:
+    """Return the snapshots of a stack of layers, oldest first, or None where one of them is missing."""
+    found = [store.snapshots.by_chain(chain) for chain in chain_ids([layer.diff_id for layer in layers])]
+    present = tuple(snapshot for snapshot in found if snapshot)
+    return present if len(present) == len(layers) else None
+
+
+def unpack(
+    store: Store,
+    layers: Sequence[Layer],
+    open_blob: Callable[[Layer], Blob],
+    *,
+    ownership: Ownership,
+    progress: Callable[[Layer, int], None],
+) -> tuple[Snapshot, ...]:
+    """Unpack what is missing of a stack of layers and return its snapshots, oldest first.
+
+    ``open_blob`` may give a blob that is still arriving. Another process that unpacks the same layer is waited for.
+    ``progress`` hears how many further bytes of a layer's blob were read. Raises InvalidLayer and DigestMismatch; then nothing is kept of
+    that layer and those above it.
+    """
+    chains = chain_ids([layer.diff_id for layer in layers])
+    stack: list[Snapshot | None] = []
+    with ExitStack() as cleanup:
+        missing = []
+        for position, chain in enumerate(chains):
+            # always from the bottom up, so two processes never wait for each other
+            snapshot = store.snapshots.by_chain(chain)
+            if snapshot is None:
+                cleanup.enter_context(store.locks.holding(f"chain {chain}"))
+                snapshot = store.snapshots.by_chain(chain)
+            if snapshot is None:
+                missing.append(_Missing(position, cleanup.enter_context(store.snapshots.begin())))
+            stack.append(snapshot)
+        applied = _apply_all(missing, layers, open_blob, ownership, progress)
+        for (position, active), result in zip(missing, applied, strict=True):
+            below = [snapshot for snapshot in stack[:position] if snapshot]
+            stack[position] = _commit(active, chains[position], layers[position], result, below)
+    return tuple(snapshot for snapshot in stack if snapshot)
+
+
+def _apply_all(
+    missing: Sequence[_Missing],
+    layers: Sequence[Layer],
+    open_blob: Callable[[Layer], Blob],
+    ownership: Ownership,
+    progress: Callable[[Layer, int], None],
+) -> list[Applied]:
+    def apply_one(item: _Missing) -> Applied:
+        layer = layers[item.position]
+        blob = open_blob(layer)
+        try:
+            with Root.open(item.active.upper) as root:
+                return apply(
+                    blob,
+                    compression_of(layer.descriptor.media_type),
+                    root,
+                    owners=ownership,
+                    expect=layer.diff_id,
+                    progress=lambda done: progress(layer, done),
+                )
+        finally:
+            blob.close()
+
+    if len(missing) <= 1:
+        return [apply_one(item) for item in missing]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(apply_one, missing))
+
+
+def _commit(
+    active: ActiveSnapshot, chain: ChainID, layer: Layer, applied: Applied, below: Sequence[Snapshot]
+) -> Snapshot:
+    if applied.implied or applied.links:
+        with ExitStack() as cleanup:
+            root = cleanup.enter_context(Root.open(active.upper))
+            lowers = [cleanup.enter_context(Root.open(snapshot.path)) for snapshot in reversed(below)]
+            settle(root, applied, lowers)
+    return active.commit(chain_id=chain, layer=layer)

@@ -1,0 +1,24 @@
+"""System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
+
+from ocibuild.sandbox.identity import Identity, IDs, enter
+from ocibuild.sandbox.mounts import Bind, FileSystem, Mount, Overlay, Sysfs
+from ocibuild.sandbox.spawner import Outcome, Running, Spawner
+from ocibuild.sandbox.step import StepSpec
+from ocibuild.sandbox.users import User, find_user
+
+__all__ = [
+    "Bind",
+    "FileSystem",
+    "IDs",
+    "Identity",
+    "Mount",
+    "Outcome",
+    "Overlay",
+    "Running",
+    "Spawner",
+    "StepSpec",
+    "Sysfs",
+    "User",
+    "enter",
+    "find_user",
+]

@@ -1,0 +1,177 @@
+"""Who this process may be: entering the namespaces in which an ordinary user is root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import SandboxError
+from ocibuild.sandbox import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class IDs(Enum):
+    """Which user and group IDs files and processes can have."""
+
+    ALL = "all: root on this machine"
+    RANGE = "0 and a range of subordinate IDs"
+    ONE = "0 alone: there is no range of subordinate IDs"
+
+
+@dataclass(frozen=True, slots=True)
+class IDRange:
+    """``count`` IDs that start at ``inside`` in the namespace and at ``outside`` on the machine."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this process is after ``enter()``; ``limit`` is the number of IDs, from 0 on."""
+
+    ids: IDs
+    limit: int
+
+
+def enter() -> Identity:
+    """Move this process into a mount namespace of its own and, where it is not root, a user namespace as its root.
+
+    To be called once, while there is one thread. Raises SandboxError where the kernel refuses.
+    """
+    identity = _enter_as_root() or _enter_user_namespace()
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    return identity
+
+
+def _enter_as_root() -> Identity | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    except PermissionError:
+        return None  # root without CAP_SYS_ADMIN may still be allowed a user namespace
+    return Identity(IDs.ALL, limit=_count(_own_map("/proc/self/uid_map")))
+
+
+def _enter_user_namespace() -> Identity:
+    uid, gid = os.geteuid(), os.getegid()
+    users = id_map(uid, subordinate_ranges("/etc/subuid", _names_of(uid)))
+    groups = id_map(gid, subordinate_ranges("/etc/subgid", _names_of(uid)))
+    helpers = shutil.which("newuidmap"), shutil.which("newgidmap")
+    if len(users) > 1 and len(groups) > 1 and helpers[0] and helpers[1]:
+        _unshare_mapped_by_helpers(helpers[0], users, helpers[1], groups)
+        return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
+    _unshare_user_namespace()
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {uid} 1")
+    _write("/proc/self/gid_map", f"0 {gid} 1")
+    return Identity(IDs.ONE, limit=1)
+
+
+def id_map(own: int, ranges: Iterable[IDRange]) -> tuple[IDRange, ...]:
+    """Return the map that makes ``own`` 0, and the subordinate ranges 1 and up, in their order."""
+    rows = [IDRange(0, own, 1)]
+    for row in ranges:
+        rows.append(IDRange(rows[-1].inside + rows[-1].count, row.outside, row.count))
+    return tuple(rows)
+
+
+def subordinate_ranges(path: str, names: Sequence[str]) -> tuple[IDRange, ...]:
+    """Return the ranges of a user, known under ``names``, in a file such as subuid(5) describes."""
+    ranges = []
+    with suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            fields = line.strip().split(":")
+            if len(fields) == 3 and fields[0] in names and fields[1].isdecimal() and fields[2].isdecimal():
+                ranges.append(IDRange(0, int(fields[1]), int(fields[2])))
+    return tuple(row for row in ranges if row.count)
+
+
+def _names_of(uid: int) -> tuple[str, ...]:
+    try:
+        return (str(uid), pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return (str(uid),)
+
+
+def _unshare_user_namespace() -> None:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+    except OSError as error:
+        raise SandboxError(
+            f"this machine refuses a user namespace: {error.strerror}",
+            remedy="`ocibuild doctor` tells what to change",
+        ) from error
+
+
+def _unshare_mapped_by_helpers(
+    newuidmap: str, users: tuple[IDRange, ...], newgidmap: str, groups: tuple[IDRange, ...]
+) -> None:
+    """Unshare, and have the setuid helpers write the maps: from outside, so a child is forked before."""
+    ready, go = os.pipe2(os.O_CLOEXEC)
+    complaints, complain = os.pipe2(os.O_CLOEXEC)
+    commands = [[newuidmap, str(os.getpid()), *_words(users)], [newgidmap, str(os.getpid()), *_words(groups)]]
+    child = os.fork()
+    if child == 0:
+        _map_when_told(ready, go, complain, commands)
+    os.close(ready)
+    os.close(complain)
+    try:
+        _unshare_user_namespace()
+        os.write(go, b"1")
+    finally:
+        os.close(go)
+        _, status = os.waitpid(child, 0)
+        with open(complaints, encoding="utf-8", errors="replace") as file:
+            text = file.read().strip()
+    if status:
+        raise SandboxError(
+            f"newuidmap could not map the range of subordinate IDs: {' '.join(text.split())}",
+            remedy="check /etc/subuid, /etc/subgid, and that newuidmap and newgidmap are setuid",
+        )
+
+
+def _map_when_told(ready: int, go: int, complain: int, commands: list[list[str]]) -> None:
+    """Run the helpers once a byte arrives; never returns."""
+    status = 1
+    try:
+        os.close(go)
+        if os.read(ready, 1):
+            actions = [(os.POSIX_SPAWN_DUP2, complain, 1), (os.POSIX_SPAWN_DUP2, complain, 2)]
+            pids = [os.posix_spawn(command[0], command, {}, file_actions=actions) for command in commands]
+            status = int(any([os.waitpid(pid, 0)[1] for pid in pids]))  # noqa: C419  (each must be waited for)
+    finally:
+        os._exit(status)
+
+
+def _words(rows: Iterable[IDRange]) -> list[str]:
+    return [str(number) for row in rows for number in (row.inside, row.outside, row.count)]
+
+
+def _count(rows: Iterable[IDRange]) -> int:
+    return max(row.inside + row.count for row in rows)
+
+
+def _own_map(path: str) -> tuple[IDRange, ...]:
+    with open(path, encoding="ascii") as file:
+        return tuple(IDRange(*map(int, line.split())) for line in file)
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        raise SandboxError(
+            f"this machine refuses to map an ID in a user namespace: {path}: {error.strerror}",
+            remedy="`ocibuild doctor` tells what to change",
+        ) from error

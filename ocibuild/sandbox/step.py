@@ -1,0 +1,273 @@
+"""One step's process: what is asked for, and how a freshly forked child becomes it.
+
+The child runs in namespaces of its own, single-threaded, and never returns. Whatever it needs is imported before,
+since after the change of root the machine's files are gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ocibuild.errors import OcibuildError, SandboxError
+from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.users import User, find_user
+
+if TYPE_CHECKING:
+    from ocibuild.sandbox.mounts import Mount, Overlay
+
+# Docker's default set: capabilities(7), by number
+_CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_FSETID": 4,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_NET_RAW": 13,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_MKNOD": 27,
+    "CAP_AUDIT_WRITE": 29,
+    "CAP_SETFCAP": 31,
+}
+
+# what docker hides and freezes: the machine's, not the step's
+_HIDDEN = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+_FROZEN = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_ACCOUNT_FILE_LIMIT = 4 << 20
+
+
+class StepSpec(NamedTuple):
+    """What a step's process is: its root, what is mounted there, and how it runs.
+
+    ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
+    ``links`` are symbolic links (target, path) made after the mounts. ``extra_groups`` is False where the kernel
+    forbids setgroups(2).
+    """
+
+    root: Overlay
+    mount_point: str
+    mounts: list[Mount]
+    links: list[tuple[str, str]]
+    args: list[str]
+    env: list[str]
+    user: str
+    working_dir: str
+    hostname: str
+    own_network: bool = False
+    extra_groups: bool = True
+
+    def to_json(self) -> bytes:
+        """Return the spec as JSON for the spawner."""
+        members = self._asdict()
+        members["root"] = mounts.dump(self.root)
+        members["mounts"] = [mounts.dump(mount) for mount in self.mounts]
+        return json.dumps(members).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> StepSpec:
+        """Return the spec that ``to_json()`` wrote."""
+        members: dict[str, Any] = json.loads(data)
+        members["root"] = mounts.load(members["root"])
+        members["mounts"] = [mounts.load(value) for value in members["mounts"]]
+        return cls(**members)
+
+    @property
+    def namespaces(self) -> int:
+        """The namespaces the process is cloned into."""
+        flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+        return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
+
+
+class Command(NamedTuple):
+    """A program found in the root, and what execve(2) needs to run it."""
+
+    path: str
+    args: list[str]
+    env: dict[str, str]
+
+
+def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+    status = 127
+    try:
+        _take_streams(standard)
+        created = _enter_root(spec)
+        _report(channel, {"created": created})
+        user = _find_user(spec.user)
+        command = _find_command(spec, user)
+        _drop_privileges(spec, user)
+        _reset_signals()
+        os.execve(command.path, command.args, command.env)
+    except OSError as error:
+        status = 126 if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EPERM, errno.EISDIR) else 127
+        _report(channel, {"error": _explain(error), "remedy": None})
+    except OcibuildError as error:
+        _report(channel, {"error": error.message, "remedy": error.remedy})
+    except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
+        _report(channel, {"error": repr(error), "remedy": None})
+    os._exit(status)
+
+
+def _report(channel: socket.socket, message: dict[str, Any]) -> None:
+    channel.send(json.dumps(message).encode())
+
+
+def _explain(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _take_streams(standard: list[int]) -> None:
+    os.setsid()
+    for number, fd in enumerate(standard):
+        os.dup2(fd, number, inheritable=True)
+
+
+def _enter_root(spec: StepSpec) -> list[str]:
+    """Make the root and move into it; return the paths of mount targets that had to be made in it."""
+    socket.sethostname(spec.hostname)
+    if spec.own_network:
+        _raise_loopback()
+    opened = [(mount.open(), mount.target) for mount in spec.mounts]
+    syscalls.move_mount(spec.root.open(), spec.mount_point)
+    os.chdir(spec.mount_point)
+    syscalls.pivot_root(".", ".")
+    syscalls.unmount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+    created: list[str] = []
+    for fd, target in opened:
+        created += _attach(fd, target)
+    for target, path in spec.links:
+        os.symlink(target, path)
+    for path in _HIDDEN:
+        mounts.hide(path)
+    for path in _FROZEN:
+        mounts.freeze(path)
+    return created
+
+
+def _raise_loopback() -> None:
+    """Bring up ``lo``: SIOCSIFFLAGS with IFF_UP; see netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH14x", b"lo", 1)
+        fcntl.ioctl(control, 0x8914, request)
+
+
+def _attach(fd: int, target: str) -> list[str]:
+    """Attach a mount at ``target``, made where the image has nothing there; return what was made."""
+    created: list[str] = []
+    try:
+        syscalls.move_mount(fd, target)
+    except FileNotFoundError:
+        created = _make_target(target, folder=stat.S_ISDIR(os.fstat(fd).st_mode))
+        syscalls.move_mount(fd, target)
+    finally:
+        os.close(fd)
+    return created
+
+
+def _make_target(target: str, *, folder: bool) -> list[str]:
+    path = os.path.realpath(target)
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for parent in reversed(missing[1:]):
+        os.mkdir(parent, 0o755)
+    if folder:
+        os.mkdir(missing[0], 0o755)
+    else:
+        os.close(os.open(missing[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    in_tree = os.stat(os.path.dirname(missing[-1])).st_dev == os.stat("/").st_dev
+    return missing if in_tree else []
+
+
+def _find_user(text: str) -> User:
+    return find_user(text, _read_account_file("/etc/passwd"), _read_account_file("/etc/group"))
+
+
+def _read_account_file(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""  # an image need not have one
+    try:
+        with open(fd, "rb") as file:
+            return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+
+
+def _find_command(spec: StepSpec, user: User) -> Command:
+    """Find the program as a shell would, in the PATH of the step; raise SandboxError where it is not there."""
+    env = dict(entry.partition("=")[::2] for entry in spec.env)
+    env.setdefault("HOME", user.home or "/")
+    os.chdir(spec.working_dir)
+    name = spec.args[0]
+    if "/" in name:
+        return Command(name, spec.args, env)
+    for folder in env.get("PATH", "").split(":"):
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return Command(path, spec.args, env)
+    raise SandboxError(f"{name}: executable file not found in $PATH", remedy="install it in an earlier step")
+
+
+def _drop_privileges(spec: StepSpec, user: User) -> None:
+    kept = set(_CAPABILITIES.values())
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        last = int(file.read())
+    for number in range(last + 1):
+        if number not in kept:
+            syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    syscalls.clear_inheritable_capabilities()
+    if spec.extra_groups:
+        os.setgroups(user.groups)
+    _set_ids(user)
+
+
+def _set_ids(user: User) -> None:
+    try:
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise SandboxError(
+            f"user {user.uid}:{user.gid}: this machine gives the build no such ID",
+            remedy="give the user a range in /etc/subuid and /etc/subgid; `ocibuild doctor` tells more",
+        ) from error
+
+
+def _reset_signals() -> None:
+    """Undo what Python ignores, and let the process have no descriptor but its streams."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)

@@ -1,0 +1,174 @@
+"""System calls that Python does not have, each raising OSError as its siblings in ``os`` do.
+
+The numbers of the calls added since Linux 5.2 are the same on every architecture; those of older ones are looked up
+by name in the C library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CLONE_PIDFD = 0x00001000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+MOUNT_ATTR_RDONLY = 0x01
+MOUNT_ATTR_NOSUID = 0x02
+MOUNT_ATTR_NODEV = 0x04
+MOUNT_ATTR_NOEXEC = 0x08
+
+PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "ppc64le": 120, "s390x": 120}
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
+_SYS_MOUNT_SETATTR = 442
+
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+_MOVE_MOUNT_F_EMPTY_PATH = 0x04
+
+# PyDLL keeps the interpreter lock: a forked child must not have to take it back
+_libc: Any = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(result: int, path: str | None = None) -> int:
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def _call(number: int, *values: Any, path: str | None = None) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *values), path)
+
+
+def _text(value: str | None) -> bytes | None:
+    return None if value is None else os.fsencode(value)
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces; see unshare(2)."""
+    _check(_libc.unshare(flags))
+
+
+def clone(flags: int, *, exit_signal: int) -> tuple[int, int]:
+    """Fork into new namespaces: return (pid, pidfd) to the parent and (0, -1) to the child; see clone(2).
+
+    Only for a process with one thread: none of Python's or the C library's fork handlers run.
+    """
+    pidfd = ctypes.c_int(-1)
+    pid = _call(
+        _SYS_CLONE[os.uname().machine],
+        ctypes.c_ulong(flags | CLONE_PIDFD | exit_signal),
+        None,
+        ctypes.byref(pidfd),
+        None,
+        None,
+    )
+    return pid, pidfd.value if pid else -1
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    """See mount(2)."""
+    _check(_libc.mount(_text(source), _text(target), _text(kind), ctypes.c_ulong(flags), _text(options)), path=target)
+
+
+def unmount(target: str, flags: int) -> None:
+    """See umount2(2)."""
+    _check(_libc.umount2(_text(target), flags), path=target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """See pivot_root(2)."""
+    _call(_SYS_PIVOT_ROOT[os.uname().machine], _text(new_root), _text(put_old), path=new_root)
+
+
+def open_tree(path: str, *, recursive: bool) -> int:
+    """Return a descriptor of a detached copy of the mount at ``path``; see open_tree(2)."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return _call(_SYS_OPEN_TREE, AT_FDCWD, _text(path), ctypes.c_uint(flags), path=path)
+
+
+def move_mount(fd: int, target: str) -> None:
+    """Attach a detached mount at ``target``, followed as any path; see move_mount(2)."""
+    _call(_SYS_MOVE_MOUNT, fd, b"", AT_FDCWD, _text(target), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH), path=target)
+
+
+def new_mount(kind: str, options: Sequence[tuple[str, str | None]], attributes: int = 0) -> int:
+    """Return a descriptor of a new, detached mount of a file system; see fsopen(2), fsconfig(2) and fsmount(2).
+
+    An option without a value is a flag.
+    """
+    fd = _call(_SYS_FSOPEN, _text(kind), ctypes.c_uint(_FSOPEN_CLOEXEC), path=kind)
+    try:
+        for key, value in options:
+            command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            _call(_SYS_FSCONFIG, fd, command, _text(key), _text(value), 0, path=f"{kind} {key}={value}")
+        _call(_SYS_FSCONFIG, fd, _FSCONFIG_CMD_CREATE, None, None, 0, path=kind)
+        return _call(_SYS_FSMOUNT, fd, ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes), path=kind)
+    finally:
+        os.close(fd)
+
+
+def restrict_mount(fd: int, attributes: int) -> None:
+    """Set attributes on a detached mount and all below it; see mount_setattr(2)."""
+    request = struct.pack("=QQQQ", attributes, 0, 0, 0)
+    _call(
+        _SYS_MOUNT_SETATTR,
+        fd,
+        b"",
+        ctypes.c_uint(AT_EMPTY_PATH | AT_RECURSIVE),
+        request,
+        ctypes.c_size_t(len(request)),
+    )
+
+
+def prctl(option: int, value: int, third: int = 0) -> int:
+    """See prctl(2)."""
+    return _check(
+        _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    )
+
+
+def clear_inheritable_capabilities() -> None:
+    """Empty the inheritable set of this thread and keep the others; see capset(2)."""
+    version_3 = 0x20080522
+    header = struct.pack("=Ii", version_3, 0)
+    sets = ctypes.create_string_buffer(24)
+    _check(_libc.capget(header, sets))
+    low, high = (list(struct.unpack_from("=III", sets, offset)) for offset in (0, 12))
+    low[2] = high[2] = 0
+    _check(_libc.capset(header, struct.pack("=IIIIII", *low, *high)))

@@ -1,0 +1,76 @@
+"""Users and groups of an image, by name or number, from its own passwd and group files (passwd(5), group(5))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ocibuild.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HIGHEST_ID = 2**32 - 2  # -1 means "leave as it is" to chown(2)
+
+
+class User(NamedTuple):
+    """The IDs that a process or a file gets; ``groups`` are the supplementary ones, ``home`` may be empty."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+    home: str
+
+
+def find_user(text: str, passwd: str, group: str) -> User:
+    """Return the user that ``text`` names: USER, USER:GROUP, each a name or a number; empty is root.
+
+    ``passwd`` and ``group`` are the contents of the image's files. A number needs no entry there; a name does, else
+    SandboxError. A user without an entry has the group 0 and no home, as with docker. With an explicit group there are
+    no supplementary ones.
+    """
+    name, _, group_name = text.partition(":")
+    user = _user(name or "0", passwd, group)
+    if not group_name:
+        return user
+    return user._replace(gid=_group(group_name, group), groups=[])
+
+
+def _user(name: str, passwd: str, group: str) -> User:
+    for fields in _entries(passwd, 7):
+        uid, gid = _number(fields[2]), _number(fields[3])
+        if uid is not None and gid is not None and (fields[0] == name or uid == _number(name)):
+            return User(uid, gid, _memberships(fields[0], group), fields[5])
+    uid = _number(name)
+    if uid is None:
+        raise SandboxError(f"user {name!r}: not in the image's /etc/passwd", remedy="create it in an earlier step")
+    return User(uid, 0, [], "")
+
+
+def _group(name: str, group: str) -> int:
+    for fields in _entries(group, 4):
+        gid = _number(fields[2])
+        if gid is not None and (fields[0] == name or gid == _number(name)):
+            return gid
+    gid = _number(name)
+    if gid is None:
+        raise SandboxError(f"group {name!r}: not in the image's /etc/group", remedy="create it in an earlier step")
+    return gid
+
+
+def _memberships(user: str, group: str) -> list[int]:
+    numbers = (_number(fields[2]) for fields in _entries(group, 4) if user in fields[3].split(","))
+    return [number for number in numbers if number is not None]
+
+
+def _entries(text: str, size: int) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) >= size and not line.startswith("#"):
+            yield fields
+
+
+def _number(text: str) -> int | None:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
+        return None
+    number = int(text)
+    return number if number <= _HIGHEST_ID else None

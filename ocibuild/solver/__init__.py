@@ -1,0 +1,8 @@
+"""From a graph to layers: keys, cache, scheduler, and one file a kind of operation."""
+
+from ocibuild.solver.plan import root_of
+from ocibuild.solver.results import Solution
+from ocibuild.solver.solve import Solver
+from ocibuild.solver.workshop import Executor, Fetch, Workshop
+
+__all__ = ["Executor", "Fetch", "Solution", "Solver", "Workshop", "root_of"]

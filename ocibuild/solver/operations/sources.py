@@ -1,0 +1,79 @@
+"""What a COPY takes: files of a build context, or of the tree of another stage."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocibuild.graph import Context
+from ocibuild.source import content_digest, owned_by_root, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ocibuild.fs import Root
+    from ocibuild.graph import Copy
+    from ocibuild.layer import Ownership
+    from ocibuild.oci import Digest
+    from ocibuild.solver.workshop import Workshop
+    from ocibuild.source import Exclusion, Owner, Selected
+    from ocibuild.store import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """``selected`` of the tree ``root``, without what is ``excluded``; ``owner`` tells whose each file is."""
+
+    root: Root
+    selected: Sequence[Selected]
+    owner: Owner
+    excluded: Exclusion | None = None
+
+    def digest(self, shop: Workshop) -> Digest:
+        """Return the digest of the names, owners, modes and contents of all files."""
+        return content_digest(
+            self.root, self.selected, excluded=self.excluded, owner=self.owner, cache=shop.store.files
+        )
+
+
+@contextmanager
+def context_sources(shop: Workshop, vertex: Copy) -> Iterator[Sources]:
+    """Give what a COPY takes from a build context; raise SourceError where something is not there."""
+    assert isinstance(vertex.source, Context)
+    context = shop.contexts[vertex.source.name]
+    with context.root.open_directory(".") as root:  # a root of this thread's own
+        selected = select(root, vertex.paths, excluded=context.excluded, what="the build context")
+        yield Sources(root, selected, owned_by_root, context.excluded)
+
+
+@contextmanager
+def stage_sources(shop: Workshop, vertex: Copy, stack: Sequence[Snapshot]) -> Iterator[Sources]:
+    """Give what a COPY takes from the tree ``stack``; raise SourceError where something is not there."""
+    with shop.snapshotter.reading(stack) as root:
+        yield Sources(root, select(root, vertex.paths, what="the stage"), owner_in(root, shop.ownership))
+
+
+def owner_in(root: Root, ownership: Ownership) -> Owner:
+    """Return what tells the owner and mode of a file of ``root``, as ``ownership`` has put them there."""
+
+    def owner(path: str, status: os.stat_result) -> tuple[int, int, int]:
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            nature = ownership.read(path, status)  # what can only be looked at carries no record
+        else:
+            fd = root.open_file(path or ".")
+            try:
+                nature = ownership.read(fd, status)
+            finally:
+                os.close(fd)
+        return nature.uid, nature.gid, nature.mode
+
+    return owner
+
+
+def context_digest(shop: Workshop, vertex: Copy) -> Digest:
+    """Return the digest of what a COPY takes from a build context."""
+    with context_sources(shop, vertex) as sources:
+        return sources.digest(shop)

@@ -1,0 +1,100 @@
+"""What has to be done for a target, and what is known from before: decided first, without doing any of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from ocibuild.graph import Copy, MakeDirectory, Run, inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ocibuild.graph import Vertex
+    from ocibuild.oci import Digest
+    from ocibuild.solver.keys import Keys
+    from ocibuild.solver.results import Made
+
+LayerVertex: TypeAlias = Run | Copy | MakeDirectory
+"""A vertex that makes a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The vertices that a target needs, inputs first, and what is known of them.
+
+    What counts is the cache key: of several vertices with one key, which are the same work, ``vertices`` has one.
+    ``made`` has the cached results by key; ``files`` the keys of images whose trees must be there because something
+    runs on or copies from them; ``chain`` the target's own image and layers, oldest first.
+    """
+
+    vertices: tuple[Vertex, ...]
+    made: dict[Digest, Made]
+    files: frozenset[Digest]
+    chain: tuple[Vertex, ...]
+
+
+def make_plan(target: Vertex, keys: Keys, cached: Callable[[Digest], Made | None]) -> Plan:
+    """Return the plan for ``target``; ``cached`` tells the result of a key from before, asked once for each.
+
+    A base is always needed, for its layers; the source of a COPY only where the COPY must be done.
+    """
+    made: dict[Digest, Made] = {}
+    files: set[Digest] = set()
+    needed: set[Digest] = set()
+    pending: list[Vertex] = [target]
+    while pending:
+        for vertex in base_chain(pending.pop()):
+            key = keys[vertex]
+            if key in needed:
+                continue
+            needed.add(key)
+            if not isinstance(vertex, LayerVertex):
+                continue
+            result = cached(key)
+            if result is not None:
+                made[key] = result
+                continue
+            files.add(keys[root_of(vertex.base)])
+            if isinstance(vertex, Copy):
+                files.add(keys[root_of(vertex.source)])
+                pending.append(vertex.source)
+    chain = tuple(reversed(list(base_chain(target))))
+    first: dict[Digest, Vertex] = {}
+    for vertex in topological(target):
+        if keys[vertex] in needed:
+            first.setdefault(keys[vertex], vertex)
+    # of two images with the same tree, the blobs of the target's own are wanted
+    first.update({keys[vertex]: vertex for vertex in chain})
+    return Plan(tuple(first.values()), made, frozenset(files), chain)
+
+
+def base_chain(vertex: Vertex) -> Iterator[Vertex]:
+    """Yield a vertex, its base, the base of that, and so on."""
+    yield vertex
+    while isinstance(vertex, LayerVertex):
+        vertex = vertex.base
+        yield vertex
+
+
+def root_of(vertex: Vertex) -> Vertex:
+    """Return where the chain of bases begins: an image, the empty tree or a context."""
+    while isinstance(vertex, LayerVertex):
+        vertex = vertex.base
+    return vertex
+
+
+def topological(target: Vertex) -> list[Vertex]:
+    """Return all vertices that ``target`` reaches, each after its inputs, without recursion."""
+    order: list[Vertex] = []
+    seen: set[int] = set()
+    pending: list[tuple[Vertex, bool]] = [(target, False)]
+    while pending:
+        vertex, inputs_done = pending.pop()
+        if inputs_done:
+            order.append(vertex)
+        elif id(vertex) not in seen:
+            seen.add(id(vertex))
+            pending.append((vertex, True))
+            pending += [(needed, False) for needed in reversed(inputs(vertex))]
+    return order

@@ -1,0 +1,110 @@
+"""The only pool of threads of a build: runs tasks once what they wait for is done, and stops at the first failure."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """Something to do after other tasks; of those that are ready, one with a lower ``rank`` goes first."""
+
+    work: Callable[[], None]
+    after: Sequence[Task] = ()
+    rank: int = 0
+    waiting: int = field(default=0, init=False)
+    followers: list[Task] = field(default_factory=list, init=False)
+
+
+def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> None:
+    """Run all tasks, ``jobs`` at a time, and return when every one has ended.
+
+    After a failure, or an exception in this thread such as KeyboardInterrupt, no task is begun any more, ``stop`` is
+    called to end those that run, and the first exception is raised when they have ended.
+    """
+    queue = _Queue(tasks)
+    workers = [
+        threading.Thread(target=queue.work, args=(stop,), name=f"step-{n}") for n in range(min(jobs, len(tasks)))
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        queue.wait()
+    except BaseException as error:
+        queue.fail(error)
+        stop()
+        raise
+    finally:
+        for worker in workers:
+            worker.join()
+    if queue.failure is not None:
+        raise queue.failure
+
+
+class _Queue:
+    """The tasks of one run; ``_changed`` guards everything in it and in the tasks."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._changed = threading.Condition()
+        self._left = len(tasks)
+        self._ready: list[tuple[int, int, Task]] = []
+        self._order = {id(task): number for number, task in enumerate(tasks)}
+        self.failure: BaseException | None = None
+        for task in tasks:
+            task.waiting = len(task.after)
+            for earlier in task.after:
+                earlier.followers.append(task)
+        for task in tasks:
+            if not task.waiting:
+                self._push(task)
+
+    def work(self, stop: Callable[[], None]) -> None:
+        """Do what is ready until nothing is left."""
+        while task := self._take():
+            try:
+                task.work()
+            except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+                if self.fail(error):
+                    stop()
+                return
+            self._done(task)
+
+    def wait(self) -> None:
+        """Wait until all is done or something failed."""
+        with self._changed:
+            self._changed.wait_for(self._over)
+
+    def fail(self, error: BaseException) -> bool:
+        """Keep the first failure; tell whether this was it."""
+        with self._changed:
+            first = self.failure is None
+            if first:
+                self.failure = error
+            self._changed.notify_all()
+            return first
+
+    def _over(self) -> bool:
+        return self._left == 0 or self.failure is not None
+
+    def _take(self) -> Task | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._over())
+            return None if self._over() else heapq.heappop(self._ready)[2]
+
+    def _done(self, task: Task) -> None:
+        with self._changed:
+            self._left -= 1
+            for follower in task.followers:
+                follower.waiting -= 1
+                if not follower.waiting:
+                    self._push(follower)
+            self._changed.notify_all()
+
+    def _push(self, task: Task) -> None:
+        heapq.heappush(self._ready, (task.rank, self._order[id(task)], task))

@@ -1,0 +1,249 @@
+"""From a graph to layers: what is cached is looked up first, the rest is run, and packed while the next step runs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from ocibuild.errors import OcibuildError
+from ocibuild.graph import Context, Copy, Finished, Image, MakeDirectory, Run, Scratch, Started, inputs
+from ocibuild.oci import chain_id, chain_ids
+from ocibuild.solver.keys import Keys
+from ocibuild.solver.operations.copy import copy
+from ocibuild.solver.operations.directory import make_directory
+from ocibuild.solver.operations.image import materialise
+from ocibuild.solver.operations.run import run
+from ocibuild.solver.operations.sources import context_digest, context_sources, stage_sources
+from ocibuild.solver.plan import LayerVertex, base_chain, make_plan, root_of, topological
+from ocibuild.solver.pool import Task, run_tasks
+from ocibuild.solver.results import Made, Solution
+from ocibuild.store import Record, load_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ocibuild.graph import Vertex
+    from ocibuild.oci import Digest
+    from ocibuild.solver.plan import Plan
+    from ocibuild.solver.workshop import Workshop
+    from ocibuild.store import ActiveSnapshot, Layer, Snapshot
+
+_STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packing of one that is done
+
+
+class Solver:
+    """Solves one target, ``jobs`` steps at a time.
+
+    ``use_cache`` is whether results from before may be used; new ones are always kept. ``first_step`` numbers the
+    first step for events.
+    """
+
+    def __init__(self, shop: Workshop, *, jobs: int, use_cache: bool = True, first_step: int = 1) -> None:
+        self._shop = shop
+        self._first_step = first_step
+        self._jobs = jobs
+        self._use_cache = use_cache
+        self._keys = Keys(self._image_key, lambda vertex: context_digest(shop, vertex))
+        # by key: the snapshots of images, where they were wanted, and the results of other vertices
+        self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
+        self._made: dict[Digest, Made] = {}
+
+    def solve(self, target: Vertex) -> Solution:
+        """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
+
+        Raises StepFailed, SandboxError, SourceError, RegistryError and what else the operations raise, with the
+        location of the instruction; what was done until then stays cached.
+        """
+        for vertex in topological(target):
+            with _located(vertex):
+                self._keys.compute(vertex)
+        plan = make_plan(target, self._keys, self._cached)
+        self._made.update(plan.made)
+        tasks = self._tasks(plan)
+        if tasks:
+            self._shop.require()
+            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop)
+        return self._solution(plan)
+
+    def _image_key(self, image: Image) -> str:
+        if image.digest is None:
+            raise AssertionError(f"{image.reference} was not resolved")
+        layers = self._layers(image)
+        return chain_id([layer.diff_id for layer in layers]) if layers else "empty"
+
+    def _layers(self, image: Vertex) -> tuple[Layer, ...]:
+        """Return the layers of an image, none for the empty tree."""
+        if not isinstance(image, Image) or image.digest is None:
+            return ()
+        return load_image(self._shop.store.blobs, image.digest, image.platform).layers
+
+    def _cached(self, key: Digest) -> Made | None:
+        return self._recorded(key) if self._use_cache else None
+
+    def _recorded(self, key: Digest) -> Made | None:
+        record = self._shop.store.records.get(key)
+        snapshot = self._shop.store.snapshots.by_id(record.snapshot) if record else None
+        return Made(snapshot, record.created) if record and snapshot else None
+
+    def _tasks(self, plan: Plan) -> list[Task]:
+        """Return the tasks for what is not there yet, each after those of what it needs."""
+        own = [vertex for vertex in plan.chain if isinstance(vertex, LayerVertex)]
+        unpacked = [vertex for vertex in own if self._must_pack(vertex)]
+        # packing looks at what lies below
+        files = plan.files | {self._keys[root_of(vertex)] for vertex in unpacked}
+        tasks: dict[Digest, Task] = {}
+        for step, vertex in enumerate(plan.vertices, start=self._first_step):
+            key = self._keys[vertex]
+            after = [tasks[self._keys[needed]] for needed in inputs(vertex) if self._keys[needed] in tasks]
+            work = self._work(vertex, step, files=key in files, blobs=vertex is plan.chain[0])
+            if work or after:
+                tasks[key] = Task(work or _nothing, after, _STEP)
+        packing = []
+        for vertex in unpacked:
+            made = tasks.get(self._keys[vertex])
+            packing.append(Task(partial(self._pack, vertex), [made] if made else [], _PACK))
+        return [*tasks.values(), *packing]
+
+    def _work(self, vertex: Vertex, step: int, *, files: bool, blobs: bool) -> Callable[[], None] | None:
+        """Return what must be done for a vertex, None where nothing."""
+        if isinstance(vertex, Scratch | Context):
+            return None
+        if isinstance(vertex, Image):
+            missing = blobs and not all(map(self._has_blob, self._layers(vertex)))
+            if files or missing:
+                return partial(self._bring, vertex, step, files=files, blobs=blobs)
+        elif self._keys[vertex] not in self._made:
+            return partial(self._make, vertex, step)
+        self._shop.emit(Started(step, vertex.origin.label))
+        self._shop.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
+        return None
+
+    def _must_pack(self, vertex: LayerVertex) -> bool:
+        made = self._made.get(self._keys[vertex])
+        return made is None or made.snapshot.layer is None or not self._has_blob(made.snapshot.layer)
+
+    def _has_blob(self, layer: Layer) -> bool:
+        return self._shop.store.blobs.has(layer.descriptor.digest)
+
+    def _bring(self, image: Image, step: int, *, files: bool, blobs: bool) -> None:
+        with self._shown(image, step):
+            stack = materialise(self._shop, image, self._layers(image), files=files, blobs=blobs, step=step)
+            self._roots[self._keys[image]] = stack
+
+    def _make(self, vertex: LayerVertex, step: int) -> None:
+        """Make the result of a vertex, or wait for another process that is making it."""
+        key = self._keys[vertex]
+        with self._shown(vertex, step) as shown, self._shop.store.locks.holding(f"step {key}"):
+            made = self._cached(key)
+            if made is None and isinstance(vertex, Copy) and not isinstance(vertex.source, Context):
+                made = self._make_by_content(vertex, step, shown)
+            elif made is None:
+                made = self._make_new(vertex, step, key)
+            else:
+                shown.cached = True
+            self._made[key] = made
+
+    def _make_by_content(self, vertex: Copy, step: int, shown: _Shown) -> Made:
+        """Look a COPY from another stage up by the files it takes, once they are known."""
+        with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
+            key = self._keys.by_content(vertex, sources.digest(self._shop))
+        made = self._recorded(key) if self._use_cache else None
+        if made is None:
+            made = self._make_new(vertex, step, key)
+        else:
+            shown.cached = True
+        self._shop.store.records.put(self._keys[vertex], Record(made.snapshot.id, made.created))
+        return made
+
+    def _make_new(self, vertex: LayerVertex, step: int, key: Digest) -> Made:
+        with self._shop.store.snapshots.begin() as active:
+            self._operate(vertex, active, step)
+            made = Made(active.commit(), _now())
+        self._shop.store.records.put(key, Record(made.snapshot.id, made.created))
+        return made
+
+    def _operate(self, vertex: LayerVertex, active: ActiveSnapshot, step: int) -> None:
+        stack = self._stack(vertex.base)
+        match vertex:
+            case Run():
+                run(self._shop, vertex, stack, active, step)
+            case MakeDirectory():
+                make_directory(self._shop, vertex, stack, active)
+            case Copy(source=Context()):
+                with context_sources(self._shop, vertex) as sources:
+                    copy(self._shop, vertex, sources, stack, active)
+            case Copy():
+                with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
+                    copy(self._shop, vertex, sources, stack, active)
+            case _:
+                assert_never(vertex)
+
+    def _stack(self, vertex: Vertex) -> tuple[Snapshot, ...]:
+        """Return the snapshots of a vertex's tree, oldest first."""
+        chain = list(base_chain(vertex))
+        own = [self._made[self._keys[one]].snapshot for one in chain if isinstance(one, LayerVertex)]
+        return (*self._roots.get(self._keys[chain[-1]], ()), *reversed(own))
+
+    def _pack(self, vertex: LayerVertex) -> None:
+        with _located(vertex):
+            made = self._made[self._keys[vertex]]
+            layer = self._shop.snapshotter.pack(self._stack(vertex.base), made.snapshot)
+            snapshot = self._shop.store.snapshots.packed(made.snapshot, layer)
+            self._made[self._keys[vertex]] = Made(snapshot, made.created)
+
+    def _solution(self, plan: Plan) -> Solution:
+        own = [self._made[self._keys[vertex]] for vertex in plan.chain if isinstance(vertex, LayerVertex)]
+        base = self._layers(plan.chain[0])
+        layers = (*base, *(made.snapshot.layer for made in own if made.snapshot.layer))
+        chains = chain_ids([layer.diff_id for layer in layers])[len(base) :]
+        self._shop.store.snapshots.name({made.snapshot.id: chain for made, chain in zip(own, chains, strict=True)})
+        self._touch(plan)
+        return Solution(layers, tuple(made.created for made in own))
+
+    def _touch(self, plan: Plan) -> None:
+        layered = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
+        self._shop.store.records.touch(self._keys[vertex] for vertex in layered)
+        self._shop.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in layered])
+
+    @contextmanager
+    def _shown(self, vertex: Vertex, step: int) -> Iterator[_Shown]:
+        """Tell of the beginning and the end of the work on a vertex, and give its errors their place."""
+        begun = time.monotonic()
+        label = vertex.origin.label
+        shown = _Shown()
+        self._shop.emit(Started(step, label))
+        try:
+            with _located(vertex):
+                yield shown
+        except BaseException as error:
+            message = error.message if isinstance(error, OcibuildError) else type(error).__name__
+            self._shop.emit(Finished(step, label, time.monotonic() - begun, error=message))
+            raise
+        self._shop.emit(Finished(step, label, time.monotonic() - begun, cached=shown.cached))
+
+
+class _Shown:
+    """What the work on a vertex turned out to be."""
+
+    cached = False
+
+
+@contextmanager
+def _located(vertex: Vertex) -> Iterator[None]:
+    """Give an error from inside the block the place of the instruction, where it has none yet."""
+    try:
+        yield
+    except OcibuildError as error:
+        error.location = error.location or vertex.origin.location
+        raise
+
+
+def _nothing() -> None:
+    """Do nothing: the result is known, only what it rests on is still on its way."""
+
+
+def _now() -> str:
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"

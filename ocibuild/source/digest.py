@@ -1,0 +1,111 @@
+"""The digest of what a selection of files holds, for cache keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
+
+from ocibuild.oci import Digest
+from ocibuild.source.contents import FileDigests, changed_meanwhile
+from ocibuild.source.files import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ocibuild.fs import Root
+    from ocibuild.source.contents import DigestCache
+    from ocibuild.source.files import Exclusion, Selected
+
+_FORMAT = b"ocibuild content 1\n"
+_WAITING = 4096
+"""Records that may wait for the digest of a file before them."""
+
+Owner: TypeAlias = "Callable[[str, os.stat_result], tuple[int, int, int]]"
+"""Gives the user ID, group ID and permission bits that count for a path below the root with that lstat."""
+
+
+def owned_by_root(_path: str, status: os.stat_result) -> tuple[int, int, int]:
+    """Count every file as owned by 0:0, as files of a build context are."""
+    mode = stat.S_IMODE(status.st_mode)
+    return 0, 0, 0o777 if stat.S_ISLNK(status.st_mode) else mode
+
+
+def content_digest(
+    root: Root,
+    selected: Sequence[Selected],
+    *,
+    excluded: Exclusion | None = None,
+    owner: Owner = owned_by_root,
+    cache: DigestCache | None = None,
+) -> Digest:
+    """Return a digest that differs where COPY of ``selected`` would give other files.
+
+    It covers, in order, each source's own name where it is no directory, and of it and all below: name, type,
+    permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file. Times, hard
+    links and the size of a directory are not in it. A file whose state ``cache`` knows is not opened. Raises
+    SourceError for a file that cannot be read.
+    """
+    whole = hashlib.sha256(_FORMAT)
+    with FileDigests(root, cache) as contents:
+        for record in _in_order(_records(root, selected, excluded, owner, contents)):
+            whole.update(record)
+    return Digest(f"sha256:{whole.hexdigest()}")
+
+
+_Payload: TypeAlias = "bytes | Callable[[], bytes]"
+_Record: TypeAlias = "tuple[bytes, _Payload]"
+
+
+def _records(
+    root: Root, selected: Sequence[Selected], excluded: Exclusion | None, owner: Owner, contents: FileDigests
+) -> Iterator[_Record]:
+    for source in selected:
+        own_name = b"" if source.is_directory else os.fsencode(source.name.rpartition("/")[2])
+        yield b"source %d:%b" % (len(own_name), own_name), b""
+        prefix = f"{source.path}/" if source.path else ""
+        for name, status in walk(root, source, excluded=excluded):
+            path = prefix + name if name else source.path
+            encoded = os.fsencode(name)
+            head = b"%d:%b %o %d %d %o " % (len(encoded), encoded, stat.S_IFMT(status.st_mode), *owner(path, status))
+            yield head, _payload(root, path, status, contents)
+
+
+def _payload(root: Root, path: str, status: os.stat_result, contents: FileDigests) -> _Payload:
+    match stat.S_IFMT(status.st_mode):
+        case stat.S_IFREG:
+            return contents.digest(path, status)
+        case stat.S_IFLNK:
+            target = _target(root, path)
+            return b"%d:%b" % (len(target), target)
+        case stat.S_IFCHR | stat.S_IFBLK:
+            return b"%d,%d" % (os.major(status.st_rdev), os.minor(status.st_rdev))
+        case _:
+            return b""
+
+
+def _target(root: Root, path: str) -> bytes:
+    try:
+        return os.fsencode(root.readlink(path))
+    except OSError as error:
+        raise changed_meanwhile(path) from error
+
+
+def _in_order(records: Iterable[_Record]) -> Iterator[bytes]:
+    """Yield the records as bytes; what is still being hashed waits here, with a bounded number of those after it."""
+    waiting: deque[_Record] = deque()
+    for head, payload in records:
+        if not waiting and isinstance(payload, bytes):
+            yield b"%b%b\n" % (head, payload)
+            continue
+        waiting.append((head, payload))
+        if len(waiting) > _WAITING:
+            yield _encoded(waiting.popleft())
+    yield from map(_encoded, waiting)
+
+
+def _encoded(record: _Record) -> bytes:
+    head, payload = record
+    return b"%b%b\n" % (head, payload if isinstance(payload, bytes) else payload())

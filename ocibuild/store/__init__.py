@@ -1,0 +1,35 @@
+"""What is kept between builds: blobs, tags, unpacked layers, cache records, and the locks around them."""
+
+from ocibuild.store.blobs import Blobs, BlobWriter, Follower
+from ocibuild.store.images import StoredImage, load_image, pair_layers
+from ocibuild.store.locks import Lock, Locks
+from ocibuild.store.lookup import ListedImage, find_image, list_images
+from ocibuild.store.records import FileDigests, Record, Records
+from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
+from ocibuild.store.store import Store, translate_errors
+from ocibuild.store.tags import REF_NAME, Tags
+
+__all__ = [
+    "REF_NAME",
+    "ActiveSnapshot",
+    "BlobWriter",
+    "Blobs",
+    "FileDigests",
+    "Follower",
+    "Layer",
+    "ListedImage",
+    "Lock",
+    "Locks",
+    "Record",
+    "Records",
+    "Snapshot",
+    "Snapshots",
+    "Store",
+    "StoredImage",
+    "Tags",
+    "find_image",
+    "list_images",
+    "load_image",
+    "pair_layers",
+    "translate_errors",
+]

@@ -1,0 +1,218 @@
+"""Blobs by digest: written once, checked while they are written, never seen half done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from ocibuild.errors import DigestMismatch, NotInStore
+from ocibuild.oci import Descriptor, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DOCUMENT_LIMIT = 16 << 20
+
+
+class Blobs:
+    """The blobs of a store: ``blobs/ALGORITHM/HEX``, and ``ingest/`` for those still being written.
+
+    A file in ``ingest`` is held with flock(2) by its writer; one that nobody holds was left by a killed process.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._ingest = os.path.join(root, "ingest")
+
+    def path(self, digest: Digest) -> str:
+        """Return where the blob is, or would be."""
+        return os.path.join(self._root, "blobs", digest.algorithm, digest.encoded)
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether the blob is here."""
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Return the blob's size in bytes; raise NotInStore where it is not here."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Open the blob for reading; raise NotInStore where it is not here. The caller closes it."""
+        try:
+            return open(self.path(digest), "rb")
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+
+    def read(self, digest: Digest, *, limit: int = _DOCUMENT_LIMIT) -> bytes:
+        """Return the bytes of a small blob, verified; raise NotInStore or DigestMismatch."""
+        with self.open(digest) as blob:
+            data = blob.read(limit + 1)
+        if len(data) > limit:
+            raise DigestMismatch(f"{digest}: more than {limit} bytes, too large for a document")
+        hasher = digest.hasher()
+        hasher.update(data)
+        if hasher.hexdigest() != digest.encoded:
+            raise DigestMismatch(
+                f"{digest}: the blob in the store is damaged", remedy=f"remove {self.path(digest)} and pull again"
+            )
+        return data
+
+    def put(self, data: bytes, media_type: str) -> Descriptor:
+        """Keep ``data`` and return its descriptor; idempotent."""
+        descriptor = Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
+        if not self.has(descriptor.digest):
+            with self.writer(descriptor) as blob:
+                blob.write(data)
+        return descriptor
+
+    def writer(self, expect: Descriptor | None = None) -> BlobWriter:
+        """Begin a new blob; with ``expect``, one of that digest and size and no other."""
+        return BlobWriter(self._root, self._ingest, expect)
+
+    def __iter__(self) -> Iterator[Digest]:
+        """Yield the digest of every blob, in no order."""
+        blobs = os.path.join(self._root, "blobs")
+        for algorithm in os.listdir(blobs):
+            for encoded in os.listdir(os.path.join(blobs, algorithm)):
+                yield Digest.parse(f"{algorithm}:{encoded}")
+
+    def recover(self) -> None:
+        """Remove what killed writers left."""
+        for name in os.listdir(self._ingest):
+            path = os.path.join(self._ingest, name)
+            with suppress(FileNotFoundError, BlockingIOError), open(path, "rb") as leftover:
+                fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+
+
+class BlobWriter:
+    """A blob being written; leaving the block checks it, makes it durable and gives it its name, all or nothing.
+
+    Leaving raises DigestMismatch where the bytes are not those expected; after an exception nothing is kept.
+    One thread writes; others may ``follow()``.
+    """
+
+    def __init__(self, root: str, ingest: str, expect: Descriptor | None) -> None:
+        self._root = root
+        self._expect = expect
+        self._hasher = (expect.digest if expect else Digest.of(b"")).hasher()
+        self._path = os.path.join(ingest, secrets.token_hex(8))
+        self._grown = threading.Condition()
+        self._ended: bool | None = None  # False where it failed
+        self._fd = -1
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return self
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append ``chunk``; raise DigestMismatch as soon as there is more than was expected."""
+        size = self.size + len(chunk)
+        if self._expect and size > self._expect.size:
+            raise DigestMismatch(f"{self._expect.digest}: more than the {self._expect.size} bytes it should have")
+        view = memoryview(chunk)
+        self._hasher.update(view)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        with self._grown:
+            self.size = size
+            self._grown.notify_all()
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest.parse(f"{self._hasher.name}:{self._hasher.hexdigest()}")
+
+    def describe(self, media_type: str) -> Descriptor:
+        """Return the descriptor of what was written so far."""
+        return Descriptor(media_type=media_type, digest=self.digest, size=self.size)
+
+    def follow(self) -> Follower:
+        """Return a reader of what is written, while it is written; each reader starts at the beginning."""
+        return Follower(self)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._check()
+                self._commit()
+        finally:
+            os.close(self._fd)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._end(complete=kind is None)
+
+    def _check(self) -> None:
+        if self._expect is None:
+            return
+        if self.size != self._expect.size:
+            raise DigestMismatch(f"{self._expect.digest}: {self.size} bytes where {self._expect.size} should be")
+        if self.digest != self._expect.digest:
+            raise DigestMismatch(f"{self._expect.digest}: the content has the digest {self.digest}")
+
+    def _commit(self) -> None:
+        os.fsync(self._fd)
+        digest = self.digest
+        folder = os.path.join(self._root, "blobs", digest.algorithm)
+        os.makedirs(folder, exist_ok=True)
+        os.rename(self._path, os.path.join(folder, digest.encoded))
+
+    def _end(self, *, complete: bool) -> None:
+        with self._grown:
+            self._ended = complete
+            self._grown.notify_all()
+
+    def _wait_beyond(self, offset: int) -> int:
+        """Wait until there is more than ``offset`` bytes or no more will come; return how many there are."""
+        with self._grown:
+            self._grown.wait_for(lambda: self.size > offset or self._ended is not None)
+            if self._ended is False:
+                raise DigestMismatch("the blob was not completed")
+            return self.size
+
+    def _reopen(self) -> int:
+        return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class Follower:
+    """A reader that waits for a blob's writer: its end is the end of the blob, checked and kept.
+
+    Raises DigestMismatch where the blob turns out not to be what was expected.
+    """
+
+    def __init__(self, writer: BlobWriter) -> None:
+        self._writer = writer
+        self._offset = 0
+        self._fd = writer._reopen()  # noqa: SLF001  (the two are one idea)
+
+    def read(self, size: int = 1 << 20) -> bytes:
+        """Return up to ``size`` bytes, at least one before the end."""
+        self._writer._wait_beyond(self._offset)  # noqa: SLF001
+        chunk = os.pread(self._fd, size, self._offset)
+        self._offset += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Stop reading; safe to repeat."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _missing(digest: Digest) -> NotInStore:
+    return NotInStore(f"{digest}: no such blob in the store", remedy="pull the image again")

@@ -1,0 +1,108 @@
+"""What the store knows beyond OCI: one SQLite database in WAL mode, safe between threads and between processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ocibuild.errors import NoSpace, StoreError, StoreTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+VERSION = 1
+"""The schema's version, kept in SQLite's ``user_version``."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    committed INTEGER NOT NULL DEFAULT 0,
+    chain_id TEXT,
+    diff_id TEXT,
+    layer TEXT,
+    created INTEGER NOT NULL,
+    used INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS snapshots_by_chain ON snapshots (chain_id);
+CREATE TABLE IF NOT EXISTS records (
+    key TEXT PRIMARY KEY,
+    snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+    created TEXT NOT NULL,
+    used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    ctime INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection, shared by the threads of this process under a lock."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._translating():
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._prepare()
+
+    def _prepare(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise StoreTooNew(
+                f"{self._path}: the store has version {version}, and this ocibuild knows {VERSION} at most",
+                remedy="use a newer ocibuild, or another store with --root",
+            )
+        # a lost transaction costs a step run again, so one fsync a checkpoint is enough
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if version < VERSION:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        with self._lock, self._translating():
+            return self._connection.execute(statement, values).fetchall()
+
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of ``rows``, all or nothing."""
+        with self.transaction(), self._translating():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all inside the block or, after an exception, nothing of it; one writer at a time."""
+        with self._lock:
+            self.query("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self.query("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; safe to repeat."""
+        self._connection.close()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                raise NoSpace(f"{self._path}: no space left on the device", remedy="free some space") from error
+            raise StoreError(f"{self._path}: {error}", remedy="check the store's permissions") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self._path}: {error}", remedy="remove this file; the images stay, the build cache starts anew"
+            ) from error

@@ -1,0 +1,53 @@
+"""Images as the store holds them: a manifest, its config, and its layers by diff ID."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import InvalidDocument, NotInStore
+from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, is_index, parse_manifest, select
+from ocibuild.store.snapshots import Layer
+
+if TYPE_CHECKING:
+    from ocibuild.oci import Digest, Platform
+    from ocibuild.store.blobs import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in the store; its layers' blobs may still be missing."""
+
+    descriptor: Descriptor
+    manifest: Manifest
+    config: ImageConfig
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, oldest first."""
+        return pair_layers(self.manifest, self.config)
+
+
+def pair_layers(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:
+    """Return the layers of a manifest with their diff IDs; raise InvalidDocument where the numbers differ."""
+    if len(manifest.layers) != len(config.diff_ids):
+        raise InvalidDocument(
+            f"{manifest.config.digest}: {len(config.diff_ids)} diff IDs for {len(manifest.layers)} layers"
+        )
+    return tuple(map(Layer, config.diff_ids, manifest.layers))
+
+
+def load_image(blobs: Blobs, digest: Digest, platform: Platform) -> StoredImage:
+    """Return the image whose manifest has this digest, or that of ``platform`` in an index.
+
+    Raises NotInStore where a document is missing, or the index has nothing for the platform.
+    """
+    data = blobs.read(digest)
+    document = parse_manifest(data, trusted=True)
+    if isinstance(document, Index):
+        chosen = select(document.manifests, platform)
+        if chosen is None or is_index(chosen.media_type):
+            raise NotInStore(f"{digest}: no image for {platform} in this index")
+        return load_image(blobs, chosen.digest, platform)
+    config = ImageConfig.from_bytes(blobs.read(document.config.digest), trusted=True)
+    return StoredImage(Descriptor(document.media_type, digest, len(data)), document, config)

@@ -1,0 +1,69 @@
+"""Images as a user names them: by reference, or by image ID, which may be shortened while it is unambiguous."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import InvalidReference, NotInStore
+from ocibuild.oci import Reference
+from ocibuild.store.images import load_image
+from ocibuild.store.tags import REF_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocibuild.oci import Platform
+    from ocibuild.store.images import StoredImage
+    from ocibuild.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """An image of the store under one of its names; ``reference`` is None where no tag names it."""
+
+    reference: Reference | None
+    image: StoredImage
+
+
+def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
+    """Yield every image of the store, once for each tag, newest last.
+
+    Of an index, the image for ``platform``; one that the store does not have whole is left out.
+    """
+    for entry in store.tags.entries():
+        name = entry.annotations.get(REF_NAME)
+        try:
+            image = load_image(store.blobs, entry.digest, entry.platform or platform)
+            yield ListedImage(Reference.parse(name) if name else None, image)
+        except (NotInStore, InvalidReference):  # another tool may have put it there under a name of its own
+            continue
+
+
+def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
+    """Return the image that ``text`` names: a reference, or the beginning of an image ID.
+
+    Raises NotInStore where there is none or more than one, InvalidReference where it can be neither.
+    """
+    by_id = _find_by_id(store, text, platform) if re.fullmatch(r"(sha256:)?[0-9a-f]{4,64}", text) else None
+    if by_id is not None:
+        return by_id
+    reference = Reference.parse(text)
+    tagged = store.tags.get(reference)
+    digest = reference.digest or (tagged.digest if tagged else None)
+    if digest is None or not store.blobs.has(digest):
+        raise NotInStore(f"{reference.familiar()}: no such image in the store", remedy="build it, or pull it")
+    return load_image(store.blobs, digest, platform)
+
+
+def _find_by_id(store: Store, text: str, platform: Platform) -> StoredImage | None:
+    wanted = text.removeprefix("sha256:")
+    found = {
+        listed.image.manifest.config.digest: listed.image
+        for listed in list_images(store, platform)
+        if listed.image.manifest.config.digest.encoded.startswith(wanted)
+    }
+    if len(found) > 1:
+        raise NotInStore(f"{text}: {len(found)} images have an ID that begins so", remedy="give more of it")
+    return next(iter(found.values()), None)

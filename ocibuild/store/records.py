@@ -1,0 +1,81 @@
+"""What was built before: cache records by key, and the digests of context files by inode."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocibuild.oci import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ocibuild.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The result of a step: the snapshot it made, and when (RFC 3339)."""
+
+    snapshot: int
+    created: str
+
+
+class Records:
+    """Cache records by cache key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, key: Digest) -> Record | None:
+        """Return what was produced under ``key``, or None."""
+        rows = self._database.query(
+            "SELECT records.snapshot, records.created FROM records JOIN snapshots ON snapshots.id = records.snapshot"
+            " WHERE key = ? AND committed = 1",
+            (key,),
+        )
+        return Record(*rows[0]) if rows else None
+
+    def put(self, key: Digest, record: Record) -> None:
+        """Remember what was produced under ``key``, in place of what was known before."""
+        self._database.query(
+            "INSERT OR REPLACE INTO records (key, snapshot, created, used) VALUES (?, ?, ?, ?)",
+            (key, record.snapshot, record.created, time.time_ns()),
+        )
+
+    def touch(self, keys: Iterable[Digest]) -> None:
+        """Remember that these were used now."""
+        now = time.time_ns()
+        self._database.execute_many("UPDATE records SET used = ? WHERE key = ?", [(now, key) for key in keys])
+
+
+class FileDigests:
+    """The digests of files by device, inode, size, mtime and ctime: an unchanged file is not read again.
+
+    Everything known is read at the first question, everything new is written by ``flush()``.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[tuple[int, int], tuple[int, int, int, str]] | None = None
+        self._new: dict[tuple[int, int], tuple[int, int, int, str]] = {}
+
+    def get(self, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int) -> Digest | None:
+        """Return the digest of a file that has not changed since it was put, or None."""
+        if self._known is None:
+            rows = self._database.query("SELECT device, inode, size, mtime, ctime, digest FROM files")
+            self._known = {(row[0], row[1]): row[2:] for row in rows}
+        found = self._known.get((dev, ino))
+        return Digest(found[3]) if found and found[:3] == (size, mtime_ns, ctime_ns) else None
+
+    def put(self, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int, digest: Digest) -> None:
+        """Remember a digest until ``flush()``."""
+        self._new[dev, ino] = (size, mtime_ns, ctime_ns, digest)
+
+    def flush(self) -> None:
+        """Write what is new to the database."""
+        rows = [(*key, *value) for key, value in self._new.items()]
+        if rows:
+            self._database.execute_many("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._new = {}

@@ -1,0 +1,181 @@
+"""Unpacked layers and the results of steps: one folder each, stacked by overlayfs.
+
+A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs form, with ``snapshots/N/scratch`` beside
+it while it is active: room for its work directory, mount point and the like. It is written by one owner, who holds the
+lock ``snapshot N``; after ``commit`` it never changes.
+An active snapshot whose lock is free was left by a killed process. Names are short numbers so that the mount options of
+a deep stack fit into a page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from ocibuild.fs import Root
+from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ocibuild.store.database import Database
+    from ocibuild.store.locks import Lock, Locks
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A packed layer: the digest of its plain tar, and the descriptor of its blob."""
+
+    diff_id: DiffID
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A committed snapshot; ``layer`` is None until it was packed."""
+
+    id: int
+    path: str
+    layer: Layer | None = None
+
+
+class ActiveSnapshot:
+    """A snapshot being written by this process: leaving the block without ``commit()`` removes it."""
+
+    def __init__(self, snapshots: Snapshots, number: int, lock: Lock) -> None:
+        self._snapshots = snapshots
+        self._lock = lock
+        self._committed = False
+        self.id = number
+        self.path = snapshots.path(number)
+        self.upper = os.path.join(self.path, "fs")
+        self.scratch = os.path.join(self.path, "scratch")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def commit(self, *, chain_id: ChainID | None = None, layer: Layer | None = None) -> Snapshot:
+        """Seal it and return the committed one; its chain ID and layer may become known later."""
+        _remove(self.scratch)
+        self._snapshots._seal(self.id, chain_id, layer)  # noqa: SLF001  (the two are one idea)
+        self._committed = True
+        return Snapshot(self.id, self.upper, layer)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self._committed:
+                self._snapshots._discard(self.id)  # noqa: SLF001
+        finally:
+            self._lock.close()
+
+
+class Snapshots:
+    """The snapshots of a store."""
+
+    def __init__(self, root: str, database: Database, locks: Locks) -> None:
+        self._folder = os.path.join(root, "snapshots")
+        self._database = database
+        self._locks = locks
+
+    def path(self, number: int) -> str:
+        """Return the folder of a snapshot."""
+        return os.path.join(self._folder, str(number))
+
+    def begin(self) -> ActiveSnapshot:
+        """Begin a new, empty snapshot."""
+        now = time.time_ns()
+        with self._database.transaction():
+            self._database.query("INSERT INTO snapshots (created, used) VALUES (?, ?)", (now, now))
+            ((number,),) = self._database.query("SELECT last_insert_rowid()")
+            lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
+        active = ActiveSnapshot(self, number, lock)
+        try:
+            os.makedirs(active.upper)
+            os.mkdir(active.scratch)
+        except BaseException:
+            active.__exit__()
+            raise
+        return active
+
+    def by_chain(self, chain_id: ChainID) -> Snapshot | None:
+        """Return the snapshot of the topmost layer of a stack, where it is unpacked."""
+        rows = self._database.query(
+            "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1 ORDER BY id LIMIT 1",
+            (chain_id,),
+        )
+        return self._snapshot(*rows[0]) if rows else None
+
+    def by_id(self, number: int) -> Snapshot | None:
+        """Return a committed snapshot, or None where there is none."""
+        rows = self._database.query(
+            "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1", (number,)
+        )
+        return self._snapshot(*rows[0]) if rows else None
+
+    def packed(self, snapshot: Snapshot, layer: Layer) -> Snapshot:
+        """Record what a committed snapshot was packed to; idempotent."""
+        self._database.query(
+            "UPDATE snapshots SET diff_id = ?, layer = ? WHERE id = ?",
+            (layer.diff_id, _layer_json(layer), snapshot.id),
+        )
+        return Snapshot(snapshot.id, snapshot.path, layer)
+
+    def name(self, chains: Mapping[int, ChainID]) -> None:
+        """Record the chain IDs of packed snapshots, by their number: images made of them need no unpacking."""
+        rows = [(chain, number, chain) for number, chain in chains.items()]
+        self._database.execute_many("UPDATE snapshots SET chain_id = ? WHERE id = ? AND chain_id IS NOT ?", rows)
+
+    def touch(self, numbers: Sequence[int]) -> None:
+        """Remember that these were used now."""
+        now = time.time_ns()
+        self._database.execute_many("UPDATE snapshots SET used = ? WHERE id = ?", [(now, n) for n in numbers])
+
+    def recover(self) -> None:
+        """Remove what killed processes left: active snapshots without an owner, folders without a record."""
+        for (number,) in self._database.query("SELECT id FROM snapshots WHERE committed = 0"):
+            self._discard_orphan(number)
+
+    def _discard_orphan(self, number: int) -> None:
+        lock = self._locks.try_hold(_lock_name(number))
+        if lock is None:
+            return
+        try:
+            # it may have been committed between the query and the lock
+            if self._database.query("SELECT 1 FROM snapshots WHERE id = ? AND committed = 0", (number,)):
+                self._discard(number)
+        finally:
+            lock.close()
+
+    def _seal(self, number: int, chain_id: ChainID | None, layer: Layer | None) -> None:
+        self._database.query(
+            "UPDATE snapshots SET committed = 1, chain_id = ?, diff_id = ?, layer = ? WHERE id = ?",
+            (chain_id, layer.diff_id if layer else None, _layer_json(layer), number),
+        )
+
+    def _discard(self, number: int) -> None:
+        """Remove the folder, then the record: killed in between, the next start does it again."""
+        _remove(self.path(number))
+        self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
+
+    def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
+        packed = None
+        if diff_id and layer:
+            packed = Layer(DiffID(Digest.parse(diff_id)), Descriptor.from_json(json.loads(layer)))
+        return Snapshot(number, os.path.join(self.path(number), "fs"), packed)
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError), Root.open(os.path.dirname(path)) as root:
+        root.remove(os.path.basename(path))
+
+
+def _layer_json(layer: Layer | None) -> str | None:
+    return json.dumps(layer.descriptor.to_json()) if layer else None
+
+
+def _lock_name(number: int) -> str:
+    return f"snapshot {number}"

@@ -1,0 +1,101 @@
+"""The store: an OCI image layout that any OCI tool can read, and beside it what is not OCI.
+
+::
+
+    ROOT/
+    ├── oci-layout, index.json, blobs/     the image layout (image-spec, image-layout.md)
+    ├── ingest/                            blobs being written, each held with flock by its writer
+    ├── snapshots/N/                       unpacked layers and results of steps
+    ├── ocibuild.db                        cache records, snapshots, digests of context files (SQLite, WAL)
+    └── locks                              bytes of this file are locks between processes
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from ocibuild.errors import NoSpace, StoreError
+from ocibuild.store.blobs import Blobs
+from ocibuild.store.database import Database
+from ocibuild.store.locks import Locks
+from ocibuild.store.records import FileDigests, Records
+from ocibuild.store.snapshots import Snapshots
+from ocibuild.store.tags import Tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LAYOUT = {"imageLayoutVersion": "1.0.0"}
+
+
+class Store:
+    """A store, open: its parts are its attributes. Close it, or use it as a context manager."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.locks = Locks(os.path.join(root, "locks"))
+        self.blobs = Blobs(root)
+        self.tags = Tags(root, self.locks)
+        self._database = Database(os.path.join(root, "ocibuild.db"))
+        self.snapshots = Snapshots(root, self._database, self.locks)
+        self.records = Records(self._database)
+        self.files = FileDigests(self._database)
+
+    @classmethod
+    def open(cls, root: str) -> Self:
+        """Open the store at ``root``, made where it is missing, and remove what killed writers of blobs left.
+
+        Raises StoreError where ``root`` cannot be used, StoreTooNew where a newer version made it.
+        """
+        root = os.path.abspath(root)
+        with translate_errors(root):
+            _make_layout(root)
+            store = cls(root)
+            store.blobs.recover()
+        return store
+
+    def close(self) -> None:
+        """Write what is pending and close the database."""
+        self.files.flush()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def translate_errors(root: str) -> Iterator[None]:
+    """Give the errors of the operating system that concern the store as a whole their meaning."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(f"{root}: no space left on the device", remedy="free some space, or use --root") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StoreError(f"{root}: {error.strerror}", remedy="choose another store with --root") from error
+        raise
+
+
+def _make_layout(root: str) -> None:
+    if os.path.exists(os.path.join(root, "oci-layout")):
+        return
+    # other users must not reach setuid files in unpacked layers
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    for folder in ("blobs/sha256", "ingest", "snapshots"):
+        os.makedirs(os.path.join(root, folder), exist_ok=True)
+    with Locks(os.path.join(root, "locks")).holding("layout"):
+        _write_once(os.path.join(root, "oci-layout"), json.dumps(_LAYOUT))
+
+
+def _write_once(path: str, text: str) -> None:
+    if not os.path.exists(path):
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(f"{path}.new", path)

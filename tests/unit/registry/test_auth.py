@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import pytest
+
+from demo.registry import Service, serve
+from ocibuild.errors import RegistryError, Unauthorized
+from ocibuild.oci import Reference
+from ocibuild.registry import Credentials, Registry, RegistryConfig
+from ocibuild.registry.config import HostConfig
+from tests.unit.registry.conftest import QUICK
+from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.test_client import fetch, give
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demo.registry import Handler
+    from ocibuild.store import Store
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serve(Service(login=("anna", "secret"))) as running:
+        yield running
+
+
+@pytest.fixture
+def reference(service: Service) -> Reference:
+    return Reference.parse(f"{service.address}/team/app:1")
+
+
+def credentials(host: str, **entry: str) -> Credentials:
+    return Credentials.load({"DOCKER_AUTH_CONFIG": json.dumps({"auths": {host: entry}})})
+
+
+@contextmanager
+def client_of(
+    service: Service, entry: dict[str, str] | None = None, config: RegistryConfig | None = None
+) -> Iterator[Registry]:
+    known = credentials(service.address, **(entry or {"username": "anna", "password": "secret"}))
+    with Registry(config or RegistryConfig(), known, policy=QUICK) as client:
+        yield client
+
+
+def test_one_token_serves_all_pulls_of_a_repository(service: Service, reference: Reference) -> None:
+    with client_of(service) as registry:
+        blobs = [give(registry, reference, bytes([number])) for number in range(3)]
+        service.seen.clear()
+        for blob in blobs:
+            fetch(registry, reference, blob)
+    (token,) = service.requests("GET", "/token")
+    query = parse_qs(token.path.partition("?")[2])
+    assert query["scope"] == ["repository:team/app:pull"]
+    assert query["service"] == ["demo"]
+
+
+def test_a_push_asks_for_the_right_to_push(service: Service, reference: Reference) -> None:
+    with client_of(service) as registry:
+        give(registry, reference, b"x")
+    (token,) = service.requests("GET", "/token")
+    assert "scope=repository%3Ateam%2Fapp%3Apull%2Cpush" in token.path
+
+
+def test_each_repository_has_its_own_token(service: Service) -> None:
+    with client_of(service) as registry:
+        for name in ("one", "two"):
+            give(registry, Reference.parse(f"{service.address}/{name}:1"), b"x")
+    assert len(service.requests("GET", "/token")) == 2
+
+
+def test_threads_share_one_token(service: Service, reference: Reference) -> None:
+    with client_of(service) as registry:
+        blob = give(registry, reference, b"x")
+        service.seen.clear()
+        threads = [threading.Thread(target=fetch, args=(registry, reference, blob)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(service.requests("GET", "/token")) == 1
+    assert len([one for one in service.requests("GET", "/blobs/") if one.status == 200]) == 8
+
+
+def test_a_token_is_renewed_before_it_ends(service: Service, reference: Reference) -> None:
+    service.token_seconds = 0.5
+    with client_of(service) as registry:
+        give(registry, reference, b"x")
+        time.sleep(0.5)
+        registry.blob_exists(reference, give(registry, reference, b"y").digest)
+    assert len(service.requests("GET", "/token")) >= 2
+    assert sum(one.status == 401 for one in service.seen) == 1, "only the very first request may be refused"
+
+
+def test_a_token_that_ends_early_is_renewed(service: Service, reference: Reference) -> None:
+    with client_of(service) as registry:
+        give(registry, reference, b"x")
+        service.tokens.clear()
+        assert fetch(registry, reference, give(registry, reference, b"y")) == b"y"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"username": "anna", "password": "wrong"}, {"username": "", "password": ""}],
+    ids=["wrong password", "no credentials"],
+)
+def test_who_may_not_is_told_what_to_do(service: Service, reference: Reference, entry: dict[str, str]) -> None:
+    with client_of(service, entry) as registry, pytest.raises(Unauthorized) as caught:
+        registry.manifest(reference)
+    assert str(caught.value).startswith(f"{reference}: ")
+    assert "~/.docker/config.json" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert len(service.requests("GET", "/token")) == 1, "a refusal is not asked for again"
+
+
+def test_credentials_of_another_host_are_not_shown(service: Service, reference: Reference) -> None:
+    known = credentials("other.example", username="anna", password="secret")
+    with Registry(RegistryConfig(), known, policy=QUICK) as registry, pytest.raises(Unauthorized):
+        registry.manifest(reference)
+    assert all("Authorization" not in one.headers for one in service.seen)
+
+
+def ask_for_basic(handler: Handler) -> bool:
+    expected = "Basic " + base64.b64encode(b"anna:secret").decode()
+    if handler.headers.get("Authorization") == expected:
+        return False
+    handler.fail(401, "UNAUTHORIZED", "who are you", WWW_Authenticate='Basic realm="x"')
+    return True
+
+
+def test_basic_is_sent_where_it_is_asked_for() -> None:
+    with serve(Service(intercept=ask_for_basic)) as service, client_of(service) as registry:
+        reference = Reference.parse(f"{service.address}/team/app:1")
+        assert fetch(registry, reference, give(registry, reference, b"x")) == b"x"
+    assert [one.status for one in service.seen].count(401) == 1
+
+
+@pytest.mark.parametrize(
+    "entry", [{"username": "anna", "password": "wrong"}, {"identitytoken": "t"}], ids=["wrong password", "token"]
+)
+def test_basic_that_is_refused_is_sent_once(entry: dict[str, str]) -> None:
+    with serve(Service(intercept=ask_for_basic)) as service, client_of(service, entry) as registry:
+        with pytest.raises(Unauthorized):
+            registry.manifest(Reference.parse(f"{service.address}/team/app:1"))
+        assert len(service.seen) <= 2
+
+
+def test_an_identity_token_is_exchanged_by_post(service: Service, reference: Reference) -> None:
+    forms: list[dict[str, list[str]]] = []
+
+    def intercept(handler: Handler) -> bool:
+        if handler.path != "/token":
+            return False
+        forms.append(parse_qs((handler.read_body(1 << 16) or b"").decode()))
+        service.tokens["fresh"] = (frozenset(forms[-1]["scope"][0].split()), time.monotonic() + 60)
+        handler.answer(200, b'{"access_token": "fresh"}')
+        return True
+
+    service.intercept = intercept
+    with client_of(service, {"identitytoken": "refresh"}) as registry:
+        give(registry, reference, b"x")
+    (form,) = forms
+    assert form["grant_type"] == ["refresh_token"]
+    assert form["refresh_token"] == ["refresh"]
+    assert form["scope"] == ["repository:team/app:pull,push"]
+
+
+def test_a_registry_token_is_sent_as_it_is(service: Service, reference: Reference) -> None:
+    service.tokens["ready"] = (frozenset({"repository:team/app:pull,push"}), time.monotonic() + 60)
+    with client_of(service, {"registrytoken": "ready"}) as registry:
+        give(registry, reference, b"x")
+    assert service.requests("GET", "/token") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"token": 1}',
+        b'{"token": "a b"}',
+        b'{"token": "a\\r\\nX: y"}',
+        b'{"token": "a", "expires_in": "x"}',
+    ],
+    ids=["empty", "list", "none", "number", "blank", "header", "no time"],
+)
+def test_a_token_server_that_makes_no_sense_is_an_error(service: Service, reference: Reference, body: bytes) -> None:
+    service.intercept = lambda handler: handler.path.startswith("/token") and handler.answer(200, body) is None
+    with client_of(service) as registry, pytest.raises(RegistryError, match="holds no token"):
+        registry.manifest(reference)
+
+
+def challenge_with(realm: str) -> Service:
+    challenge = f'Bearer realm="{realm}",service="s"'
+    return Service(intercept=lambda handler: handler.fail(401, "", "", WWW_Authenticate=challenge) is None)
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "http://auth.example/token",
+        "http://127.0.0.1@auth.example/",
+        "ftp://127.0.0.1/",
+        "/token",
+        "",
+        "http://",
+        "http://[",
+    ],
+)
+def test_credentials_go_to_no_token_server_without_tls(realm: str) -> None:
+    with serve(challenge_with(realm)) as service, client_of(service) as registry:
+        with pytest.raises(RegistryError, match=r"token server is not HTTPS|is not a URL"):
+            registry.manifest(Reference.parse(f"{service.address}/team/app:1"))
+        assert all("Authorization" not in one.headers for one in service.seen)
+
+
+def test_a_registry_with_tls_may_not_name_a_token_server_without(service: Service) -> None:
+    from ocibuild.registry.auth import Authorizer
+    from ocibuild.registry.transport import Transport
+
+    config = RegistryConfig({"r.example": HostConfig(http=False)})
+    transport = Transport(config, QUICK)
+    authorizer = Authorizer(config.origin("r.example"), Credentials(), transport, config)
+    challenges = f'Bearer realm="http://{service.address}/token"'
+    with pytest.raises(RegistryError, match="token server is not HTTPS"):
+        authorizer.renew("repository:a:pull", challenges, rejected=None, subject="r.example/a:1")
+    assert service.seen == []
+
+
+def test_a_push_and_a_pull_work_with_tokens(service: Service, store: Store, other_store: Store) -> None:
+    from ocibuild.registry import pull_layers, push, resolve
+    from tests.unit.registry.images import AMD64
+
+    reference = Reference.parse(f"{service.address}/team/app:1")
+    image = put_image(store)
+    with client_of(service) as registry:
+        push(registry, store, image, [reference], progress=nothing)
+        resolved = resolve(registry, other_store, reference, AMD64)
+        pull_layers(registry, other_store, resolved, progress=nothing)
+    assert resolved.descriptor.digest == image.digest
+    assert len(service.requests("GET", "/token")) == 2, "one to push, one to pull"

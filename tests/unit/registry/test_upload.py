@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.registry import Service, serve
+from ocibuild.errors import RegistryError, Unauthorized
+from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
+from ocibuild.registry import Credentials, Registry, RegistryConfig
+from tests.unit.registry.conftest import QUICK
+from tests.unit.registry.images import nothing
+from tests.unit.registry.test_client import fetch, give
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demo.registry import Handler
+
+
+@pytest.fixture
+def reference(service: Service) -> Reference:
+    return Reference.parse(f"{service.address}/team/app:1")
+
+
+@pytest.fixture
+def chunked() -> Iterator[Registry]:
+    with Registry(RegistryConfig(), Credentials(), policy=QUICK, chunk_size=1_000_000) as client:
+        yield client
+
+
+def methods(service: Service) -> list[str]:
+    return [one.method for one in service.seen]
+
+
+def test_a_blob_goes_in_one_piece(registry: Registry, reference: Reference, service: Service, noise: bytes) -> None:
+    give(registry, reference, noise)
+    assert methods(service) == ["HEAD", "POST", "PUT"]
+    assert service.seen[-1].headers["Content-Length"] == str(len(noise))
+
+
+def test_a_blob_that_is_there_is_not_sent(registry: Registry, reference: Reference, service: Service) -> None:
+    blob = give(registry, reference, b"hello")
+    service.seen.clear()
+    told: list[int] = []
+    assert registry.push_blob(reference, blob, lambda: io.BytesIO(b"hello"), told.append) is False
+    assert methods(service) == ["HEAD"]
+    assert told == [5]
+
+
+def test_progress_counts_the_bytes_that_are_sent(registry: Registry, reference: Reference, noise: bytes) -> None:
+    told: list[int] = []
+    blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
+    assert registry.push_blob(reference, blob, lambda: io.BytesIO(noise), told.append) is True
+    assert told == sorted(told)
+    assert told[-1] == len(noise)
+
+
+def test_chunks_follow_one_another(chunked: Registry, reference: Reference, service: Service, noise: bytes) -> None:
+    assert fetch(chunked, reference, give(chunked, reference, noise)) == noise
+    ranges = [one.headers["Content-Range"] for one in service.requests("PATCH")]
+    assert ranges == ["0-999999", "1000000-1999999", "2000000-2999999", f"3000000-{len(noise) - 1}"]
+    assert service.requests("PUT")[0].headers["Content-Length"] == "0"
+
+
+def test_an_empty_blob_goes_in_chunks_too(chunked: Registry, reference: Reference) -> None:
+    assert fetch(chunked, reference, give(chunked, reference, b"")) == b""
+
+
+def test_the_least_size_of_a_chunk_is_respected(
+    chunked: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    session = "0" * 32
+
+    def intercept(handler: Handler) -> bool:
+        if handler.command != "POST":
+            return False
+        service.uploads[session] = bytearray()
+        location = f"/v2/team/app/blobs/uploads/{session}"
+        handler.answer(202, Location=location, OCI_Chunk_Min_Length="2000000")
+        return True
+
+    service.intercept = intercept
+    give(chunked, reference, noise)
+    assert [one.headers["Content-Range"].partition("-")[0] for one in service.requests("PATCH")] == ["0", "2000000"]
+
+
+@pytest.mark.parametrize("status", [405, 411, 413, 501])
+def test_a_registry_that_refuses_the_whole_gets_chunks(
+    registry: Registry, reference: Reference, service: Service, noise: bytes, status: int
+) -> None:
+    service.intercept = lambda handler: (
+        handler.command == "PUT"
+        and handler.headers["Content-Length"] != "0"
+        and handler.fail(status, "UNSUPPORTED", "not like this") is None
+    )
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert len(service.requests("PATCH")) == 1
+
+
+def test_an_upload_that_breaks_begins_anew(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    first = iter([True])
+
+    def intercept(handler: Handler) -> bool:
+        if handler.command == "PUT" and next(first, False):
+            handler.rfile.read(100_000)
+            handler.connection.close()
+            handler.close_connection = True
+            return True
+        return False
+
+    service.intercept = intercept
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert len(service.requests("POST")) == 2
+
+
+@pytest.mark.parametrize("status", [404, 416, 500, 503])
+def test_a_lost_upload_session_is_replaced(
+    chunked: Registry, reference: Reference, service: Service, noise: bytes, status: int
+) -> None:
+    answers = iter([0, status])
+    service.intercept = lambda handler: (
+        handler.command == "PATCH" and bool(code := next(answers, 0)) and handler.answer(code) is None
+    )
+    assert fetch(chunked, reference, give(chunked, reference, noise)) == noise
+    assert len(service.requests("POST")) == 2
+
+
+def test_a_token_that_ends_in_the_middle_is_renewed(noise: bytes) -> None:
+    with serve(Service(login=("", ""))) as service:
+        known = Credentials.load({"DOCKER_AUTH_CONFIG": f'{{"auths": {{"{service.address}": {{"auth": "Og=="}}}}}}'})
+        reference = Reference.parse(f"{service.address}/team/app:1")
+        sent = []
+
+        def intercept(handler: Handler) -> bool:
+            if handler.command == "PATCH":
+                sent.append(handler)
+                if len(sent) == 3:
+                    service.tokens.clear()
+            return False
+
+        service.intercept = intercept
+        with Registry(RegistryConfig(), known, policy=QUICK, chunk_size=1_000_000) as client:
+            assert fetch(client, reference, give(client, reference, noise)) == noise
+        assert len(service.requests("POST")) == 1, "the session goes on with the new token"
+
+
+@pytest.mark.parametrize("received", ["0-0", "0-9999999999", "0-"])
+def test_a_registry_that_miscounts_is_refused(
+    chunked: Registry, reference: Reference, service: Service, noise: bytes, received: str
+) -> None:
+    def intercept(handler: Handler) -> bool:
+        if handler.command != "PATCH":
+            return False
+        handler.answer(202, Location=handler.path, Range=received)
+        return True
+
+    service.intercept = intercept
+    with pytest.raises(RegistryError):
+        give(chunked, reference, noise)
+    assert len(service.seen) < 10
+
+
+@pytest.mark.parametrize(
+    ("location", "complaint"),
+    [("", "without a Location"), ("ftp://127.0.0.1/x", "not a web address"), ("http://[", "not a URL")],
+)
+def test_an_upload_goes_nowhere_odd(
+    registry: Registry, reference: Reference, service: Service, location: str, complaint: str
+) -> None:
+    service.intercept = lambda handler: handler.command == "POST" and handler.answer(202, Location=location) is None
+    with pytest.raises(RegistryError, match=complaint):
+        give(registry, reference, b"hello")
+
+
+def test_an_upload_to_another_host_goes_without_authorization(noise: bytes) -> None:
+    with serve(Service(intercept=lambda handler: handler.answer(201) is None)) as storage:
+        location = f"http://{storage.address}/put?signature=x"
+
+        def intercept(handler: Handler) -> bool:
+            if handler.command == "POST" and "Authorization" in handler.headers:
+                handler.answer(202, Location=location)
+                return True
+            return False
+
+        with serve(Service(login=("a", "b"), intercept=intercept)) as service:
+            known = Credentials.load(
+                {"DOCKER_AUTH_CONFIG": f'{{"auths": {{"{service.address}": {{"auth": "YTpi"}}}}}}'}
+            )
+            with Registry(RegistryConfig(), known, policy=QUICK) as client:
+                give(client, Reference.parse(f"{service.address}/team/app:1"), noise)
+    (put,) = storage.seen
+    assert "Authorization" not in put.headers
+    assert put.path == f"/put?signature=x&digest={Digest.of(noise).replace(':', '%3A')}"
+
+
+def test_a_push_without_the_right_to_it_is_refused(registry: Registry, reference: Reference, service: Service) -> None:
+    service.intercept = lambda handler: handler.command != "HEAD" and handler.fail(403, "DENIED", "read only") is None
+    with pytest.raises(Unauthorized, match="read only"):
+        give(registry, reference, b"hello")
+    assert methods(service) == ["HEAD", "POST"]
+
+
+def test_what_the_registry_finds_wrong_is_not_sent_again(
+    registry: Registry, reference: Reference, service: Service
+) -> None:
+    wrong = Descriptor(mediatypes.OCI_LAYER, Digest.of(b"other"), 5)
+    with pytest.raises(RegistryError, match=f"upload of {wrong.digest}"):
+        registry.push_blob(reference, wrong, lambda: io.BytesIO(b"hello"), nothing)
+    assert methods(service) == ["HEAD", "POST", "PUT"]
