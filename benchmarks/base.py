@@ -42,7 +42,8 @@ def cached_layer(suite: str = "bookworm") -> str:
 
 def _make_tree(tar: str, suite: str) -> None:
     sources = next((path for path in _SOURCES if os.path.exists(path)), None)
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "--format=tar", suite, tar]
+    packages = ",".join(PACKAGES)
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "--format=tar", suite, tar]
     subprocess.run([*command, *([sources] if sources else [])], check=True, stdin=subprocess.DEVNULL)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from demo.elf import NotELF, find_library, libraries_of, read_elf
-from ocibuild.layer import Entry, Kind, TarWriter
+from demo.tree import Tree
 from ocibuild.oci import RunConfig
 
 if TYPE_CHECKING:
@@ -26,6 +23,7 @@ TOOLS = (
     "rmdir", "sed", "sleep", "sort", "stat", "tail", "tee", "test", "touch", "tr", "true", "uname", "uniq",
     "wc", "whoami",
 )
+# fmt: on
 CONFIG = RunConfig(env=(f"PATH={_PATH}",), cmd=("/bin/sh",))
 
 
@@ -34,24 +32,17 @@ def write_base(write: Callable[[bytes | memoryview], object]) -> list[str]:
 
     Raises FileNotFoundError where this machine has no shell that could be copied.
     """
-    tree = _Tree()
-    for name, mode in _FOLDERS.items():
-        tree.add_folder(name, mode)
-    tree.entries["home/app"] = Entry("home/app", Kind.DIRECTORY, 0o755, uid=1000, gid=1000)
-    for name in _MERGED:
-        tree.add_folder(f"usr/{name}")
-        tree.entries[name] = Entry(name, Kind.SYMLINK, 0o777, linkname=f"usr/{name}")
-    for name, text in _FILES.items():
-        tree.add_text(name, text)
+    tree = Tree()
+    tree.add_skeleton()
     if not _add_tool(tree, SHELL):
         raise FileNotFoundError(f"no program {SHELL} that could be copied in {_WHERE}")
     found = [SHELL, *(tool for tool in TOOLS if _add_tool(tree, tool))]
     _add_name_service(tree)
-    _write_tree(tree, write)
+    tree.write(write)
     return found
 
 
-def _add_tool(tree: _Tree, tool: str) -> bool:
+def _add_tool(tree: Tree, tool: str) -> bool:
     """Add a program with all that it loads; False where this machine has none that can be copied."""
     path = shutil.which(tool, path=_WHERE)
     if path is None:
@@ -66,7 +57,7 @@ def _add_tool(tree: _Tree, tool: str) -> bool:
     return True
 
 
-def _add_name_service(tree: _Tree) -> None:
+def _add_name_service(tree: Tree) -> None:
     """Add what the C library itself opens: the loader's cache, and before glibc 2.34 the reader of /etc/passwd."""
     if os.path.isfile("/etc/ld.so.cache"):
         tree.add_copy("/etc/ld.so.cache", "/etc/ld.so.cache")
@@ -76,5 +67,3 @@ def _add_name_service(tree: _Tree) -> None:
     except FileNotFoundError:
         return
     tree.add_copy(library, library)
-
-

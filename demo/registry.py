@@ -123,6 +123,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.close_connection = True
 
+    def finish(self) -> None:
+        try:
+            super().finish()
+        except ConnectionError:  # the client is gone, and with it what was still to be sent
+            self.rfile.close()
+
     def route(self) -> None:
         self.body = self._pieces()
         self.query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}

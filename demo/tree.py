@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.layer import Entry, Kind, TarWriter
@@ -88,13 +89,12 @@ class Tree:
         mode = stat.S_IMODE(status.st_mode) & 0o755
         self.entries[name] = Entry(name, Kind.FILE, mode, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
-
     def write(self, write: Callable[[bytes | memoryview], object]) -> None:
         """Write the tree as a plain tar, by name, but hard links last: a link needs its target."""
         tar = TarWriter(write)
         for entry in sorted(self.entries.values(), key=lambda entry: (entry.kind is Kind.HARDLINK, entry.name)):
             with self._body(entry.name) as body:
-                tar.add(entry, iter(lambda file=body: file.read(_PIECE), b""))
+                tar.add(entry, iter(partial(body.read, _PIECE), b""))
         tar.close()
 
     def _body(self, name: str) -> io.BufferedIOBase:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,23 +27,23 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PIECE = 1 << 20
-_EPOCH = "1970-01-01T00:00:00Z"
 
 
 def upload_image(reference: str, plain_tar: BinaryIO, config: RunConfig, *, created_by: str) -> Descriptor:
     """Push an image for this machine's platform whose only layer is ``plain_tar``; returns its manifest's descriptor.
 
-    ``reference`` has a tag. The image depends on the tar, the config and ``created_by`` alone.
+    ``reference`` has a tag.
     """
     target = Reference.parse(reference)
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with tempfile.TemporaryDirectory() as folder, Registry(RegistryConfig(), Credentials()) as registry:
         layer, diff_id = _compress(plain_tar, f"{folder}/layer")
         image = ImageConfig(
             platform=Platform.host(),
-            created=_EPOCH,
+            created=created,
             config=config,
             diff_ids=(diff_id,),
-            history=(History(created=_EPOCH, created_by=created_by),),
+            history=(History(created=created, created_by=created_by),),
         )
         written = _write_config(image, f"{folder}/config")
         for name, descriptor in (("layer", layer), ("config", written)):

@@ -56,5 +56,5 @@ def _stays_away(blobs: Blobs, descriptor: Descriptor) -> bool:
 
 
 def is_foreign(descriptor: Descriptor) -> bool:
-    """Tell whether this is a layer that comes from a place of its own (image-spec, layer.md, "Non-Distributable Layers")."""
+    """Tell whether this layer comes from a place of its own; see image-spec, layer.md, "Non-Distributable Layers"."""
     return descriptor.media_type in mediatypes.NONDISTRIBUTABLE and bool(descriptor.urls)

@@ -43,8 +43,8 @@ def destination(to: str | BinaryIO) -> Iterator[BinaryIO]:
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Give a new file that takes the place of ``path`` when the block is left; after an exception nothing changes.
 
-    It is on the disk by then (fsync). Where ``path`` is a symlink, the file it leads to is replaced. Raises NoSpace, and
-    OcibuildError where the path cannot be written.
+    It is on the disk by then (fsync). Where ``path`` is a symlink, the file it leads to is replaced. Raises NoSpace,
+    and OcibuildError where the path cannot be written.
     """
     path = os.path.realpath(path)
     temporary = f"{path}.{secrets.token_hex(4)}.partial"

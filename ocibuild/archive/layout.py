@@ -8,7 +8,6 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
-from ocibuild.archive.write import blob_name
 from ocibuild.errors import InvalidDocument, OcibuildError
 from ocibuild.fs import Root
 
@@ -18,6 +17,11 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
 
 
+def blob_name(digest: Digest) -> str:
+    """Return where a layout keeps a blob, below its top."""
+    return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
 class Source(Protocol):
     """An OCI image layout, however it is kept: ``name`` below is ``index.json``, ``oci-layout`` or ``blob_name(…)``."""
 
@@ -25,7 +29,7 @@ class Source(Protocol):
         """Return the bytes of a file of the layout, None where it is missing; InvalidDocument for what is no file."""
 
     def open_file(self, name: str) -> BinaryIO:
-        """Open a file that is there. The caller closes it."""
+        """Open a file that is there; OcibuildError where it cannot be read. The caller closes it."""
 
 
 class LayoutDirectory:
@@ -41,13 +45,18 @@ class LayoutDirectory:
             status = self._root.lstat(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _unreadable(error) from error
         if not stat.S_ISREG(status.st_mode):
             raise InvalidDocument("it is not a regular file", remedy="put the file itself there")
         return status.st_size
 
     def open_file(self, name: str) -> BinaryIO:
         """See ``Source``."""
-        return os.fdopen(self._root.open_file(name), "rb")
+        try:
+            return os.fdopen(self._root.open_file(name), "rb")
+        except OSError as error:
+            raise _unreadable(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +90,8 @@ def read_file(source: Source, name: str, *, limit: int) -> bytes:
     if size > limit:
         raise InvalidDocument(f"it has {size} bytes, and a document may have {limit}")
     with source.open_file(name) as file:
-        return file.read(limit)
+        return file.read(size)
 
 
-__all__ = ["LayoutDirectory", "Source", "blob_name", "open_source", "read_file"]
+def _unreadable(error: OSError) -> OcibuildError:
+    return OcibuildError(f"it cannot be read: {os.strerror(error.errno or errno.EIO)}")

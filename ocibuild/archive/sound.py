@@ -26,7 +26,7 @@ def read_blob(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
     _check_size(source, descriptor)
     with source.open_file(blob_name(descriptor.digest)) as blob:
         hashed = _Hashed(blob, descriptor.digest)
-        data = hashed.read(limit)
+        data = hashed.read(descriptor.size)
         hashed.finish()
     return data
 

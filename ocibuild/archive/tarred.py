@@ -103,7 +103,7 @@ def _members(fd: int) -> dict[str, _Member]:
     for entry in reader:
         offset, size = headers.at, entry.size
         stored = reader.leave_body()
-        if not headers.has(min(size, stored)):
+        if not headers.has(stored):
             raise InvalidDocument(f"it is cut short: it ends in the middle of {entry.name!r:.160}")
         headers.at += stored
         if _belongs(entry.name):

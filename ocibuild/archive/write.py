@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ocibuild.archive.contents import contents
 from ocibuild.archive.destination import destination, replacing
+from ocibuild.archive.layout import blob_name
 from ocibuild.archive.naming import index_of, merged, named
 from ocibuild.errors import OcibuildError
 from ocibuild.layer import Entry, Kind, TarWriter
@@ -64,11 +65,6 @@ def write_oci_layout(blobs: Blobs, descriptor: Descriptor, names: Sequence[Refer
             _write_file(path, _pieces(blobs, blob.digest))
     index = os.path.join(folder, "index.json")
     _write_file(index, [index_of(merged(_entries(index), named(descriptor, names)))])
-
-
-def blob_name(digest: Digest) -> str:
-    """Return where a layout keeps a blob, below its top."""
-    return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
 def _make_layout(folder: str) -> None:

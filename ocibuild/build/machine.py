@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.executor import ChrootExecutor
-from ocibuild.layer import RealOwners, RecordedOwners
-from ocibuild.sandbox import IDs, Spawner, enter
+from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
+from ocibuild.sandbox import Identity, IDs, Spawner, enter
 
 if TYPE_CHECKING:
     from ocibuild.layer import Ownership
-    from ocibuild.sandbox import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,13 @@ class Machine:
 
     def ownership(self) -> Ownership:
         """Return how owners are put on files here."""
-        if self.identity is not None and self.identity.ids is IDs.ONE:
-            return RecordedOwners()
-        return RealOwners.of_this_process()
+        match self.identity:
+            case Identity(ids=IDs.ONE):
+                return RecordedOwners()
+            case Identity(ids=IDs.RANGE):
+                return MappedOwners.of_this_process()
+            case _:
+                return RealOwners.of_this_process()
 
     def close(self) -> None:
         """End the spawner and what it runs."""

@@ -4,7 +4,7 @@ from ocibuild.layer.apply import Applied, apply
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import decompress
 from ocibuild.layer.entry import Entry, Kind, clean_name
-from ocibuild.layer.owners import Nature, Ownership, RealOwners, RecordedOwners
+from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
 from ocibuild.layer.reader import TarReader
 from ocibuild.layer.settle import settle
@@ -17,6 +17,7 @@ __all__ = [
     "Changed",
     "Entry",
     "Kind",
+    "MappedOwners",
     "Nature",
     "Opaque",
     "Ownership",

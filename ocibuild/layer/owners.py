@@ -94,6 +94,26 @@ class RealOwners:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedOwners(RealOwners):
+    """Owners as the system has them, and devices recorded: for a user namespace with a range of IDs.
+
+    No capability lets a user namespace make a device node, so one becomes an empty file with a record.
+    """
+
+    def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
+        """See Ownership."""
+        _record_device(dir_fd, name, entry)
+        self.put_at(dir_fd, name, entry)
+
+    def read(self, path: int | str, status: os.stat_result) -> Nature:
+        """See Ownership."""
+        found = native(status)
+        if found.kind is not Kind.FILE or status.st_size:
+            return found
+        return _read_record(path, found)._replace(uid=found.uid, gid=found.gid)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedOwners:
     """Owners recorded in an extended attribute, for a process with one ID that cannot give files away.
 
@@ -115,24 +135,14 @@ class RecordedOwners:
 
     def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
         """See Ownership."""
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
-        try:
-            kind = "char" if entry.kind is Kind.CHARACTER else "block"
-            os.setxattr(fd, OVERRIDE_STAT, _record(entry, f"{kind}-{entry.device[0]}-{entry.device[1]}"))
-            os.fchmod(fd, entry.mode)
-        finally:
-            os.close(fd)
+        _record_device(dir_fd, name, entry)
 
     def read(self, path: int | str, status: os.stat_result) -> Nature:
         """See Ownership."""
         found = native(status)._replace(uid=0, gid=0)
         if found.kind not in (Kind.FILE, Kind.DIRECTORY):
             return found
-        try:
-            record = os.getxattr(path, OVERRIDE_STAT, **({} if isinstance(path, int) else {"follow_symlinks": False}))
-        except OSError:
-            return found
-        return _recorded(record, found)
+        return _read_record(path, found)
 
 
 def native(status: os.stat_result) -> Nature:
@@ -154,6 +164,26 @@ _KINDS = {
 }
 
 _RECORD = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
+
+
+def _record_device(dir_fd: int, name: str, entry: Entry) -> None:
+    """Make an empty file that stands for a device node."""
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
+    try:
+        kind = "char" if entry.kind is Kind.CHARACTER else "block"
+        os.setxattr(fd, OVERRIDE_STAT, _record(entry, f"{kind}-{entry.device[0]}-{entry.device[1]}"))
+        os.fchmod(fd, entry.mode)
+    finally:
+        os.close(fd)
+
+
+def _read_record(path: int | str, found: Nature) -> Nature:
+    """Return what a file is with its record, where it has one; a descriptor must be one for reading."""
+    try:
+        record = os.getxattr(path, OVERRIDE_STAT, **({} if isinstance(path, int) else {"follow_symlinks": False}))
+    except OSError:
+        return found
+    return _recorded(record, found)
 
 
 def _record(entry: Entry, kind: str) -> bytes:

@@ -72,12 +72,12 @@ def body_map(next_block: Callable[[], bytes]) -> tuple[SparseMap, int]:
         *whole, rest = (rest + next_block()).split(b"\n")
         blocks += 1
         lines += whole
-        if len(rest) > 20:
-            raise InvalidLayer("the map of a sparse file has a line that is not a number")
         if lines:
             count = integer("GNU.sparse.map", lines[0])
             _check_count(count)
             wanted = 1 + 2 * count
+        if len(lines) < wanted and len(rest) > 20:
+            raise InvalidLayer("the map of a sparse file has a line that is not a number")
     return _pairs([integer("GNU.sparse.map", line) for line in lines[1:wanted]]), blocks * 512
 
 

@@ -240,7 +240,7 @@ def _find_command(spec: StepSpec, user: User) -> Command:
 
 def _drop_privileges(spec: StepSpec, user: User) -> None:
     kept = set(_CAPABILITIES.values())
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # as text it would look for its codec's module
         last = int(file.read())
     for number in range(last + 1):
         if number not in kept:

@@ -97,7 +97,7 @@ class _Selection:
     def _matches(self, start: str, matchers: Sequence[Callable[[str], bool]]) -> list[str]:
         """Return the names below ``start`` whose components match, one by one."""
         try:
-            level = [(start, self._root.resolve(start), True)]
+            level = [(start, self._real(start), True)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         for matches in matchers:
@@ -119,22 +119,28 @@ class _Selection:
     def _named(self, name: str) -> Selected:
         """Return what ``name``, which has no wildcard, is once its symlinks are followed."""
         try:
-            real = self._root.resolve(name)
-            status = self._root.lstat(real)
+            path = self._real(name)
+            status = self._root.lstat(path or ".")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._not_found(name) from error
-        except UnsafePath as error:
-            raise SourceError(f"{self._shown()}: {error.message}", remedy=error.remedy) from error
-        except (OSError, ValueError) as error:  # a name too long, a NUL in it, a directory that may not be searched
-            reason = getattr(error, "strerror", None) or error
-            raise SourceError(f"{self._shown()} cannot be looked up: {reason}") from error
-        path = "" if real == "." else real
         is_directory = stat.S_ISDIR(status.st_mode)
         if not all(self._is_there(each, is_directory=is_directory) for each in (name, path)):
             raise self._left_out(name)
         if stat.S_ISSOCK(status.st_mode):
             raise SourceError(f"{self._shown()} is a socket, which no image can hold", remedy="copy something else")
         return Selected(name, path, status)
+
+    def _real(self, name: str) -> str:
+        try:
+            real = self._root.resolve(name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except UnsafePath as error:
+            raise SourceError(f"{self._shown()}: {error.message}", remedy=error.remedy) from error
+        except (OSError, ValueError) as error:  # a name too long, a NUL in it, a directory that may not be searched
+            reason = getattr(error, "strerror", None) or error
+            raise SourceError(f"{self._shown()} cannot be looked up: {reason}") from error
+        return "" if real == "." else real
 
     def _is_there(self, path: str, *, is_directory: bool) -> bool:
         """Return whether ``path`` is kept, or is a directory that holds something that is."""

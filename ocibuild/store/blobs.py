@@ -53,8 +53,9 @@ class Blobs:
     def read(self, digest: Digest, *, limit: int = _DOCUMENT_LIMIT) -> bytes:
         """Return the bytes of a small blob, verified; raise NotInStore or DigestMismatch."""
         with self.open(digest) as blob:
-            data = blob.read(limit + 1)
-        if len(data) > limit:
+            size = os.fstat(blob.fileno()).st_size
+            data = blob.read(min(size, limit))  # asking for more would take the memory for it
+        if size > limit:
             raise DigestMismatch(f"{digest}: more than {limit} bytes, too large for a document")
         hasher = digest.hasher()
         hasher.update(data)

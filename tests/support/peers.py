@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,12 +20,55 @@ if TYPE_CHECKING:
 _START_SECONDS = 20
 
 
+# Where programs are that are not on the PATH of every user.
+_FURTHER_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/podman:/usr/libexec/podman"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program, the Debian package that has it, and what the tests use it for."""
+
+    program: str
+    package: str
+    purpose: str
+
+
+PEERS = (
+    Peer("docker-registry", "docker-registry", "pulling from a real registry and pushing to it"),
+    Peer("skopeo", "skopeo", "reading and copying what ocibuild wrote"),
+    Peer("umoci", "umoci", "unpacking what ocibuild wrote"),
+    Peer("buildah", "buildah", "building the same Dockerfile and comparing each file"),
+    Peer("podman", "podman", "loading and running what ocibuild built"),
+    Peer("netavark", "netavark", "podman's network"),
+    Peer("dockerd", "docker.io", "pulling and running with docker what ocibuild built"),
+    Peer("busybox", "busybox-static", "a small base image"),
+    Peer("mmdebstrap", "mmdebstrap", "a Debian base image"),
+    Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
+)
+
+
+def find_peer(name: str) -> str | None:
+    """Return the path of the program, None where this machine does not have it."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_FURTHER_FOLDERS}")
+
+
+def missing_peers() -> list[Peer]:
+    """Return the peers that this machine does not have."""
+    return [peer for peer in PEERS if find_peer(peer.program) is None]
+
+
 def require_peer(name: str) -> str:
     """Return the path of the program, or skip the test, saying which peer is left out."""
-    path = shutil.which(name)
+    path = find_peer(name)
     if path is None:
         pytest.skip(f"peer left out: {name}")
     return path
+
+
+def require_root() -> None:
+    """Skip the test where it does not run as root."""
+    if os.geteuid() != 0:
+        pytest.skip("left out: only root can do this")
 
 
 @contextmanager

@@ -43,10 +43,8 @@ class Sources:
 def context_sources(shop: Workshop, vertex: Copy) -> Iterator[Sources]:
     """Give what a COPY takes from a build context; raise SourceError where something is not there."""
     assert isinstance(vertex.source, Context)
-    context = shop.contexts[vertex.source.name]
-    with context.root.open_directory(".") as root:  # a root of this thread's own
-        selected = select(root, vertex.paths, excluded=context.excluded, what="the build context")
-        yield Sources(root, selected, owned_by_root, context.excluded)
+    with shop.contexts[vertex.source.name].again() as context:  # each is for one thread
+        yield Sources(context.root, context.select(vertex.paths), owned_by_root, context.excluded)
 
 
 @contextmanager

@@ -71,7 +71,12 @@ def test_an_instruction_must_be_text(data: bytes, message: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"RUN a\n" + b"\\\n" * 1_000_000, b"RUN " + b"x" * 5_000_000, b"#\n" * 1_000_000, b"RUN \\\n" + b" \n" * 1_000_000],
+    [
+        b"RUN a\n" + b"\\\n" * 1_000_000,
+        b"RUN " + b"x" * 5_000_000,
+        b"#\n" * 1_000_000,
+        b"RUN \\\n" + b" \n" * 1_000_000,
+    ],
     ids=["a million continuations", "a long line", "a million comments", "a million blank lines"],
 )
 def test_hostile_files_take_linear_time(data: bytes) -> None:

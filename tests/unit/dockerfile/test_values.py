@@ -84,7 +84,9 @@ def test_a_wrong_port_is_refused(text: str) -> None:
         parse_ports(text)
 
 
-@pytest.mark.parametrize("signal", ["SIGTERM", "TERM", "sigusr1", "9", "-1", "99", "RTMIN+3", "SIGRTMAX-14", "SIGRTMIN"])
+@pytest.mark.parametrize(
+    "signal", ["SIGTERM", "TERM", "sigusr1", "9", "-1", "99", "RTMIN+3", "SIGRTMAX-14", "SIGRTMIN"]
+)
 def test_a_signal_has_a_name_or_a_number(signal: str) -> None:
     check_signal(signal)
 
@@ -161,7 +163,7 @@ QUOTES = [
     ("é😀", '"é😀"'),
     ("\u2028\u00a0", '"\\u2028\\u00a0"'),
     ("\U000e0001", '"\\U000e0001"'),
-    ("'", "\"'\""),
+    ("'", '"\'"'),
 ]
 
 

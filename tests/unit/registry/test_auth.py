@@ -17,6 +17,7 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
 if TYPE_CHECKING:
@@ -193,14 +194,14 @@ def test_a_registry_token_is_sent_as_it_is(service: Service, reference: Referenc
     ids=["empty", "list", "none", "number", "blank", "header", "no time"],
 )
 def test_a_token_server_that_makes_no_sense_is_an_error(service: Service, reference: Reference, body: bytes) -> None:
-    service.intercept = lambda handler: handler.path.startswith("/token") and handler.answer(200, body) is None
+    service.intercept = lambda handler: handler.path.startswith("/token") and reply(handler, 200, body)
     with client_of(service) as registry, pytest.raises(RegistryError, match="holds no token"):
         registry.manifest(reference)
 
 
 def challenge_with(realm: str) -> Service:
     challenge = f'Bearer realm="{realm}",service="s"'
-    return Service(intercept=lambda handler: handler.fail(401, "", "", WWW_Authenticate=challenge) is None)
+    return Service(intercept=lambda handler: refuse(handler, 401, "", "", WWW_Authenticate=challenge))
 
 
 @pytest.mark.parametrize(

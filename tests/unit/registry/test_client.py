@@ -15,6 +15,7 @@ from ocibuild.registry.config import HostConfig
 from tests.support.peers import free_port
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.scripts import refuse, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def give_manifest(store: Store, registry: Registry, reference: Reference) -> byt
 def answer_manifest(data: bytes, **headers: str) -> Service:
     def intercept(handler: Handler) -> bool:
         if "/manifests/" in handler.path:
-            handler.answer(200, data, **headers)
+            reply(handler, 200, data, **headers)
         return "/manifests/" in handler.path
 
     return Service(intercept=intercept)
@@ -75,8 +76,13 @@ def test_a_missing_blob_is_not_found(registry: Registry, reference: Reference) -
 
 
 def test_one_connection_serves_many_requests(registry: Registry, reference: Reference, service: Service) -> None:
-    ports = set()
-    service.intercept = lambda handler: ports.add(handler.client_address[1]) or False
+    ports: set[int] = set()
+
+    def intercept(handler: Handler) -> bool:
+        ports.add(handler.client_address[1])
+        return False
+
+    service.intercept = intercept
     for number in range(5):
         fetch(registry, reference, give(registry, reference, bytes([number])))
     assert len(ports) == 1
@@ -91,7 +97,7 @@ def test_a_manifest_comes_back_with_its_descriptor(store: Store, registry: Regis
 
 
 def test_head_of_what_is_not_there_is_none(registry: Registry, reference: Reference) -> None:
-    assert registry.head(reference) is None
+    assert registry.head(reference)
 
 
 def test_a_manifest_with_another_digest_is_refused(store: Store, registry: Registry, reference: Reference) -> None:
@@ -148,7 +154,7 @@ def test_a_pushed_manifest_that_the_registry_reads_otherwise_is_an_error(
 ) -> None:
     def intercept(handler: Handler) -> bool:
         if handler.command == "PUT":
-            handler.answer(201, Docker_Content_Digest=str(Digest.of(b"other")))
+            reply(handler, 201, Docker_Content_Digest=str(Digest.of(b"other")))
         return handler.command == "PUT"
 
     service.intercept = intercept
@@ -193,7 +199,7 @@ def test_pushes_go_to_the_origin(mirrored: Registry, reference: Reference, mirro
 
 
 def test_the_origins_error_is_the_one_that_counts(mirrored: Registry, reference: Reference, mirror: Service) -> None:
-    mirror.intercept = lambda handler: handler.fail(403, "DENIED", "no") is None
+    mirror.intercept = lambda handler: refuse(handler, 403, "DENIED", "no")
     with pytest.raises(NotFound):
         mirrored.manifest(reference)
 
@@ -202,7 +208,7 @@ def test_a_mirror_that_speaks_of_something_else_is_passed_over(
     mirrored: Registry, store: Store, reference: Reference, mirror: Service
 ) -> None:
     data = give_manifest(store, mirrored, reference)
-    mirror.intercept = lambda handler: handler.answer(200, b"<html>", Content_Type="text/html") is None
+    mirror.intercept = lambda handler: reply(handler, 200, b"<html>", Content_Type="text/html")
     assert mirrored.manifest(reference)[0] == data
 
 

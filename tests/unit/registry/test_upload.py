@@ -11,6 +11,7 @@ from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import nothing
+from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def test_the_least_size_of_a_chunk_is_respected(
             return False
         service.uploads[session] = bytearray()
         location = f"/v2/team/app/blobs/uploads/{session}"
-        handler.answer(202, Location=location, OCI_Chunk_Min_Length="2000000")
+        reply(handler, 202, Location=location, OCI_Chunk_Min_Length="2000000")
         return True
 
     service.intercept = intercept
@@ -93,7 +94,7 @@ def test_a_registry_that_refuses_the_whole_gets_chunks(
     service.intercept = lambda handler: (
         handler.command == "PUT"
         and handler.headers["Content-Length"] != "0"
-        and handler.fail(status, "UNSUPPORTED", "not like this") is None
+        and refuse(handler, status, "UNSUPPORTED", "not like this")
     )
     assert fetch(registry, reference, give(registry, reference, noise)) == noise
     assert len(service.requests("PATCH")) == 1
@@ -123,7 +124,7 @@ def test_a_lost_upload_session_is_replaced(
 ) -> None:
     answers = iter([0, status])
     service.intercept = lambda handler: (
-        handler.command == "PATCH" and bool(code := next(answers, 0)) and handler.answer(code) is None
+        handler.command == "PATCH" and bool(code := next(answers, 0)) and reply(handler, code)
     )
     assert fetch(chunked, reference, give(chunked, reference, noise)) == noise
     assert len(service.requests("POST")) == 2
@@ -171,18 +172,18 @@ def test_a_registry_that_miscounts_is_refused(
 def test_an_upload_goes_nowhere_odd(
     registry: Registry, reference: Reference, service: Service, location: str, complaint: str
 ) -> None:
-    service.intercept = lambda handler: handler.command == "POST" and handler.answer(202, Location=location) is None
+    service.intercept = lambda handler: handler.command == "POST" and reply(handler, 202, Location=location)
     with pytest.raises(RegistryError, match=complaint):
         give(registry, reference, b"hello")
 
 
 def test_an_upload_to_another_host_goes_without_authorization(noise: bytes) -> None:
-    with serve(Service(intercept=lambda handler: handler.answer(201) is None)) as storage:
+    with serve(Service(intercept=lambda handler: reply(handler, 201))) as storage:
         location = f"http://{storage.address}/put?signature=x"
 
         def intercept(handler: Handler) -> bool:
             if handler.command == "POST" and "Authorization" in handler.headers:
-                handler.answer(202, Location=location)
+                reply(handler, 202, Location=location)
                 return True
             return False
 
@@ -198,7 +199,7 @@ def test_an_upload_to_another_host_goes_without_authorization(noise: bytes) -> N
 
 
 def test_a_push_without_the_right_to_it_is_refused(registry: Registry, reference: Reference, service: Service) -> None:
-    service.intercept = lambda handler: handler.command != "HEAD" and handler.fail(403, "DENIED", "read only") is None
+    service.intercept = lambda handler: handler.command != "HEAD" and refuse(handler, 403, "DENIED", "read only")
     with pytest.raises(Unauthorized, match="read only"):
         give(registry, reference, b"hello")
     assert methods(service) == ["HEAD", "POST"]

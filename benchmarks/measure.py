@@ -1,0 +1,121 @@
+"""Running commands: in turn, timed, and in rounds of their own with their memory watched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.memory import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.contestants import Contestant
+    from benchmarks.works import Site, Work
+
+_LONGEST_SECONDS = 600
+
+
+class CommandFailed(Exception):
+    """A command did not end well; the text is the last line it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments, the whole of its environment, and where it is started."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str = "/"
+
+
+@dataclass(slots=True)
+class Result:
+    """What one contestant did in one work: seconds of each timed round, the peak in bytes, or why there is none."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak: int | None = None
+    failure: str | None = None
+
+
+def compete(work: Work, contestants: Sequence[Contestant], site: Site, rounds: int) -> dict[str, Result]:
+    """Let every contestant do the work, one after the other, in each round; the key is the contestant's name.
+
+    The first round warms up and the last comes after the timed ones: in these two the memory is watched, so that
+    watching costs nobody time. Who fails is not asked again.
+    """
+    results = {contestant.name: Result() for contestant in contestants}
+    for number in range(rounds + 2):
+        watched = number in (0, rounds + 1)
+        for contestant in contestants:
+            result = results[contestant.name]
+            if result.failure is None:
+                _take_turn(work, contestant, site, result, watched=watched)
+    return results
+
+
+def _take_turn(work: Work, contestant: Contestant, site: Site, result: Result, *, watched: bool) -> None:
+    try:
+        command = work.prepare(contestant, site)
+        if watched:
+            result.peak = max(result.peak or 0, run_watched(command, site.log, contestant.daemons())) or None
+        else:
+            result.seconds.append(run(command, site.log))
+    except CommandFailed as error:
+        result.failure = str(error)
+
+
+def run(command: Command, log: str) -> float:
+    """Run the command to its end, its output in the file ``log``; return its seconds. Raises CommandFailed.
+
+    What others left to be written to the disk is written before.
+    """
+    os.sync()
+    begin = time.perf_counter()
+    with _start(command, log) as process:
+        _finish(process, log)
+        return time.perf_counter() - begin
+
+
+def run_watched(command: Command, log: str, daemons: Sequence[int]) -> int:
+    """Run the command likewise; return the peak memory of its process tree and of the daemons, in bytes."""
+    with _start(command, log) as process, Watch(process.pid, daemons) as watch:
+        _finish(process, log)
+    return watch.peak
+
+
+def _start(command: Command, log: str) -> subprocess.Popen[bytes]:
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=command.env,
+            cwd=command.cwd,
+            start_new_session=True,
+        )
+
+
+def _finish(process: subprocess.Popen[bytes], log: str) -> None:
+    try:
+        status = process.wait(_LONGEST_SECONDS)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise CommandFailed(f"not done after {_LONGEST_SECONDS} s") from None
+        raise
+    if status != 0:
+        raise CommandFailed(_last_line(log) or f"exit status {status}")
+
+
+def _last_line(log: str) -> str:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in file if line.strip()]
+    return lines[-1] if lines else ""

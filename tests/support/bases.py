@@ -1,0 +1,62 @@
+"""Base images for the tests, as plain tars in the cache."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from demo.elf import read_elf
+from demo.tree import Tree
+from ocibuild.oci import RunConfig
+from tests.support.cache import locked
+from tests.support.peers import require_peer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUITE = "bookworm"
+_SEARCH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BUSYBOX_CONFIG = RunConfig(env=(_SEARCH,), cmd=("sh",))
+DEBIAN_CONFIG = RunConfig(env=(_SEARCH,), cmd=("bash",))
+
+
+def write_busybox(path: Path) -> None:
+    """Write the tar of a base image that is busybox under all its names, about 2 MB."""
+    program = require_peer("busybox")
+    if read_elf(program).interpreter is not None:
+        raise AssertionError(f"{program} is not static: it is not from busybox-static")
+    tree = Tree()
+    tree.add_skeleton()
+    tree.add_copy(program, "/usr/bin/busybox")
+    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout
+    for applet in listed.split():
+        if applet != "busybox":
+            tree.add_symlink(f"usr/bin/{applet}", "busybox")
+    with path.open("wb") as file:
+        tree.write(file.write)
+
+
+def debian_tar() -> Path:
+    """Return the tar of a minimal Debian, made once with mmdebstrap and kept between runs."""
+    program = require_peer("mmdebstrap")
+    with locked(f"debian-{SUITE}.tar") as path:
+        if not path.exists():
+            making = path.with_name(f"making-{path.name}")
+            _debootstrap(program, making)
+            making.rename(path)
+    return path
+
+
+def _debootstrap(program: str, path: Path) -> None:
+    """Make the tar as images on registries are: /dev is empty, and nothing is in it of the machine that made it."""
+    options = ["--quiet", "--variant=minbase", "--skip=output/dev", "--format=tar"]
+    hook = '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
+    result = subprocess.run(
+        [program, *options, hook, SUITE, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        path.unlink(missing_ok=True)
+        raise AssertionError(f"mmdebstrap failed:\n{result.stderr[-3000:]}")

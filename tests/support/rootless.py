@@ -1,0 +1,153 @@
+"""An ordinary user to run ocibuild as: another one where the tests run as root, else the one that runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from demo.remove import remove
+from tests.support.cache import cache_folder, locked
+from tests.support.setup_peers import ORDINARY_USER, SYSTEM_PYTHON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CHECKOUT = Path(__file__).parents[2]
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+_KEPT_ENVIRONMENTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OrdinaryUser:
+    """Runs commands with an environment of its own: ``ocibuild`` on PATH, and ``home``, empty at first."""
+
+    account: pwd.struct_passwd
+    programs: Path
+    home: Path
+
+    def run(
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        stdin: str = "",
+        timeout: float = 300,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; ``cwd`` is ``home`` unless another is given, ``timeout`` is in seconds."""
+        return subprocess.run(
+            [str(word) for word in words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **self._settings(cwd, environ),
+        )
+
+    def start(
+        self, *words: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own; its standard streams are pipes, both outputs in one."""
+        return subprocess.Popen(
+            [str(word) for word in words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+            **self._settings(cwd, environ),
+        )
+
+    def give(self, path: Path) -> Path:
+        """Make ``path``, and what is below it, the user's own; returns it."""
+        if os.geteuid() == 0:
+            for owned in (path, *path.rglob("*")):
+                os.chown(owned, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
+        return path
+
+    def _settings(self, cwd: Path | None, environ: Mapping[str, str] | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {"cwd": cwd or self.home, "env": {**self._environ(), **(environ or {})}}
+        if os.geteuid() == 0:
+            name, gid = self.account.pw_name, self.account.pw_gid
+            settings |= {"user": self.account.pw_uid, "group": gid, "extra_groups": os.getgrouplist(name, gid)}
+        return settings
+
+    def _environ(self) -> dict[str, str]:
+        name = self.account.pw_name
+        path = f"{self.programs}:{_PATH}"
+        return {"HOME": str(self.home), "USER": name, "LOGNAME": name, "PATH": path, "LANG": "C.UTF-8"}
+
+
+@contextmanager
+def ordinary_user() -> Iterator[OrdinaryUser]:
+    """Yield the user with a home of its own, which is removed at the end. Skips where there is none."""
+    account, programs = _account(), _programs()
+    home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
+    user = OrdinaryUser(account, programs, home)
+    try:
+        yield OrdinaryUser(account, programs, user.give(home))
+    finally:
+        remove(str(home))
+
+
+def _account() -> pwd.struct_passwd:
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    try:
+        return pwd.getpwnam(ORDINARY_USER)
+    except KeyError:
+        pytest.skip(f"left out: there is no user {ORDINARY_USER}")
+
+
+def _programs() -> Path:
+    """Return the folder that has ``ocibuild``: of an environment that every user can read."""
+    if os.geteuid() != 0:
+        return Path(sys.executable).parent
+    with locked(f"venv-{_version_of_sources()}") as folder:
+        if not (folder / "complete").exists():
+            _install(folder)
+            _remove_old()
+    return folder / "bin"
+
+
+def _version_of_sources() -> str:
+    total = hashlib.sha256(SYSTEM_PYTHON.encode())
+    files = [CHECKOUT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
+    for folder in ("ocibuild", "schemas"):
+        files += (path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files):
+        total.update(f"{path.relative_to(CHECKOUT)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _install(folder: Path) -> None:
+    """Install the package as a user would, with the system's Python: root's own may be closed to others."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _run(SYSTEM_PYTHON, "-m", "venv", folder)
+    _run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", CHECKOUT)
+    _run("chmod", "-R", "a+rX", folder)
+    (folder / "complete").touch()
+
+
+def _remove_old() -> None:
+    found = sorted(cache_folder().glob("venv-*/complete"), key=lambda path: path.stat().st_mtime)
+    for complete in found[:-_KEPT_ENVIRONMENTS]:
+        shutil.rmtree(complete.parent, ignore_errors=True)
+        complete.parent.with_name(f"{complete.parent.name}.lock").unlink(missing_ok=True)
+
+
+def _run(*words: str | Path) -> None:
+    result = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise AssertionError(f"{' '.join(map(str, words))} failed:\n{result.stdout}{result.stderr}")
