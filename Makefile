@@ -35,9 +35,12 @@ $(VENV)/.installed-dev: pyproject.toml
 	$(PIP) install --editable '.[dev]'
 	@touch $(VENV)/.installed $@
 
+# One that works is kept, whichever Python made it.
 define make-environment
-@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	{ echo 'ocibuild needs Python 3.11 or newer; try `make PYTHON=python3.12 $(MAKECMDGOALS)`' >&2; exit 1; }
-@echo 'Making $(VENV), once.'
-@$(PYTHON) -m venv $(VENV)
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'ocibuild needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }; \
+	echo 'Making $(VENV).'; \
+	$(PYTHON) -m venv --clear $(VENV); \
+}
 endef

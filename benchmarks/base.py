@@ -41,6 +41,8 @@ def cached_layer(suite: str = "bookworm") -> str:
 
 
 def _make_tree(tar: str, suite: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise SystemExit("the benchmark needs mmdebstrap (a package of Debian) to make its base image")
     sources = next((path for path in _SOURCES if os.path.exists(path)), None)
     packages = ",".join(PACKAGES)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "--format=tar", suite, tar]

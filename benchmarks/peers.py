@@ -25,11 +25,14 @@ _START_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """A way to run peers. ``docker_host`` is None where docker's own default holds; ``ours`` if the engine may be emptied."""
+    """A way to run peers: what goes before each command, and DOCKER_HOST, None where docker's own default holds.
+
+    The engine may be emptied without asking where it ``is_ours``.
+    """
 
     prefix: tuple[str, ...]
     docker_host: str | None
-    ours: bool
+    is_ours: bool
 
     def has(self, program: str) -> bool:
         """Tell whether the program is there."""
@@ -55,13 +58,13 @@ def find_peers() -> Iterator[Peers]:
     """Give a way to run peers, for as long as the block lasts; an engine that was started stays."""
     script = os.environ.get("PEERS_SH")
     if not script or os.geteuid() != 0:
-        yield Peers((), os.environ.get("DOCKER_HOST"), ours=False)
+        yield Peers((), os.environ.get("DOCKER_HOST"), is_ours=False)
         return
     said = subprocess.run([script, "dockerd"], capture_output=True, text=True, check=True).stdout
     holder = subprocess.Popen([script, "run", "sleep", "infinity"], stdin=subprocess.DEVNULL)
     try:
         _wait_until_inside(holder.pid)
-        yield Peers(("nsenter", f"--target={holder.pid}", "--mount"), said.strip().partition("=")[2], ours=True)
+        yield Peers(("nsenter", f"--target={holder.pid}", "--mount"), said.strip().partition("=")[2], is_ours=True)
     finally:
         holder.kill()
         holder.wait()

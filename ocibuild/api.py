@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -88,10 +89,8 @@ class Session:
         from ocibuild.containers import run_attached
 
         with self._machine() as machine, translate_errors(self._settings.root):
-            machine.require()
-            self.store.snapshots.recover()
             executor = machine.executor()
-            assert executor is not None
+            self.store.snapshots.recover()
             return run_attached(self.store, executor, machine.ownership(), self.find(name), request)
 
     @contextmanager
@@ -114,7 +113,7 @@ class Session:
         if output.push:
             if not names:
                 raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
-            self._push(result.descriptor, names, emit)
+            self._push(result.descriptor, names, emit, step=result.last_step + 1)
 
     # -- transfers
 
@@ -123,6 +122,7 @@ class Session:
         from ocibuild.registry import pull_layers, resolve
 
         with self._shown(f"pull {reference.familiar()}") as emit, translate_errors(self._settings.root):
+            begun = time.monotonic()
             emit(Started(1, str(reference)))
             resolved = resolve(self.registry, self.store, reference, platform)
 
@@ -135,27 +135,28 @@ class Session:
                 self.store.tags.set(replace(reference, digest=None), descriptor)
             else:
                 self.store.tags.keep(descriptor)
-            emit(Finished(1, str(reference), 0.0))
+            emit(Finished(1, str(reference), time.monotonic() - begun))
         return descriptor
 
     def push(self, source: str, destination: Reference) -> Digest:
         """Push an image of the store to ``destination``, and return the digest it has there."""
         descriptor = self._descriptor(source)
         with self._shown(f"push {destination.familiar()}") as emit, translate_errors(self._settings.root):
-            self._push(descriptor, [destination], emit)
+            self._push(descriptor, [destination], emit, step=1)
         return descriptor.digest
 
-    def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit) -> None:
+    def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
         from ocibuild.registry import push
 
         label = f"pushing {', '.join(str(name) for name in names)}"
-        emit(Started(_PUSH_STEP, label))
+        begun = time.monotonic()
+        emit(Started(step, label))
 
         def report(blob: Descriptor, done: int) -> None:
-            emit(Transferred(_PUSH_STEP, blob.digest.short, "uploading", done, blob.size))
+            emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
 
         push(self.registry, self.store, descriptor, names, progress=report)
-        emit(Finished(_PUSH_STEP, label, 0.0))
+        emit(Finished(step, label, time.monotonic() - begun))
 
     def _stop_transfers(self) -> None:
         if "registry" in self.__dict__:
@@ -223,5 +224,3 @@ class Session:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
             yield emit
 
-
-_PUSH_STEP = 1_000_000  # after every step of a build

@@ -2,7 +2,7 @@
 
 from benchmarks.contestants.buildah import Buildah
 from benchmarks.contestants.buildkit import BuildKit
-from benchmarks.contestants.contestant import Contestant, Kind
+from benchmarks.contestants.contestant import Contestant
 from benchmarks.contestants.ocibuild import Ocibuild
 
-__all__ = ["BuildKit", "Buildah", "Contestant", "Kind", "Ocibuild"]
+__all__ = ["BuildKit", "Buildah", "Contestant", "Ocibuild"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants.contestant import Kind
+from benchmarks.contestants.contestant import Contestant
 from benchmarks.machine import make_folder, remove_tree
 from benchmarks.measure import Command
 
@@ -15,35 +14,26 @@ if TYPE_CHECKING:
     from benchmarks.peers import Peers
 
 
-@dataclass(frozen=True, slots=True)
-class Buildah:
+class Buildah(Contestant):
     """``folder`` holds its store."""
 
-    peers: Peers
-    user: User
-    folder: str
+    name = "buildah"
 
-    @property
-    def name(self) -> str:
-        return "buildah"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BUILDAH
+    def __init__(self, peers: Peers, user: User, folder: str) -> None:
+        self._peers = peers
+        self._user = user
+        self._folder = folder
 
     def version(self) -> str:
-        words = self.peers.ask("buildah", "--version").split()
-        return f"buildah {words[2] if len(words) > 2 else 'missing'} (user, --isolation chroot --layers)"
-
-    def daemons(self) -> tuple[int, ...]:
-        return ()
+        words = self._peers.ask("buildah", "--version").split()
+        return f"buildah {' '.join(words[2:3])} (user, --isolation chroot --layers)"
 
     def empty(self) -> None:
-        remove_tree(self.folder)
-        make_folder(self.folder, self.user)
+        remove_tree(self._folder)
+        make_folder(self._folder, self._user)
 
     def build(self, context: str, tag: str) -> Command:
-        store = ("--root", os.path.join(self.folder, "root"), "--runroot", os.path.join(self.folder, "runroot"))
+        store = ("--root", os.path.join(self._folder, "root"), "--runroot", os.path.join(self._folder, "runroot"))
         how = ("--isolation", "chroot", "--layers", "--tls-verify=false")
-        argv = ("buildah", *store, "build", *how, "--tag", tag, context)
-        return Command((*self.peers.prefix, *self.user.become(argv)), self.user.environment())
+        argv = self._user.become(("buildah", *store, "build", *how, "--tag", tag, context))
+        return Command((*self._peers.prefix, *argv), self._user.environment())

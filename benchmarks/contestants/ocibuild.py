@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants.contestant import Kind
+from benchmarks.contestants.contestant import Contestant
 from benchmarks.machine import make_folder, remove_tree
 from benchmarks.measure import Command, CommandFailed
 
@@ -17,41 +16,32 @@ if TYPE_CHECKING:
 _SYSTEM_PYTHON = "/usr/bin/python3"
 
 
-@dataclass(frozen=True, slots=True)
-class Ocibuild:
+class Ocibuild(Contestant):
     """``program`` is how it is started, in the folder ``cwd``; ``store`` is its ``--root``."""
 
-    program: tuple[str, ...]
-    user: User
-    store: str
-    cwd: str = "/"
+    ours = True
 
-    @property
-    def name(self) -> str:
-        return "ocibuild, root" if self.user.uid == 0 else "ocibuild, user"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.OCIBUILD
+    def __init__(self, program: tuple[str, ...], user: User, store: str, cwd: str = "/") -> None:
+        self.name = "ocibuild, root" if user.uid == 0 else "ocibuild, user"
+        self._program = program
+        self._user = user
+        self._store = store
+        self._cwd = cwd
 
     def version(self) -> str:
-        command = self._command("version")
-        done = subprocess.run(command.argv, env=command.env, cwd=self.cwd, capture_output=True, text=True, check=False)
-        first = (done.stdout or done.stderr).partition("\n")[0].strip()
-        return f"{first} ({' '.join(os.path.basename(part) for part in self.program)})"
-
-    def daemons(self) -> tuple[int, ...]:
-        return ()
+        started = " ".join(map(os.path.basename, self._program))
+        python = os.path.join(os.path.dirname(self._program[0]), "python")
+        return f"{_first_line(self._command('version'))}, as {started} with {_first_line(Command((python, '-V'), {}))}"
 
     def empty(self) -> None:
-        remove_tree(self.store)
-        make_folder(self.store, self.user)
+        remove_tree(self._store)
+        make_folder(self._store, self._user)
 
     def build(self, context: str, tag: str) -> Command:
-        return self._command("build", "-t", tag, "--root", self.store, "--progress", "plain", context)
+        return self._command("--root", self._store, "build", "-t", tag, "--progress", "plain", context)
 
     def _command(self, *arguments: str) -> Command:
-        return Command(self.user.become((*self.program, *arguments)), self.user.environment(), self.cwd)
+        return Command(self._user.become((*self._program, *arguments)), self._user.environment(), self._cwd)
 
 
 def install(checkout: str, folder: str) -> tuple[str, ...]:
@@ -59,12 +49,19 @@ def install(checkout: str, folder: str) -> tuple[str, ...]:
 
     An ordinary user can run it wherever the benchmark's own Python lies. Raises CommandFailed.
     """
-    python = os.path.join(folder, "bin", "python")
-    for command in (
-        [_SYSTEM_PYTHON, "-m", "venv", folder],
-        [python, "-m", "pip", "install", "--quiet", "--compile", checkout],
-    ):
+    pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "install", "--quiet", "--compile", checkout]
+    for command in ([_SYSTEM_PYTHON, "-m", "venv", folder], pip):
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise CommandFailed((done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2])
     return (os.path.join(folder, "bin", "ocibuild"),)
+
+
+def _first_line(command: Command) -> str:
+    try:
+        done = subprocess.run(
+            command.argv, env=command.env, cwd=command.cwd, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return "unknown"
+    return (done.stdout or done.stderr).partition("\n")[0].strip()

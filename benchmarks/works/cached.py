@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import Kind
-from benchmarks.works.work import Targets
+from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
     from benchmarks.contestants import Contestant
@@ -14,13 +12,12 @@ if TYPE_CHECKING:
     from benchmarks.works.work import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Cached:
+class Cached(Work):
     """The same ten steps were built just before."""
 
-    name: str = "cached"
-    title: str = "ten RUN echo, all cached"
-    targets: Targets = Targets({Kind.BUILDAH: 0.7}, seconds=0.2)
+    name = "cached"
+    title = "ten RUN echo, all cached"
+    targets = Targets({"buildah": 0.7}, seconds=0.2)
 
     def prepare(self, contestant: Contestant, site: Site) -> Command:
         command = contestant.build(site.context(*(f"RUN echo {step}" for step in range(10))), "bench-cached")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import Kind
-from benchmarks.works.work import Targets
+from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
     from benchmarks.contestants import Contestant
@@ -14,13 +12,12 @@ if TYPE_CHECKING:
     from benchmarks.works.work import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Cold:
+class Cold(Work):
     """Stores are emptied before each round; the page cache is not."""
 
-    name: str = "cold"
-    title: str = "cold: pull a 75 MB base, unpack, one RUN"
-    targets: Targets = Targets({Kind.BUILDKIT: 0.5, Kind.BUILDAH: 0.25})
+    name = "cold"
+    title = "cold: pull a 75 MB base, unpack, one RUN"
+    targets = Targets({"BuildKit": 0.5, "buildah": 0.25})
 
     def prepare(self, contestant: Contestant, site: Site) -> Command:
         contestant.empty()

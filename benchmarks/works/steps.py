@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import Kind
-from benchmarks.works.work import Targets
+from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
     from benchmarks.contestants import Contestant
@@ -14,16 +12,14 @@ if TYPE_CHECKING:
     from benchmarks.works.work import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(Work):
     """The base is there, and no round has a step that another had."""
 
-    name: str = "steps"
-    title: str = "ten RUN echo, nothing cached"
-    targets: Targets = Targets({Kind.BUILDKIT: 0.5, Kind.BUILDAH: 0.15})
+    name = "steps"
+    title = "ten RUN echo, nothing cached"
+    targets = Targets({"BuildKit": 0.5, "buildah": 0.15})
 
     def prepare(self, contestant: Contestant, site: Site) -> Command:
         site.do(contestant.build(site.context("RUN echo present"), "bench-present"))
         number = site.fresh()
-        steps = (f"RUN echo {number} {step}" for step in range(10))
-        return contestant.build(site.context(*steps), "bench-steps")
+        return contestant.build(site.context(*(f"RUN echo {number} {step}" for step in range(10))), "bench-steps")

@@ -30,7 +30,7 @@ def contents(blobs: Blobs, descriptor: Descriptor) -> tuple[Descriptor, ...]:
 def _collect(blobs: Blobs, descriptor: Descriptor, found: dict[Digest, Descriptor], *, depth: int) -> None:
     if descriptor.digest in found or _stays_away(blobs, descriptor):
         return
-    if depth > DEEPEST_INDEX:
+    if is_index(descriptor.media_type) and depth >= DEEPEST_INDEX:
         raise InvalidDocument(f"{descriptor.digest}: more than {DEEPEST_INDEX} indexes in one another")
     size = blobs.size(descriptor.digest)
     if size != descriptor.size:

@@ -69,7 +69,7 @@ class Walk:
         kind = "index" if is_index(descriptor.media_type) else "manifest"
         try:
             document = self._document(descriptor)
-            if depth > DEEPEST_INDEX:
+            if isinstance(document, Index) and depth >= DEEPEST_INDEX:
                 raise InvalidDocument(f"more than {DEEPEST_INDEX} indexes lie in one another")
         except OcibuildError as error:
             yield _fault(f"{place}: {kind} {descriptor.digest}", error)

@@ -13,8 +13,7 @@ from ocibuild.errors import SourceError
 from ocibuild.graph import Image, Warned
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
-from ocibuild.rootfs import OverlaySnapshotter
-from ocibuild.solver import Solver, Workshop, root_of
+from ocibuild.solver import Inputs, Solver, Workshop, root_of
 from ocibuild.source import LocalContext
 from ocibuild.store import load_image
 
@@ -51,9 +50,9 @@ class Builder:
         Raises DockerfileError, SourceError, RegistryError, SandboxError, StepFailed, StoreError; what was done until
         then stays cached.
         """
-        path, text = _read_dockerfile(request)
-        dockerfile = parse(text, file=path)
+        path = request.dockerfile or _usual_path(request.context)
         with LocalContext.open(request.context, dockerfile=path) as context:
+            dockerfile = parse(_read_dockerfile(path), file="Dockerfile" if path == "-" else path)
             bases = Bases(self._store, self._registry, self._emit, pull=request.pull)
             target = convert(dockerfile, _options(request), bases.resolve)
             for warning in target.warnings:
@@ -61,36 +60,31 @@ class Builder:
             return self._write(request, target, self._solve(request, target, context, bases))
 
     def _solve(self, request: BuildRequest, target: Target, context: LocalContext, bases: Bases) -> Solution:
-        shop = self._workshop(context, bases)
-        solver = Solver(shop, jobs=request.jobs, use_cache=request.use_cache, first_step=bases.steps + 1)
+        inputs = Inputs(self._store, {"": context}, self._emit)
+        solver = Solver(
+            inputs,
+            lambda: self._workshop(inputs, bases),
+            jobs=request.jobs,
+            use_cache=request.use_cache,
+            first_step=bases.steps + 1,
+        )
         return solver.solve(target.vertex)
 
-    def _workshop(self, context: LocalContext, bases: Bases) -> Workshop:
-        ownership = self._machine.ownership()
-        executor = self._machine.executor()
-        snapshotter = OverlaySnapshotter(self._store, ownership)
+    def _workshop(self, inputs: Inputs, bases: Bases) -> Workshop:
+        """Make this machine ready to make something; raise SandboxError where it refuses."""
+        from ocibuild.rootfs import OverlaySnapshotter
 
-        def require() -> None:
-            self._machine.require()
-            self._store.snapshots.recover()
-            snapshotter.prepare()
+        executor = self._machine.executor()
+        ownership = self._machine.ownership()
+        snapshotter = OverlaySnapshotter(self._store, ownership)
+        snapshotter.prepare()
+        self._store.snapshots.recover()
 
         def stop() -> None:
-            if executor is not None:
-                executor.stop()
+            executor.stop()
             self._stop()
 
-        return Workshop(
-            store=self._store,
-            snapshotter=snapshotter,
-            executor=executor,
-            ownership=ownership,
-            contexts={"": context},
-            fetch=bases.fetch,
-            emit=self._emit,
-            require=require,
-            stop=stop,
-        )
+        return Workshop(inputs.store, inputs.contexts, inputs.emit, snapshotter, executor, ownership, bases.fetch, stop)
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
         config = assemble(target.config, self._inherited(target.vertex), solution.layers, solution.created)
@@ -100,7 +94,7 @@ class Builder:
             self._store.tags.set(name, descriptor)
         if not names:
             self._store.tags.keep(descriptor)
-        return BuildResult(Digest.of(config.to_bytes(validated=False)), descriptor, names)
+        return BuildResult(Digest.of(config.to_bytes(validated=False)), descriptor, names, solution.last_step)
 
     def _inherited(self, vertex: Vertex) -> int:
         """Return how many history entries come from the base image."""
@@ -121,14 +115,13 @@ def _options(request: BuildRequest) -> Options:
     )
 
 
-def _read_dockerfile(request: BuildRequest) -> tuple[str, bytes]:
-    """Return the Dockerfile's path and content; raise SourceError where there is none."""
-    if request.dockerfile == "-":
-        return "Dockerfile", sys.stdin.buffer.read(_DOCKERFILE_LIMIT)
-    path = request.dockerfile or _usual_path(request.context)
+def _read_dockerfile(path: str) -> bytes:
+    """Return the content of a Dockerfile, ``-`` for standard input; raise SourceError where there is none."""
+    if path == "-":
+        return sys.stdin.buffer.read(_DOCKERFILE_LIMIT)
     try:
         with open(path, "rb") as file:
-            return path, file.read(_DOCKERFILE_LIMIT)
+            return file.read(_DOCKERFILE_LIMIT)
     except FileNotFoundError as error:
         raise SourceError(f"{path}: no such Dockerfile", remedy="name it with --file") from error
     except OSError as error:

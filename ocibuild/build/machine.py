@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
-from ocibuild.executor import ChrootExecutor
-from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
 from ocibuild.sandbox import Identity, IDs, Spawner, enter
 
 if TYPE_CHECKING:
+    from ocibuild.executor import ChrootExecutor
     from ocibuild.layer import Ownership
 
 
@@ -37,19 +36,18 @@ class Machine:
             )
             return cls(None, None, refusal)
 
-    def require(self) -> None:
-        """Raise the SandboxError of ``enter()``, where there was one."""
-        if self.refusal is not None:
-            raise self.refusal
+    def executor(self) -> ChrootExecutor:
+        """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one."""
+        from ocibuild.executor import ChrootExecutor
 
-    def executor(self) -> ChrootExecutor | None:
-        """Return an executor, None where this machine refuses one."""
         if self.spawner is None or self.identity is None:
-            return None
+            raise self.refusal or SandboxError("this machine has no executor")
         return ChrootExecutor(self.spawner, self.identity)
 
     def ownership(self) -> Ownership:
         """Return how owners are put on files here."""
+        from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
+
         match self.identity:
             case Identity(ids=IDs.ONE):
                 return RecordedOwners()

@@ -39,8 +39,12 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """An image that was built: its ID, the descriptor of its manifest in the store, and its names."""
+    """An image that was built: its ID, the descriptor of its manifest in the store, and its names.
+
+    ``last_step`` is the number of the last step that events told of.
+    """
 
     image_id: Digest
     descriptor: Descriptor
     tags: tuple[Reference, ...]
+    last_step: int

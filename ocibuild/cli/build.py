@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "--shm-size", "--ulimit", "--allow", "--check", "--call", "--sbom", "--provenance", "--attest",
 )  # fmt: skip
 @click.pass_context
-def build(ctx: click.Context, **options: Any) -> None:
+def build(ctx: click.Context, /, **options: Any) -> None:
     """Build an image from the Dockerfile in CONTEXT, a folder."""
     _refuse(options)
     request = _request(options)

@@ -25,7 +25,7 @@ from ocibuild.cli.common import refused_options, session
     "-t", "--tty", "-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init"
 )
 @click.pass_context
-def run(ctx: click.Context, reference: str, command: tuple[str, ...], **options: Any) -> None:
+def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in the image REFERENCE, in the foreground; what it changes is thrown away."""
     from ocibuild.containers import RunRequest
 

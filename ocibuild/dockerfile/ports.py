@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 from ocibuild.errors import DockerfileError
@@ -40,6 +39,8 @@ def _range(text: str, specification: str) -> tuple[int, int]:
 
 
 def _check_host(host: list[str], width: int, specification: str) -> None:
+    import ipaddress
+
     *addresses, port = host
     if port:
         first, last = _range(port, specification)

@@ -76,9 +76,7 @@ class StageBuilder:
         self._image = base.config
         self._environment = image_environment(base.config.config.env)
         found = base.config.config.working_dir
-        self._config = replace(
-            base.config.config, on_build=(), working_dir=found and paths.working_dir("/", found)
-        )
+        self._config = replace(base.config.config, on_build=(), working_dir=found and paths.working_dir("/", found))
         self._author = base.config.author
         self._history = HistoryLog(base.config.history)
         self._variables = Variables(base.variables)

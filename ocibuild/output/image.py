@@ -22,8 +22,8 @@ def assemble(config: ImageConfig, inherited: int, layers: Sequence[Layer], creat
     layer before it. So an image that is built again from the cache is the same to the byte.
     """
     times = iter(created)
-    latest = config.created
     history = list(config.history[:inherited])
+    latest = config.created or next((entry.created for entry in reversed(history) if entry.created), None)
     for entry in config.history[inherited:]:
         latest = latest if entry.empty_layer else next(times)
         history.append(replace(entry, created=latest))

@@ -19,7 +19,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The tree of a target: ``layers`` of its base and its own, oldest first; ``created`` for each of its own."""
+    """The tree of a target: ``layers`` of its base and its own, oldest first; ``created`` for each of its own.
+
+    ``last_step`` is the number of the last step that events told of.
+    """
 
     layers: tuple[Layer, ...]
     created: tuple[str, ...]
+    last_step: int

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import OcibuildError
 from ocibuild.graph import Context, Copy, Finished, Image, MakeDirectory, Run, Scratch, Started, inputs
 from ocibuild.oci import chain_id, chain_ids
 from ocibuild.solver.keys import Keys
-from ocibuild.solver.operations.copy import copy
-from ocibuild.solver.operations.directory import make_directory
-from ocibuild.solver.operations.image import materialise
-from ocibuild.solver.operations.run import run
 from ocibuild.solver.operations.sources import context_digest, context_sources, stage_sources
 from ocibuild.solver.plan import LayerVertex, base_chain, make_plan, root_of, topological
 from ocibuild.solver.pool import Task, run_tasks
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Vertex
     from ocibuild.oci import Digest
     from ocibuild.solver.plan import Plan
-    from ocibuild.solver.workshop import Workshop
+    from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
 
 _STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packing of one that is done
@@ -36,16 +32,26 @@ _STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packin
 class Solver:
     """Solves one target, ``jobs`` steps at a time.
 
+    ``open_workshop`` is called once, and only where something must be made; it raises SandboxError where nothing can.
     ``use_cache`` is whether results from before may be used; new ones are always kept. ``first_step`` numbers the
     first step for events.
     """
 
-    def __init__(self, shop: Workshop, *, jobs: int, use_cache: bool = True, first_step: int = 1) -> None:
-        self._shop = shop
-        self._first_step = first_step
+    def __init__(
+        self,
+        inputs: Inputs,
+        open_workshop: Callable[[], Workshop],
+        *,
+        jobs: int,
+        use_cache: bool = True,
+        first_step: int = 1,
+    ) -> None:
+        self._inputs = inputs
+        self._open_workshop = open_workshop
         self._jobs = jobs
         self._use_cache = use_cache
-        self._keys = Keys(self._image_key, lambda vertex: context_digest(shop, vertex))
+        self._last_step = first_step - 1
+        self._keys = Keys(self._image_key, lambda vertex: context_digest(inputs, vertex))
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self._made: dict[Digest, Made] = {}
@@ -63,9 +69,12 @@ class Solver:
         self._made.update(plan.made)
         tasks = self._tasks(plan)
         if tasks:
-            self._shop.require()
             run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop)
         return self._solution(plan)
+
+    @cached_property
+    def _shop(self) -> Workshop:
+        return self._open_workshop()
 
     def _image_key(self, image: Image) -> str:
         if image.digest is None:
@@ -77,14 +86,14 @@ class Solver:
         """Return the layers of an image, none for the empty tree."""
         if not isinstance(image, Image) or image.digest is None:
             return ()
-        return load_image(self._shop.store.blobs, image.digest, image.platform).layers
+        return load_image(self._inputs.store.blobs, image.digest, image.platform).layers
 
     def _cached(self, key: Digest) -> Made | None:
         return self._recorded(key) if self._use_cache else None
 
     def _recorded(self, key: Digest) -> Made | None:
-        record = self._shop.store.records.get(key)
-        snapshot = self._shop.store.snapshots.by_id(record.snapshot) if record else None
+        record = self._inputs.store.records.get(key)
+        snapshot = self._inputs.store.snapshots.by_id(record.snapshot) if record else None
         return Made(snapshot, record.created) if record and snapshot else None
 
     def _tasks(self, plan: Plan) -> list[Task]:
@@ -94,10 +103,10 @@ class Solver:
         # packing looks at what lies below
         files = plan.files | {self._keys[root_of(vertex)] for vertex in unpacked}
         tasks: dict[Digest, Task] = {}
-        for step, vertex in enumerate(plan.vertices, start=self._first_step):
+        for vertex in plan.vertices:
             key = self._keys[vertex]
             after = [tasks[self._keys[needed]] for needed in inputs(vertex) if self._keys[needed] in tasks]
-            work = self._work(vertex, step, files=key in files, blobs=vertex is plan.chain[0])
+            work = self._work(vertex, files=key in files, blobs=vertex is plan.chain[0])
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
         packing = []
@@ -106,18 +115,20 @@ class Solver:
             packing.append(Task(partial(self._pack, vertex), [made] if made else [], _PACK))
         return [*tasks.values(), *packing]
 
-    def _work(self, vertex: Vertex, step: int, *, files: bool, blobs: bool) -> Callable[[], None] | None:
-        """Return what must be done for a vertex, None where nothing."""
+    def _work(self, vertex: Vertex, *, files: bool, blobs: bool) -> Callable[[], None] | None:
+        """Return what must be done for a vertex, None where nothing; a user sees it as the next step."""
         if isinstance(vertex, Scratch | Context):
             return None
+        self._last_step += 1
+        step = self._last_step
         if isinstance(vertex, Image):
             missing = blobs and not all(map(self._has_blob, self._layers(vertex)))
             if files or missing:
                 return partial(self._bring, vertex, step, files=files, blobs=blobs)
         elif self._keys[vertex] not in self._made:
             return partial(self._make, vertex, step)
-        self._shop.emit(Started(step, vertex.origin.label))
-        self._shop.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
+        self._inputs.emit(Started(step, vertex.origin.label))
+        self._inputs.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
         return None
 
     def _must_pack(self, vertex: LayerVertex) -> bool:
@@ -125,9 +136,11 @@ class Solver:
         return made is None or made.snapshot.layer is None or not self._has_blob(made.snapshot.layer)
 
     def _has_blob(self, layer: Layer) -> bool:
-        return self._shop.store.blobs.has(layer.descriptor.digest)
+        return self._inputs.store.blobs.has(layer.descriptor.digest)
 
     def _bring(self, image: Image, step: int, *, files: bool, blobs: bool) -> None:
+        from ocibuild.solver.operations.image import materialise
+
         with self._shown(image, step):
             stack = materialise(self._shop, image, self._layers(image), files=files, blobs=blobs, step=step)
             self._roots[self._keys[image]] = stack
@@ -135,7 +148,7 @@ class Solver:
     def _make(self, vertex: LayerVertex, step: int) -> None:
         """Make the result of a vertex, or wait for another process that is making it."""
         key = self._keys[vertex]
-        with self._shown(vertex, step) as shown, self._shop.store.locks.holding(f"step {key}"):
+        with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
             made = self._cached(key)
             if made is None and isinstance(vertex, Copy) and not isinstance(vertex.source, Context):
                 made = self._make_by_content(vertex, step, shown)
@@ -148,23 +161,27 @@ class Solver:
     def _make_by_content(self, vertex: Copy, step: int, shown: _Shown) -> Made:
         """Look a COPY from another stage up by the files it takes, once they are known."""
         with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
-            key = self._keys.by_content(vertex, sources.digest(self._shop))
+            key = self._keys.by_content(vertex, sources.digest(self._inputs))
         made = self._recorded(key) if self._use_cache else None
         if made is None:
             made = self._make_new(vertex, step, key)
         else:
             shown.cached = True
-        self._shop.store.records.put(self._keys[vertex], Record(made.snapshot.id, made.created))
+        self._inputs.store.records.put(self._keys[vertex], Record(made.snapshot.id, made.created))
         return made
 
     def _make_new(self, vertex: LayerVertex, step: int, key: Digest) -> Made:
-        with self._shop.store.snapshots.begin() as active:
+        with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
             made = Made(active.commit(), _now())
-        self._shop.store.records.put(key, Record(made.snapshot.id, made.created))
+        self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
         return made
 
     def _operate(self, vertex: LayerVertex, active: ActiveSnapshot, step: int) -> None:
+        from ocibuild.solver.operations.copy import copy
+        from ocibuild.solver.operations.directory import make_directory
+        from ocibuild.solver.operations.run import run
+
         stack = self._stack(vertex.base)
         match vertex:
             case Run():
@@ -172,7 +189,7 @@ class Solver:
             case MakeDirectory():
                 make_directory(self._shop, vertex, stack, active)
             case Copy(source=Context()):
-                with context_sources(self._shop, vertex) as sources:
+                with context_sources(self._inputs, vertex) as sources:
                     copy(self._shop, vertex, sources, stack, active)
             case Copy():
                 with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
@@ -190,7 +207,7 @@ class Solver:
         with _located(vertex):
             made = self._made[self._keys[vertex]]
             layer = self._shop.snapshotter.pack(self._stack(vertex.base), made.snapshot)
-            snapshot = self._shop.store.snapshots.packed(made.snapshot, layer)
+            snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
 
     def _solution(self, plan: Plan) -> Solution:
@@ -198,14 +215,14 @@ class Solver:
         base = self._layers(plan.chain[0])
         layers = (*base, *(made.snapshot.layer for made in own if made.snapshot.layer))
         chains = chain_ids([layer.diff_id for layer in layers])[len(base) :]
-        self._shop.store.snapshots.name({made.snapshot.id: chain for made, chain in zip(own, chains, strict=True)})
+        self._inputs.store.snapshots.name({made.snapshot.id: chain for made, chain in zip(own, chains, strict=True)})
         self._touch(plan)
-        return Solution(layers, tuple(made.created for made in own))
+        return Solution(layers, tuple(made.created for made in own), self._last_step)
 
     def _touch(self, plan: Plan) -> None:
         layered = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
-        self._shop.store.records.touch(self._keys[vertex] for vertex in layered)
-        self._shop.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in layered])
+        self._inputs.store.records.touch(self._keys[vertex] for vertex in layered)
+        self._inputs.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in layered])
 
     @contextmanager
     def _shown(self, vertex: Vertex, step: int) -> Iterator[_Shown]:
@@ -213,15 +230,15 @@ class Solver:
         begun = time.monotonic()
         label = vertex.origin.label
         shown = _Shown()
-        self._shop.emit(Started(step, label))
+        self._inputs.emit(Started(step, label))
         try:
             with _located(vertex):
                 yield shown
         except BaseException as error:
             message = error.message if isinstance(error, OcibuildError) else type(error).__name__
-            self._shop.emit(Finished(step, label, time.monotonic() - begun, error=message))
+            self._inputs.emit(Finished(step, label, time.monotonic() - begun, error=message))
             raise
-        self._shop.emit(Finished(step, label, time.monotonic() - begun, cached=shown.cached))
+        self._inputs.emit(Finished(step, label, time.monotonic() - begun, cached=shown.cached))
 
 
 class _Shown:

@@ -33,19 +33,20 @@ class Fetch(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """The peers of the operations.
-
-    ``require`` is called before anything is made, and raises SandboxError where there is no executor;
-    ``stop`` ends all that runs or arrives, from any thread.
-    """
+class Inputs:
+    """What looking up needs: all that a build which is cached ever touches."""
 
     store: Store
-    snapshotter: OverlaySnapshotter
-    executor: Executor | None
-    ownership: Ownership
     contexts: Mapping[str, LocalContext]
-    fetch: Fetch
     emit: Emit
-    require: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop(Inputs):
+    """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread."""
+
+    snapshotter: OverlaySnapshotter
+    executor: Executor
+    ownership: Ownership
+    fetch: Fetch
     stop: Callable[[], None]

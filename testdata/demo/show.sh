@@ -5,4 +5,3 @@ echo "$GREETING $(id -un) in $(pwd):"
 cat built.txt
 echo "$(cat count.txt) notes:"
 cat report.txt
-echo "seen" > data/seen

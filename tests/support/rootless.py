@@ -29,10 +29,17 @@ _KEPT_ENVIRONMENTS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrdinaryUser:
     """Runs commands with an environment of its own: ``ocibuild`` on PATH, and ``home``, empty at first."""
 
-    account: pwd.struct_passwd
+    account: Account
     programs: Path
     home: Path
 
@@ -73,18 +80,18 @@ class OrdinaryUser:
         """Make ``path``, and what is below it, the user's own; returns it."""
         if os.geteuid() == 0:
             for owned in (path, *path.rglob("*")):
-                os.chown(owned, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
+                os.chown(owned, self.account.uid, self.account.gid, follow_symlinks=False)
         return path
 
     def _settings(self, cwd: Path | None, environ: Mapping[str, str] | None) -> dict[str, Any]:
         settings: dict[str, Any] = {"cwd": cwd or self.home, "env": {**self._environ(), **(environ or {})}}
         if os.geteuid() == 0:
-            name, gid = self.account.pw_name, self.account.pw_gid
-            settings |= {"user": self.account.pw_uid, "group": gid, "extra_groups": os.getgrouplist(name, gid)}
+            name, gid = self.account.name, self.account.gid
+            settings |= {"user": self.account.uid, "group": gid, "extra_groups": os.getgrouplist(name, gid)}
         return settings
 
     def _environ(self) -> dict[str, str]:
-        name = self.account.pw_name
+        name = self.account.name
         path = f"{self.programs}:{_PATH}"
         return {"HOME": str(self.home), "USER": name, "LOGNAME": name, "PATH": path, "LANG": "C.UTF-8"}
 
@@ -101,13 +108,14 @@ def ordinary_user() -> Iterator[OrdinaryUser]:
         remove(str(home))
 
 
-def _account() -> pwd.struct_passwd:
+def _account() -> Account:
     if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid())
+        return Account(os.environ.get("USER", "user"), os.geteuid(), os.getegid())
     try:
-        return pwd.getpwnam(ORDINARY_USER)
+        found = pwd.getpwnam(ORDINARY_USER)
     except KeyError:
         pytest.skip(f"left out: there is no user {ORDINARY_USER}")
+    return Account(found.pw_name, found.pw_uid, found.pw_gid)
 
 
 def _programs() -> Path:

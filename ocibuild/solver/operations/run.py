@@ -32,7 +32,6 @@ def run(shop: Workshop, vertex: Run, stack: Sequence[Snapshot], active: ActiveSn
         tail.extend(text)
         del tail[:-_KEPT]
 
-    assert shop.executor is not None  # required before anything is made
     root = shop.snapshotter.root_of_step(stack, active)
     outcome = shop.executor.run(_process(vertex), root, active.scratch, output=output)
     if outcome.exit_status:
@@ -43,7 +42,7 @@ def run(shop: Workshop, vertex: Run, stack: Sequence[Snapshot], active: ActiveSn
 def _process(vertex: Run) -> Process:
     return Process(
         args=vertex.args,
-        env=(*vertex.hidden_env, *vertex.env),
+        env=(*vertex.env, *vertex.hidden_env),
         user=vertex.user,
         working_dir=vertex.working_dir,
         network=vertex.network is not Network.NONE,

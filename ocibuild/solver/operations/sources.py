@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Copy
     from ocibuild.layer import Ownership
     from ocibuild.oci import Digest
-    from ocibuild.solver.workshop import Workshop
+    from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.source import Exclusion, Owner, Selected
     from ocibuild.store import Snapshot
 
@@ -32,18 +32,18 @@ class Sources:
     owner: Owner
     excluded: Exclusion | None = None
 
-    def digest(self, shop: Workshop) -> Digest:
+    def digest(self, inputs: Inputs) -> Digest:
         """Return the digest of the names, owners, modes and contents of all files."""
         return content_digest(
-            self.root, self.selected, excluded=self.excluded, owner=self.owner, cache=shop.store.files
+            self.root, self.selected, excluded=self.excluded, owner=self.owner, cache=inputs.store.files
         )
 
 
 @contextmanager
-def context_sources(shop: Workshop, vertex: Copy) -> Iterator[Sources]:
+def context_sources(inputs: Inputs, vertex: Copy) -> Iterator[Sources]:
     """Give what a COPY takes from a build context; raise SourceError where something is not there."""
     assert isinstance(vertex.source, Context)
-    with shop.contexts[vertex.source.name].again() as context:  # each is for one thread
+    with inputs.contexts[vertex.source.name].again() as context:  # each is for one thread
         yield Sources(context.root, context.select(vertex.paths), owned_by_root, context.excluded)
 
 
@@ -71,7 +71,7 @@ def owner_in(root: Root, ownership: Ownership) -> Owner:
     return owner
 
 
-def context_digest(shop: Workshop, vertex: Copy) -> Digest:
+def context_digest(inputs: Inputs, vertex: Copy) -> Digest:
     """Return the digest of what a COPY takes from a build context."""
-    with context_sources(shop, vertex) as sources:
-        return sources.digest(shop)
+    with context_sources(inputs, vertex) as sources:
+        return sources.digest(inputs)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -61,10 +63,15 @@ def test_files_are_read_where_they_lie(tmp_path: Path) -> None:
         assert archive.size_of("oci-layout") is None
 
 
+def add_all(tar: tarfile.TarFile, *names: str) -> None:
+    for name in names:
+        add(tar, name)
+
+
 @pytest.mark.parametrize(
     ("fill", "message"),
     [
-        (lambda tar: [add(tar, "index.json"), add(tar, "./index.json")], "'index.json' is in it twice"),
+        (lambda tar: add_all(tar, "index.json", "./index.json"), "'index.json' is in it twice"),
         (
             lambda tar: add(tar, "blobs/sha256/aa", kind=tarfile.SYMTYPE, to="/etc/shadow"),
             "'blobs/sha256/aa' is a symbolic link where a file must be",
@@ -87,41 +94,37 @@ def test_archive_that_readers_would_read_differently_is_refused(
     assert message in str(report.faults[0])
 
 
-@pytest.mark.parametrize("format", ["gnu", "pax"])
-def test_sparse_blob_is_refused_by_name(format: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gnu", "pax"])
+def test_sparse_blob_is_refused_by_name(kind: str, tmp_path: Path) -> None:
     blob = tmp_path / "blobs" / "sha256" / "aa"
     blob.parent.mkdir(parents=True)
     with blob.open("wb") as file:
         file.truncate(1 << 20)
         file.seek(1 << 19)
         file.write(b"data")
-    subprocess.run(["tar", f"--format={format}", "-Scf", "sparse.tar", "blobs"], cwd=tmp_path, check=True)
+    subprocess.run(["tar", f"--format={kind}", "-Scf", "sparse.tar", "blobs"], cwd=tmp_path, check=True)
     with pytest.raises(InvalidDocument, match="stored as a sparse file"), open_source(str(tmp_path / "sparse.tar")):
         pass
 
 
-@pytest.mark.parametrize("format", ["v7", "ustar", "gnu", "pax", "oldgnu"])
-def test_tars_of_other_programs_are_read(
-    format: str, store: Store, image: Descriptor, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("kind", ["v7", "ustar", "gnu", "pax", "oldgnu"])
+def test_tars_of_other_programs_are_read(kind: str, store: Store, image: Descriptor, tmp_path: Path) -> None:
     write_oci_layout(store.blobs, image, [], str(tmp_path / "layout"))
-    subprocess.run(["tar", f"--format={format}", "-cf", "../t.tar", "."], cwd=tmp_path / "layout", check=True)
+    subprocess.run(["tar", f"--format={kind}", "-cf", "../t.tar", "."], cwd=tmp_path / "layout", check=True)
     report = validate_path(str(tmp_path / "t.tar"))
     assert report.valid
     assert report.blobs == 4
 
 
-@pytest.mark.parametrize("format", ["gnu", "pax"])
-def test_blobs_with_long_names_are_read(format: str, store: Store, image: Descriptor, tmp_path: Path) -> None:
-    import hashlib
-
+@pytest.mark.parametrize("kind", ["gnu", "pax"])
+def test_blobs_with_long_names_are_read(kind: str, store: Store, image: Descriptor, tmp_path: Path) -> None:
     data = store.blobs.read(image.digest)
     long = Descriptor(image.media_type, Digest.parse(f"sha512:{hashlib.sha512(data).hexdigest()}"), len(data))
     with store.blobs.writer(long) as blob:
         blob.write(data)
     write_oci_archive(store.blobs, long, [], str(tmp_path / "ours.tar"))
     write_oci_layout(store.blobs, long, [], str(tmp_path / "layout"))
-    subprocess.run(["tar", f"--format={format}", "-cf", "../t.tar", "."], cwd=tmp_path / "layout", check=True)
+    subprocess.run(["tar", f"--format={kind}", "-cf", "../t.tar", "."], cwd=tmp_path / "layout", check=True)
     for name in ("ours.tar", "t.tar"):
         report = validate_path(str(tmp_path / name))
         assert report.faults == ()
@@ -178,14 +181,14 @@ def test_size_beyond_the_file_does_not_make_us_read(tmp_path: Path) -> None:
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocibuild.archive.tarred.MAX_FILES", 3)
-    path = make_tar(tmp_path / "many.tar", lambda tar: [add(tar, f"blobs/sha256/{n}") for n in range(4)][0])
+    path = make_tar(tmp_path / "many.tar", lambda tar: add_all(tar, *(f"blobs/sha256/{n}" for n in range(4))))
     assert "more than 3 files" in str(validate_path(path).faults[0])
 
 
 def test_pieces_of_one_archive_can_be_read_side_by_side(store: Store, tmp_path: Path) -> None:
     image = put_image(store, tmp_path / "trees")
     write_oci_archive(store.blobs, image, [], str(tmp_path / "a.tar"))
-    document = Manifest.from_json(__import__("json").loads(store.blobs.read(image.digest)), mediatypes.OCI_MANIFEST)
+    document = Manifest.from_json(json.loads(store.blobs.read(image.digest)), mediatypes.OCI_MANIFEST)
     names = [f"blobs/sha256/{layer.digest.encoded}" for layer in document.layers]
     with OciArchive(str(tmp_path / "a.tar")) as archive:
         files = [archive.open_file(name) for name in names]

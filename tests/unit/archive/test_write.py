@@ -226,7 +226,9 @@ def test_layout_keeps_other_tags_and_replaces_its_own(store: Store, image: Descr
     write_oci_layout(store.blobs, second, [], folder)
     with open(f"{folder}/index.json", encoding="utf-8") as file:
         found = json.load(file)["manifests"]
-    assert [(entry["digest"], entry.get("annotations", {}).get("org.opencontainers.image.ref.name")) for entry in found] == [
+    assert [
+        (entry["digest"], entry.get("annotations", {}).get("org.opencontainers.image.ref.name")) for entry in found
+    ] == [
         (image.digest, "latest"),
         (second.digest, "1.2"),
         (second.digest, None),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.dockerfile import Options, ResolvedBase, Target, convert, parse
 from ocibuild.errors import DockerfileError
-from ocibuild.graph import Vertex
 from ocibuild.oci import Digest, ImageConfig, Platform, Reference, RunConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ocibuild.graph import Vertex
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
@@ -19,7 +23,9 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Images:
     """Answers as a registry would: an empty config for any name, or the one given; remembers what was asked."""
 
-    def __init__(self, configs: Mapping[str, RunConfig] | None = None, whole: Mapping[str, ImageConfig] | None = None):
+    def __init__(
+        self, configs: Mapping[str, RunConfig] | None = None, whole: Mapping[str, ImageConfig] | None = None
+    ) -> None:
         self.configs = {str(Reference.parse(name)): config for name, config in (configs or {}).items()}
         self.whole = {str(Reference.parse(name)): config for name, config in (whole or {}).items()}
         self.asked: list[tuple[str, str]] = []
@@ -54,6 +60,15 @@ def labels(target: Target) -> list[str]:
 
 def created_by(target: Target) -> list[str]:
     return [entry.created_by for entry in target.config.history]
+
+
+def refusal(attempt: Callable[[], object]) -> DockerfileError | None:
+    """Return the DockerfileError that ``attempt`` ends in, None where it succeeds."""
+    try:
+        attempt()
+    except DockerfileError as error:
+        return error
+    return None
 
 
 def refused(text: str, images: Images | None = None, **changes: object) -> DockerfileError:
