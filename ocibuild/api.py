@@ -202,15 +202,17 @@ class Session:
 
     def validate(self, target: str, *, all_faults: bool = False) -> Report:
         """Check a layout, an archive, or else an image of the store, against the schemas and every digest."""
-        from ocibuild.archive import validate_path, validate_stored
+        from ocibuild.archive import LayoutDirectory, validate_image, validate_path
+        from ocibuild.fs import Root
 
         if os.path.exists(target):
             return validate_path(target, all_faults=all_faults)
         try:
-            image = self.find(target)
+            descriptor = self._descriptor(target)
         except NotInStore as error:
             raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
-        return validate_stored(self.store, image.descriptor, all_faults=all_faults)
+        with LayoutDirectory(Root.open(self.store.root)) as layout:
+            return validate_image(layout, descriptor, subject=target, all_faults=all_faults)
 
     def doctor(self) -> Diagnosis:
         """Try what this machine allows; nothing of this process changes."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ocibuild.errors import SourceRange
 
 
-def report(error: OcibuildError | OSError, status: int) -> int:
+def report(error: Exception, status: int) -> int:
     """Print an error to stderr and return ``status``."""
     if isinstance(error, StepFailed):
         for line in error.output:
@@ -40,7 +40,9 @@ def _show_lines(location: SourceRange) -> None:
         click.echo(f"{number:6} | {_printable(line)}", err=True)
 
 
-def _explain(error: OSError) -> str:
+def _explain(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"unexpected {type(error).__name__}: {error} (this is a bug: report it with what --debug shows)"
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"{where}no space left on the device (free some space)"

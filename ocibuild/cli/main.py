@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ocibuild.cli.failures import report, report_usage
-from ocibuild.errors import Interrupted, OcibuildError, UsageError
+from ocibuild.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ def run() -> NoReturn:
         status = report(error, 2)
     except (KeyboardInterrupt, Interrupted, click.Abort):
         status = report(Interrupted(), _INTERRUPTED)
-    except (OcibuildError, OSError) as error:
+    except Exception as error:  # the last resort: a user gets one line, whatever happened
         if debug:
             raise
         status = report(error, 1)

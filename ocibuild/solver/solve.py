@@ -123,13 +123,22 @@ class Solver:
         step = self._last_step
         if isinstance(vertex, Image):
             missing = blobs and not all(map(self._has_blob, self._layers(vertex)))
-            if files or missing:
+            if missing or (files and not self._is_unpacked(vertex)):
                 return partial(self._bring, vertex, step, files=files, blobs=blobs)
         elif self._keys[vertex] not in self._made:
             return partial(self._make, vertex, step)
         self._inputs.emit(Started(step, vertex.origin.label))
         self._inputs.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
         return None
+
+    def _is_unpacked(self, image: Image) -> bool:
+        """Tell whether the files of an image are there; if so, they are known from now on."""
+        from ocibuild.rootfs import unpacked
+
+        stack = unpacked(self._inputs.store, self._layers(image))
+        if stack is not None:
+            self._roots[self._keys[image]] = stack
+        return stack is not None
 
     def _must_pack(self, vertex: LayerVertex) -> bool:
         made = self._made.get(self._keys[vertex])

@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from ocibuild.errors import DigestMismatch, NotInStore
+from ocibuild.errors import DigestMismatch, InvalidDigest, NotInStore
 from ocibuild.oci import Descriptor, Digest
 
 if TYPE_CHECKING:
@@ -78,11 +78,13 @@ class Blobs:
         return BlobWriter(self._root, self._ingest, expect)
 
     def __iter__(self) -> Iterator[Digest]:
-        """Yield the digest of every blob, in no order."""
+        """Yield the digest of every blob, in no order; other files that lie there are passed over."""
         blobs = os.path.join(self._root, "blobs")
         for algorithm in os.listdir(blobs):
-            for encoded in os.listdir(os.path.join(blobs, algorithm)):
-                yield Digest.parse(f"{algorithm}:{encoded}")
+            with suppress(NotADirectoryError):
+                for encoded in os.listdir(os.path.join(blobs, algorithm)):
+                    with suppress(InvalidDigest):
+                        yield Digest.parse(f"{algorithm}:{encoded}")
 
     def recover(self) -> None:
         """Remove what killed writers left."""
@@ -111,9 +113,15 @@ class BlobWriter:
         self.size = 0
 
     def __enter__(self) -> Self:
+        while not self._begin():
+            os.close(self._fd)
+        return self
+
+    def _begin(self) -> bool:
+        """Make and lock the file; False where somebody who cleans up took it for a leftover just before it was locked."""
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        return self
+        return os.fstat(self._fd).st_nlink > 0
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append ``chunk``; raise DigestMismatch as soon as there is more than was expected."""
@@ -138,19 +146,25 @@ class BlobWriter:
         return Descriptor(media_type=media_type, digest=self.digest, size=self.size)
 
     def follow(self) -> Follower:
-        """Return a reader of what is written, while it is written; each reader starts at the beginning."""
+        """Return a reader of what is written, while it is written; each reader starts at the beginning.
+
+        Raises FileNotFoundError once the writing has ended.
+        """
         return Follower(self)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        complete = False
         try:
             if kind is None:
                 self._check()
                 self._commit()
+                complete = True
         finally:
-            os.close(self._fd)
+            fd, self._fd = self._fd, -1
+            os.close(fd)
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
-            self._end(complete=kind is None)
+            self._end(complete=complete)
 
     def _check(self) -> None:
         if self._expect is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import StoreError
@@ -83,7 +84,7 @@ class Tags:
 
 
 def _tagged(entries: tuple[Descriptor, ...], name: str, descriptor: Descriptor) -> tuple[Descriptor, ...]:
-    new = _bare(descriptor).with_annotations({**descriptor.annotations, REF_NAME: name})
+    new = descriptor.with_annotations({REF_NAME: name})
     if new in entries:
         return entries
     old = [entry for entry in entries if entry.annotations.get(REF_NAME) == name]
@@ -102,4 +103,4 @@ def _has(entries: tuple[Descriptor, ...], descriptor: Descriptor) -> bool:
 
 def _bare(descriptor: Descriptor) -> Descriptor:
     kept = {key: value for key, value in descriptor.annotations.items() if key != REF_NAME}
-    return descriptor.with_annotations(kept)
+    return replace(descriptor, annotations=kept)

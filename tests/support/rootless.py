@@ -99,7 +99,7 @@ class OrdinaryUser:
 @contextmanager
 def ordinary_user() -> Iterator[OrdinaryUser]:
     """Yield the user with a home of its own, which is removed at the end. Skips where there is none."""
-    account, programs = _account(), _programs()
+    account, programs = _account(), installed_programs()
     home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
     user = OrdinaryUser(account, programs, home)
     try:
@@ -118,7 +118,7 @@ def _account() -> Account:
     return Account(found.pw_name, found.pw_uid, found.pw_gid)
 
 
-def _programs() -> Path:
+def installed_programs() -> Path:
     """Return the folder that has ``ocibuild``: of an environment that every user can read."""
     if os.geteuid() != 0:
         return Path(sys.executable).parent
