@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -103,16 +104,23 @@ def _start(command: Command, log: str) -> subprocess.Popen[bytes]:
 
 
 def _finish(process: subprocess.Popen[bytes], log: str) -> None:
+    """Wait for the process; a timer ends it that takes too long, for a wait with a timeout polls every 50 ms."""
+    timer = threading.Timer(_LONGEST_SECONDS, _kill, (process,))
+    timer.start()
     try:
-        status = process.wait(_LONGEST_SECONDS)
-    except BaseException as error:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise CommandFailed(f"not done after {_LONGEST_SECONDS} s") from None
+        status = process.wait()
+    except BaseException:
+        _kill(process)
         raise
+    finally:
+        timer.cancel()
     if status != 0:
         raise CommandFailed(_last_line(log) or f"exit status {status}")
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _last_line(log: str) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
 MANIFEST_LIMIT = 4 << 20
@@ -197,7 +198,9 @@ class Handler(BaseHTTPRequestHandler):
             yield piece
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002  (http.server's signature)
-        self.service.seen.append(Seen(self.command, self.path, dict(self.headers), int(code)))
+        if self.command:  # else it is not HTTP: clients try TLS first
+            headers = dict(getattr(self, "headers", {}))
+            self.service.seen.append(Seen(self.command, self.path, headers, int(code)))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (http.server's name)
         pass
@@ -405,10 +408,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(service: Service | None = None, *, port: int = 0) -> Iterator[Service]:
+def serve(service: Service | None = None, *, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Service]:
     """Serve on loopback until the block is left; ``address`` of what is given is ``127.0.0.1:PORT``."""
     service = service or Service()
     server = _Server(("127.0.0.1", port), type("BoundHandler", (Handler,), {"service": service}))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     service.address = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ocibuild.sandbox import Identity, Mount, Outcome, Overlay, Running, Spawner
 
 _PIECE = 64 << 10
-_NOSUID = 2
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = (
     ("/proc/self/fd", "/dev/fd"),
@@ -84,7 +83,7 @@ class ChrootExecutor:
     def _forget(self, running: Running) -> None:
         with self._lock:
             self._running.discard(running)
-            running.close()
+        running.close()
 
     def _spec(self, process: Process, root: Overlay, scratch: str) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
@@ -105,11 +104,14 @@ class ChrootExecutor:
 
 
 def _system_mounts() -> list[Mount]:
-    """Return /proc, /sys and /dev as docker gives them."""
+    """Return /proc, /sys and /dev as docker gives them.
+
+    The device nodes are the machine's own: a step may use them, but not change their modes or owners.
+    """
     return [
-        FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")], _NOSUID),
-        *(Bind(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES),
-        FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]),
+        FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")]),
+        *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in _DEVICES),
+        FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")], devices=True),
         FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", "65536k")]),  # noqa: S108  (the step's, not ours)
         FileSystem("mqueue", "/dev/mqueue"),
         FileSystem("proc", "/proc"),
@@ -120,12 +122,18 @@ def _system_mounts() -> list[Mount]:
 def _network_files(scratch: str, hostname: str) -> list[Mount]:
     """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
     hosts = os.path.join(scratch, "hosts")
-    with open(hosts, "w", encoding="ascii") as file:
-        file.write(f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+    text = f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    _write(hosts, text.encode("utf-8", "surrogateescape"))
     resolv = os.path.join(scratch, "resolv.conf")
-    with open(resolv, "wb") as file:
-        file.write(_own_resolv_conf())
+    _write(resolv, _own_resolv_conf())
     return [Bind(hosts, "/etc/hosts"), Bind(resolv, "/etc/resolv.conf")]
+
+
+def _write(path: str, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(fd, "wb") as file:
+        os.fchmod(fd, 0o644)  # whatever our umask: any user of the step reads it
+        file.write(content)
 
 
 def _own_resolv_conf() -> bytes:

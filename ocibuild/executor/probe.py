@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import SandboxError
+from ocibuild.executor.chroot import ChrootExecutor
+from ocibuild.executor.process import Process
 from ocibuild.sandbox import IDs, Overlay, Spawner, enter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ocibuild.sandbox import Identity
+
 _UBUNTU = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+_MISSING = "/no-such-program"
 _DEBIAN = "/proc/sys/kernel/unprivileged_userns_clone"
 
 
@@ -41,14 +46,12 @@ class Diagnosis:
 def diagnose(store_root: str) -> Diagnosis:
     """Try what a build needs, with mounts below ``store_root``, and return what was found."""
     checks = _in_child(lambda: _probe(store_root))
-    by_name = {check.name: check for check in checks}
-    works = all(by_name[name].passed for name in ("namespaces", "overlay", "spawner") if name in by_name)
-    works = works and len(checks) >= len(("namespaces", "ids", "overlay", "spawner"))
+    works = {check.name for check in checks if check.passed} >= {"namespaces", "overlay", "spawner"}
     return Diagnosis(
         checks=tuple(checks),
         executor="chroot" if works else None,
         snapshotter="overlay" if works else None,
-        ids=by_name["ids"].evidence if "ids" in by_name else None,
+        ids=next((check.evidence for check in checks if check.name == "ids"), None),
     )
 
 
@@ -58,12 +61,23 @@ def _probe(store_root: str) -> list[Check]:
     except SandboxError as error:
         return [Check("namespaces", passed=False, evidence=error.message, remedy=_namespace_remedy())]
     kind = "a mount namespace, as root" if identity.ids is IDs.ALL else "a user and a mount namespace"
-    return [
-        Check("namespaces", passed=True, evidence=kind),
-        _check_ids(identity.ids),
-        _check_overlay(store_root),
-        _check_spawner(),
-    ]
+    os.makedirs(store_root, mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store_root, prefix="probe-") as folder:
+        overlay = _overlay_in(folder)
+        return [
+            Check("namespaces", passed=True, evidence=kind),
+            _check_ids(identity.ids),
+            _check_overlay(overlay),
+            _check_spawner(identity, overlay, folder),
+        ]
+
+
+def _overlay_in(folder: str) -> Overlay:
+    paths = [os.path.join(folder, name) for name in ("lower", "upper", "work", "mount-point")]
+    for path in paths:
+        os.mkdir(path)
+    lower, upper, work, mount_point = paths
+    return Overlay([lower], upper, work, mount_point)
 
 
 def _check_ids(ids: IDs) -> Check:
@@ -71,27 +85,32 @@ def _check_ids(ids: IDs) -> Check:
     return Check("ids", passed=ids is not IDs.ONE, evidence=ids.value, remedy="" if ids is not IDs.ONE else remedy)
 
 
-def _check_overlay(store_root: str) -> Check:
-    os.makedirs(store_root, mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store_root, prefix="probe-") as folder:
-        paths = {name: os.path.join(folder, name) for name in ("lower", "upper", "work", "empty")}
-        for path in paths.values():
-            os.mkdir(path)
-        try:
-            os.close(Overlay([paths["lower"]], paths["upper"], paths["work"], paths["empty"]).open())
-        except OSError as error:
-            remedy = "use Linux 5.11 or newer, and a store that is not itself on overlayfs (--root)"
-            return Check("overlay", passed=False, evidence=f"the mount is refused: {error.strerror}", remedy=remedy)
+def _check_overlay(overlay: Overlay) -> Check:
+    try:
+        os.close(overlay.open())
+    except OSError as error:
+        remedy = "use Linux 5.12 or newer, and a store that is not itself on overlayfs (--root)"
+        return Check("overlay", passed=False, evidence=f"the mount is refused: {error.strerror}", remedy=remedy)
     return Check("overlay", passed=True, evidence="mounted with userxattr on the store's file system")
 
 
-def _check_spawner() -> Check:
+def _check_spawner(identity: Identity, overlay: Overlay, scratch: str) -> Check:
+    """Run a step in an empty tree: all is well where nothing is wrong but that its program is not there."""
+    process = Process(args=(_MISSING,), env=())
     try:
-        Spawner.start().close()
+        spawner = Spawner.start()
     except OSError as error:
         evidence = f"a PID namespace is refused: {error.strerror}"
         return Check("spawner", passed=False, evidence=evidence, remedy="allow CLONE_NEWPID in the seccomp profile")
-    return Check("spawner", passed=True, evidence="a PID namespace")
+    try:
+        ChrootExecutor(spawner, identity).run(process, overlay, scratch, output=lambda _stream, _text: None)
+    except SandboxError as error:
+        if not error.message.startswith(_MISSING):
+            remedy = "in a container, start it with --security-opt systempaths=unconfined"
+            return Check("spawner", passed=False, evidence=f"a step is refused: {error.message}", remedy=remedy)
+    finally:
+        spawner.close()
+    return Check("spawner", passed=True, evidence="a step's namespaces and mounts")
 
 
 def _namespace_remedy() -> str:

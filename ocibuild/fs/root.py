@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_LINKS = 40
 """Symlinks followed for one name, as in Linux: see path_resolution(7)."""
-MAX_STEPS = 16_384
+MAX_STEPS = 4096
 """Directories opened for one name; a chain of long symlinks could ask for many more."""
 CACHED_DIRECTORIES = 64
 

@@ -44,6 +44,7 @@ _KINDS: Final = {
     b"5": Kind.DIRECTORY,
     b"6": Kind.FIFO,
 }
+_GLOBAL_KEYS: Final = frozenset({"path", "linkpath", "size", "uid", "gid", "mtime"})
 _NO_RECORDS: Final[dict[str, bytes]] = {}
 
 
@@ -194,7 +195,7 @@ class TarReader:
                 case b"x" | b"X":
                     records = pax.parse_records(self._special(fields))
                 case b"g":
-                    self._global.update(pax.parse_records(self._special(fields)))
+                    self._set_global(pax.parse_records(self._special(fields)))
                 case b"L" | b"K":
                     long[text(fields.typeflag)] = text(self._special(fields))
                 case _:
@@ -203,6 +204,10 @@ class TarReader:
         if awaits_entry:
             raise InvalidLayer("the tar ends after an extended header")
         return None
+
+    def _set_global(self, records: list[tuple[str, bytes]]) -> None:
+        """Keep what counts for all entries that follow; anything else could grow with each such header."""
+        self._global.update((key, value) for key, value in records if key in _GLOBAL_KEYS)
 
     def _special(self, fields: Fields) -> bytes:
         """Return the body of a header that extends another."""

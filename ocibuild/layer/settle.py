@@ -10,10 +10,11 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import InvalidLayer
+from ocibuild.errors import InvalidLayer, UnsafePath
 from ocibuild.layer.copying import copy_attributes, copy_file
 from ocibuild.layer.entry import shown
-from ocibuild.layer.merged import Merged, is_covered
+from ocibuild.layer.faults import translated
+from ocibuild.layer.merged import Found, Merged, is_covered
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout, make_opaque
 
 if TYPE_CHECKING:
@@ -32,15 +33,27 @@ def settle(root: Root, applied: Applied, lowers: Sequence[Root]) -> None:
 
     A directory without an entry gets mode, owner, times and extended attributes from the directory below. Where a
     symlink is below, what was unpacked moves to where that leads, inside the root. A hard link to a file of the layers
-    below becomes a copy of it. Safe to repeat. Raises InvalidLayer for a link to nothing.
+    below becomes a copy of it. Safe to repeat. Raises InvalidLayer for a link to nothing, NoSpace.
     """
     if not applied.implied and not applied.links:
         return
     settler = _Settler(root, lowers)
     for name in applied.implied:
-        settler.adopt(name)
+        with _translating(name):
+            settler.adopt(name)
     for name, target in applied.links:
-        settler.copy(name, target)
+        with _translating(name):
+            settler.copy(name, target)
+
+
+@contextmanager
+def _translating(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UnsafePath as error:
+        raise InvalidLayer(error.message) from error
+    except OSError as error:
+        raise translated(name, error) from error
 
 
 class _Settler:
@@ -73,21 +86,24 @@ class _Settler:
         """Make ``name`` the file that ``target`` is in the merged tree."""
         target = self._all.resolve(target, follow_last=False)
         name = self._all.resolve(name, follow_last=False)
-        found = self._all.find(self._copies.get(target, target))
+        source = self._copies.setdefault(target, target)
+        found = self._all.find(source)
         if found is None or stat.S_ISDIR(found.status.st_mode):
             raise InvalidLayer(f"{shown(name)}: a hard link to {shown(target)}, which is no file of this image")
         self._make_directory(name.rpartition("/")[0] or ".")
         with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd):
-            _unlink_whiteout(dir_fd, last)
-            source = self._copies.get(target, target)
-            if found.root is self._root and source == name:
-                return
-            with found.root.parent_of(source) as (source_fd, source_last):
-                if found.root is self._root:
-                    os.link(source_last, last, src_dir_fd=source_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
-                else:
-                    copy_file(source_fd, source_last, dir_fd, last)
-        self._copies.setdefault(target, name)
+            if _is_free(dir_fd, last):
+                self._copy_to(dir_fd, last, found, source)
+        if found.root is not self._root:
+            self._copies[target] = name
+
+    def _copy_to(self, dir_fd: int, last: str, found: Found, source: str) -> None:
+        """Copy a file of the layers below, or link to one of this layer."""
+        with found.root.parent_of(source) as (source_fd, source_last):
+            if found.root is self._root:
+                os.link(source_last, last, src_dir_fd=source_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+            else:
+                copy_file(source_fd, source_last, dir_fd, last)
 
     def _copy_attributes(self, lower: Root, name: str) -> None:
         source = _open_directory(lower, name)
@@ -181,13 +197,16 @@ def _open_directory(root: Root, name: str) -> int:
     return os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
 
 
-def _unlink_whiteout(dir_fd: int, name: str) -> None:
+def _is_free(dir_fd: int, name: str) -> bool:
+    """Say whether a copy can be made; a whiteout gives way to it, and what is there already has been made before."""
     try:
         status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
-        return
+        return True
     if is_whiteout(status):
         os.unlink(name, dir_fd=dir_fd)
+        return True
+    return False
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.errors import InvalidLayer, NoSpace, UnsafePath
+from ocibuild.errors import InvalidLayer, UnsafePath
 from ocibuild.layer.entry import Entry, Kind, shown
+from ocibuild.layer.faults import translated
 from ocibuild.layer.whiteouts import Hide, HideContent, is_whiteout, make_opaque, make_whiteout, parse_whiteout
 from ocibuild.layer.xattrs import put_xattrs
 
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL_BITS = 0o7000
-_IMPLIED_MODE = 0o755
-_FAULTS_OF_THE_LAYER = frozenset(
-    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.EILSEQ, errno.EMLINK}
-)
+
+
+class _Later(NamedTuple):
+    """What a directory gets once it is full; ``mode`` is None where it has been made with it."""
+
+    mode: int | None
+    mtime_ns: int
+
+
+_IMPLIED = _Later(0o755, 0)
 
 
 class Unpacker:
@@ -45,7 +52,7 @@ class Unpacker:
         self._root = root
         self._owners = owners
         self._umask = read_umask()
-        self._directories: dict[str, tuple[int, int]] = {}
+        self._directories: dict[str, _Later] = {}
         _prepare(root)
 
     def add(self, entry: Entry, reader: TarReader) -> None:
@@ -58,21 +65,20 @@ class Unpacker:
         except UnsafePath as error:
             raise InvalidLayer(error.message) from error
         except OSError as error:
-            raise _translated(entry.name, error) from error
+            raise translated(entry.name, error) from error
 
     def finish(self) -> None:
         """Give the directories what would be lost or in the way while they are filled."""
         for name in self.implied:
-            self._directories.setdefault(name, (_IMPLIED_MODE, 0))
+            self._directories.setdefault(name, _IMPLIED)
         # Backwards, what is inside comes first: its parent may be closed to us after that.
         for name in sorted(self._directories, reverse=True):
-            mode, mtime_ns = self._directories[name]
             try:
-                self._finish_directory(name, mode, mtime_ns)
+                self._finish_directory(name, self._directories[name])
             except (FileNotFoundError, NotADirectoryError):
                 continue  # a later entry has replaced it
             except OSError as error:
-                raise _translated(name, error) from error
+                raise translated(name, error) from error
 
     def _add(self, entry: Entry, reader: TarReader) -> None:
         whiteout = parse_whiteout(entry.name)
@@ -112,7 +118,7 @@ class Unpacker:
                 os.unlink(last, dir_fd=dir_fd)
                 os.mkdir(last, 0o700, dir_fd=dir_fd)
                 make_opaque(dir_fd, last)
-                self._directories[parent] = (_IMPLIED_MODE, 0)
+                self._directories[parent] = _IMPLIED
                 return
         raise InvalidLayer(f"{shown(name)} lies below something that is not a directory")
 
@@ -148,13 +154,14 @@ class Unpacker:
 
     def _directory(self, entry: Entry) -> None:
         self.implied.pop(entry.name, None)
-        self._directories[entry.name] = (entry.mode, entry.mtime_ns)
         dir_fd, last = self._parent(entry.name)
         is_new = True
         try:
             os.mkdir(last, entry.mode & 0o777 | 0o700, dir_fd=dir_fd)
         except FileExistsError:
             dir_fd, last, is_new = self._make_directory_over(entry)
+        has_mode = is_new and not entry.mode & (_SPECIAL_BITS | self._umask) and entry.mode & 0o700 == 0o700
+        self._directories[entry.name] = _Later(None if has_mode else entry.mode, entry.mtime_ns)
         if is_new and not entry.xattrs and self._owners.is_given_by_creation(entry.uid, entry.gid):
             return
         fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
@@ -255,15 +262,15 @@ class Unpacker:
                 make_opaque(dir_fd, last)
                 self.implied.pop(self._root.resolve(name), None)
 
-    def _finish_directory(self, name: str, mode: int, mtime_ns: int) -> None:
+    def _finish_directory(self, name: str, later: _Later) -> None:
         dir_fd, last = self._root.borrow_parent(name)
-        if mode & (_SPECIAL_BITS | self._umask) or mode & 0o700 != 0o700 or name in self.implied:
+        if later.mode is not None:
             fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
             try:
-                os.fchmod(fd, mode)
+                os.fchmod(fd, later.mode)
             finally:
                 os.close(fd)
-        os.utime(last, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+        os.utime(last, ns=(later.mtime_ns, later.mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
 
 
 def _write_body(fd: int, entry: Entry, reader: TarReader) -> None:
@@ -297,6 +304,10 @@ def _parents(name: str) -> Iterator[str]:
 
 def _prepare(root: Root) -> None:
     """Take from the directory what new files would inherit from it: a group, and default access lists."""
+    status = os.fstat(root.fd)
+    ours = (os.geteuid(), os.getegid())
+    if (status.st_uid, status.st_gid) != ours:
+        os.fchown(root.fd, *ours)
     os.fchmod(root.fd, 0o755)
     for key in ("system.posix_acl_default", "system.posix_acl_access"):
         try:
@@ -316,12 +327,3 @@ def read_umask() -> int:
     except OSError:
         pass
     return 0o777
-
-
-def _translated(name: str, error: OSError) -> Exception:
-    """Return the exception to raise for a failed system call on the entry ``name``."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace(f"{shown(name)}: {error.strerror}", remedy="free some space, or put the store on a larger disk")
-    if error.errno in _FAULTS_OF_THE_LAYER:
-        return InvalidLayer(f"{shown(name)} cannot be made: {error.strerror}")
-    return error

@@ -6,8 +6,9 @@ A stack is given oldest first, as in ``rootfs.diff_ids``. Nothing here is ever a
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
@@ -34,18 +35,15 @@ class OverlaySnapshotter:
         self._store = store
         self._ownership = ownership
         self._empty = os.path.join(store.root, "empty")
+        self._mount_point = os.path.join(store.root, "mount-point")
         self._stubs = os.path.join(store.root, "stubs")
 
     def prepare(self) -> None:
         """Make the store's own directories that every stack rests on; idempotent."""
         os.makedirs(self._empty, exist_ok=True)
+        os.makedirs(self._mount_point, exist_ok=True)
         for name in _STUBS:
-            path = os.path.join(self._stubs, name)
-            if name.startswith("etc/"):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-            else:
-                os.makedirs(path, exist_ok=True)
+            _make_stub(self._stubs, name)
 
     def root_of_step(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Overlay:
         """Return the mount of the tree that a step sees and changes."""
@@ -60,7 +58,7 @@ class OverlaySnapshotter:
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
         """Give the tree of ``stack``, read-only."""
-        with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._empty)) as root:
+        with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._mount_point)) as root:
             yield root
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
@@ -102,7 +100,20 @@ class OverlaySnapshotter:
     def _overlay(self, lowers: list[str], active: ActiveSnapshot) -> Overlay:
         work = os.path.join(active.scratch, "work")
         os.makedirs(work, exist_ok=True)
-        return Overlay(lowers, active.upper, work, self._empty)
+        os.chmod(active.upper, 0o755)  # it shows as the tree's root, whatever our umask
+        return Overlay(lowers, active.upper, work, self._mount_point)
+
+
+def _make_stub(stubs: str, name: str) -> None:
+    """Make a file in a directory, or a directory, with the modes that any user of a step needs."""
+    folder, _, file = name.rpartition("/")
+    path = os.path.join(stubs, folder or file)
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, 0o755)
+    if folder:
+        fd = os.open(os.path.join(path, file), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        os.fchmod(fd, 0o644)
+        os.close(fd)
 
 
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:
@@ -126,8 +137,8 @@ def _mounted(overlay: Overlay) -> Iterator[Root]:
 
 
 def _remove_if_empty(dir_fd: int, name: str) -> None:
-    status: Any = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    if status.st_size == 0 and not os.path.isdir(f"/proc/self/fd/{dir_fd}/{name}"):
-        os.unlink(name, dir_fd=dir_fd)
-    else:
+    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    if stat.S_ISDIR(status.st_mode):
         os.rmdir(name, dir_fd=dir_fd)
+    elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+        os.unlink(name, dir_fd=dir_fd)

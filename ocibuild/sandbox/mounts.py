@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ocibuild.sandbox import syscalls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _NO_PRIVILEGES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY
@@ -36,49 +38,51 @@ class Overlay(NamedTuple):
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
         try:
-            return syscalls.new_mount("overlay", self._options(), syscalls.MOUNT_ATTR_NODEV)
+            with _named(self._directories()) as names:
+                return syscalls.new_mount("overlay", self._options(names), syscalls.MOUNT_ATTR_NODEV)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            return self._open_with_string()
+            with _attaching:
+                return self._open_with_string()
 
-    def _options(self) -> list[tuple[str, str | None]]:
-        options: list[tuple[str, str | None]] = [("userxattr", None)]
-        options += [("lowerdir+", lower) for lower in self._at_least_two()]
-        if self.upper is not None:
-            options += [("upperdir", self.upper), ("workdir", self.work)]
-        return options
+    def _directories(self) -> list[str]:
+        changing = [] if self.upper is None or self.work is None else [self.upper, self.work]
+        # without an upper directory the kernel wants two lower ones
+        padding = [] if changing or len(self.lowers) > 1 else [self.scratch]
+        return [*changing, *self.lowers, *padding]
+
+    def _options(self, names: Sequence[str]) -> list[tuple[str, str | None]]:
+        keys = [] if self.upper is None else ["upperdir", "workdir"]
+        keys += ["lowerdir+"] * (len(names) - len(keys))
+        return [("userxattr", None), *zip(keys, names, strict=True)]
 
     def _open_with_string(self) -> int:
-        """Mount as kernels before 6.5 want it: all in one string of a page at most, so through short names."""
-        anchors: dict[str, int] = {}
+        """Mount as older kernels want it: all options in one string of a page at most, and attached."""
+        with _named(self._directories()) as names:
+            changing = [] if self.upper is None else [f"upperdir={names[0]}", f"workdir={names[1]}"]
+            lowers = "lowerdir=" + ":".join(names[len(changing) :])
+            syscalls.mount("overlay", self.scratch, "overlay", 0, ",".join(["userxattr", lowers, *changing]))
         try:
-            lowers = ":".join(_short(lower, anchors) for lower in self._at_least_two())
-            options = f"userxattr,lowerdir={lowers}"
-            if self.upper is not None and self.work is not None:
-                options += f",upperdir={_short(self.upper, anchors)},workdir={_short(self.work, anchors)}"
-            syscalls.mount("overlay", self.scratch, "overlay", 0, options)
-        finally:
-            for fd in anchors.values():
-                os.close(fd)
-        try:
-            fd = syscalls.open_tree(self.scratch, recursive=False)
-            syscalls.restrict_mount(fd, syscalls.MOUNT_ATTR_NODEV)
-            return fd
+            return _copy_of_mount(self.scratch, syscalls.MOUNT_ATTR_NODEV, recursive=False)
         finally:
             syscalls.unmount(self.scratch, syscalls.MNT_DETACH)
 
-    def _at_least_two(self) -> list[str]:
-        # without an upper directory the kernel wants two lower ones
-        padding = self.upper is None and len(self.lowers) < 2
-        return [*self.lowers, *([self.scratch] * (2 - len(self.lowers)) if padding else [])]
+
+# a mount by string has to be attached for a moment, where another thread must neither look nor mount
+_attaching = threading.Lock()
 
 
-def _short(path: str, anchors: dict[str, int]) -> str:
-    folder, name = os.path.split(os.path.dirname(path))
-    if folder not in anchors:
-        anchors[folder] = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{anchors[folder]}/{name}/{os.path.basename(path)}"
+@contextmanager
+def _named(directories: Sequence[str]) -> Iterator[list[str]]:
+    """Give short names to directories: overlayfs limits the length of names, and some characters mean something to it."""
+    with ExitStack() as cleanup:
+        names = []
+        for path in directories:
+            fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            cleanup.callback(os.close, fd)
+            names.append(f"/proc/self/fd/{fd}")
+        yield names
 
 
 class Bind(NamedTuple):
@@ -90,23 +94,24 @@ class Bind(NamedTuple):
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
-        fd = syscalls.open_tree(self.source, recursive=True)
-        if self.read_only:
-            syscalls.restrict_mount(fd, _READ_ONLY)
-        return fd
+        return _copy_of_mount(self.source, _READ_ONLY if self.read_only else 0)
 
 
 class FileSystem(NamedTuple):
-    """A new file system of a kind that needs no device, such as ``tmpfs``, ``proc`` or ``devpts``."""
+    """A new file system of a kind that needs no device, such as ``tmpfs``, ``proc`` or ``devpts``.
+
+    No program in it can be run, and unless ``devices`` no device node be opened.
+    """
 
     kind: str
     target: str
     options: Sequence[tuple[str, str | None]] = ()
-    attributes: int = _NO_PRIVILEGES
+    devices: bool = False
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
-        return syscalls.new_mount(self.kind, self.options, self.attributes)
+        attributes = _NO_PRIVILEGES & ~syscalls.MOUNT_ATTR_NODEV if self.devices else _NO_PRIVILEGES
+        return syscalls.new_mount(self.kind, self.options, attributes)
 
 
 class Sysfs(NamedTuple):
@@ -144,16 +149,25 @@ def hide(path: str) -> None:
     if os.path.isdir(path):
         fd = syscalls.new_mount("tmpfs", [("size", "0"), ("mode", "555")], _NO_PRIVILEGES | _READ_ONLY)
     else:
-        fd = syscalls.open_tree("/dev/null", recursive=False)
+        fd = _copy_of_mount("/dev/null", _READ_ONLY)
     _attach(fd, path)
 
 
 def freeze(path: str) -> None:
     """Make a file or directory of /proc or /sys read-only, where it is there."""
     if os.path.lexists(path):
-        fd = syscalls.open_tree(path, recursive=True)
-        syscalls.restrict_mount(fd, _READ_ONLY)
-        _attach(fd, path)
+        _attach(_copy_of_mount(path, _READ_ONLY), path)
+
+
+def _copy_of_mount(path: str, attributes: int, *, recursive: bool = True) -> int:
+    fd = syscalls.open_tree(path, recursive=recursive)
+    try:
+        if attributes:
+            syscalls.restrict_mount(fd, attributes)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _attach(fd: int, path: str) -> None:

@@ -9,6 +9,8 @@ root is made, ``error`` where the process could not be started, ``exit`` at the 
 from __future__ import annotations
 
 import array
+import errno
+import gc
 import json
 import os
 import select
@@ -16,7 +18,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
@@ -25,8 +27,8 @@ from ocibuild.sandbox.step import StepSpec, become
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MESSAGE_LIMIT = 1 << 20
-_DESCRIPTORS = 5  # spec, channel, standard input, output and error
+_MESSAGE_LIMIT = 1 << 16
+_DESCRIPTORS = 5  # channel, spec, standard input, output and error
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,20 @@ class Running:
     def wait(self) -> Outcome:
         """Wait for the end; raise SandboxError where the process could not be started."""
         created: tuple[str, ...] = ()
-        while data := self._channel.recv(_MESSAGE_LIMIT):
+        while data := self._receive():
             message = json.loads(data)
             if "error" in message:
                 raise SandboxError(message["error"], remedy=message["remedy"])
             if "exit" in message:
                 return Outcome(message["exit"], created)
             created = tuple(message["created"])
-        raise SandboxError("the step was killed from outside", remedy="see whether the machine is out of memory")
+        raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
+
+    def _receive(self) -> bytes:
+        try:
+            return self._channel.recv(_MESSAGE_LIMIT)
+        except ConnectionResetError:  # the spawner died
+            return b""
 
     def kill(self) -> None:
         """End the step and everything it started; safe to repeat and from another thread."""
@@ -61,7 +69,10 @@ class Running:
             self._channel.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Let go of the step, killing it where it still runs."""
+        """Let go of the step once nothing of it runs any more, killing it where it still does."""
+        self.kill()
+        while self._receive():
+            pass
         self._channel.close()
 
 
@@ -75,36 +86,48 @@ class Spawner:
     @classmethod
     def start(cls) -> Spawner:
         """Fork the spawner; to be called while this process has one thread."""
+        _occupy_streams()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid, pidfd = syscalls.clone(syscalls.CLONE_NEWPID, exit_signal=signal.SIGCHLD)
+        try:
+            pid, pidfd = syscalls.clone(syscalls.CLONE_NEWPID, exit_signal=signal.SIGCHLD)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
-            _serve_and_exit(ours, theirs)
+            _serve_and_exit(theirs)
         os.close(pidfd)
         theirs.close()
         return cls(ours, pid)
 
     def run(self, spec: StepSpec, *, stdin: int, stdout: int, stderr: int) -> Running:
         """Start a step with these descriptors as its standard streams; they stay the caller's."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request = os.memfd_create("step", os.MFD_CLOEXEC)
         try:
-            with open(request, "wb", closefd=False) as file:
-                file.write(spec.to_json())
-            descriptors = array.array("i", [request, theirs.fileno(), stdin, stdout, stderr])
-            self._control.sendmsg([b"r"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            os.close(request)
-            theirs.close()
-        return Running(ours)
+            channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise _no_start(error) from error
+        try:
+            with theirs, os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as request:
+                request.write(spec.to_json())
+                self._send([theirs.fileno(), request.fileno(), stdin, stdout, stderr])
+        except OSError as error:
+            channel.close()
+            raise _no_start(error) from error
+        return Running(channel)
+
+    def _send(self, descriptors: Sequence[int]) -> None:
+        content = array.array("i", descriptors)
+        self._control.sendmsg([b"r"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, content)])
 
     def close(self) -> None:
         """End the spawner, and every step with it."""
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+
+def _no_start(error: OSError) -> SandboxError:
+    return SandboxError(f"a step cannot be started: {error.strerror}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +137,32 @@ class _Child:
     channel: socket.socket
 
 
-def _serve_and_exit(ours: socket.socket, theirs: socket.socket) -> NoReturn:
+def _occupy_streams() -> None:
+    """Let no descriptor of ours be taken for a standard stream, where this process was started without them."""
+    while (fd := os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        pass
+    os.close(fd)
+
+
+def _serve_and_exit(control: socket.socket) -> NoReturn:
     try:
+        gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        ours.close()
+        _close_inherited(control.fileno())
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _serve(theirs)
+        _serve(control)
     finally:
         os._exit(0)
+
+
+def _close_inherited(kept: int) -> None:
+    """Close what the builder, and whoever started it, have open: no step may get hold of it."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:
+            with suppress(OSError):  # the one that listed
+                os.close(int(name))
 
 
 def _serve(control: socket.socket) -> None:
@@ -131,19 +170,19 @@ def _serve(control: socket.socket) -> None:
     poll.register(control, select.POLLIN)
     children: dict[int, _Child] = {}  # by pidfd and by channel
     while True:
+        # the control socket, registered first, comes first: no number in this list is used again before its turn
         for fd, _ in poll.poll():
-            if fd == control.fileno():
+            if fd in children:
+                _attend(children, fd, poll)
+            elif fd == control.fileno():
                 request = _receive(control)
                 if request is None:
                     return
-                child = _start(*request)
-                if child is None:
-                    continue
-                for key in (child.pidfd, child.channel.fileno()):
-                    children[key] = child
-                    poll.register(key, select.POLLIN)
-            elif fd in children:
-                _attend(children, fd, poll)
+                child = _admit(request)
+                if child is not None:
+                    for key in (child.pidfd, child.channel.fileno()):
+                        children[key] = child
+                        poll.register(key, select.POLLIN)
 
 
 def _attend(children: dict[int, _Child], fd: int, poll: select.poll) -> None:
@@ -155,48 +194,54 @@ def _attend(children: dict[int, _Child], fd: int, poll: select.poll) -> None:
         return
     _, status = os.waitpid(child.pid, 0)
     os.close(child.pidfd)
-    with suppress(OSError):
-        child.channel.send(json.dumps({"exit": shell_status(status)}).encode())
+    _tell(child.channel, {"exit": shell_status(status)})
     if children.pop(child.channel.fileno(), None):
         poll.unregister(child.channel.fileno())
     child.channel.close()
 
 
-def _receive(control: socket.socket) -> tuple[StepSpec, socket.socket, list[int]] | None:
-    """Take one request: the spec, the channel and the standard streams; return None when the builder is gone."""
+def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
+    with suppress(OSError):  # the builder may have given the step up
+        channel.send(json.dumps(message).encode())
+
+
+def _receive(control: socket.socket) -> list[int] | None:
+    """Take the descriptors of one request, as many as we may open; return None when the builder is gone."""
     room = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
     data, ancillary, _, _ = control.recvmsg(16, room, socket.MSG_CMSG_CLOEXEC)
     if not data:
         return None
     descriptors = array.array("i")
     for _, _, content in ancillary:
-        descriptors.frombytes(content)
-    request, channel, *standard = descriptors
-    with open(request, "rb") as file:
-        file.seek(0)
-        spec = StepSpec.from_json(file.read())
-    return spec, socket.socket(fileno=channel), standard
+        descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return list(descriptors)
 
 
-def _start(spec: StepSpec, channel: socket.socket, standard: list[int]) -> _Child | None:
-    """Fork the step; return None, and tell the channel, where the kernel refuses its namespaces."""
+def _admit(descriptors: list[int]) -> _Child | None:
+    """Fork the step; return None, and tell the channel, where that is not possible."""
+    if not descriptors:  # the builder sees the channel end
+        return None
+    channel = socket.socket(fileno=descriptors[0])
     try:
-        pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
-        if pid == 0:
-            become(spec, standard, channel)
-        return _Child(pid, pidfd, channel)
+        return _start(channel, descriptors[1:])
     except OSError as error:
-        refusal = {"error": f"the kernel refuses a step's namespaces: {error.strerror}", "remedy": None}
-        channel.send(json.dumps(refusal).encode())
+        _tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
         channel.close()
         return None
     finally:
-        _close_all(standard)
+        for fd in descriptors[1:]:
+            os.close(fd)
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        os.close(fd)
+def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
+    if len(descriptors) < _DESCRIPTORS - 1:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    request, *standard = descriptors
+    spec = StepSpec.from_json(os.pread(request, os.fstat(request).st_size, 0))
+    pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
+    if pid == 0:
+        become(spec, standard, channel)
+    return _Child(pid, pidfd, channel)
 
 
 def shell_status(status: int) -> int:

@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import struct
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import OcibuildError, SandboxError
@@ -21,6 +22,8 @@ from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ocibuild.sandbox.mounts import Mount, Overlay
 
 # Docker's default set: capabilities(7), by number
@@ -58,7 +61,11 @@ _HIDDEN = (
 )
 _FROZEN = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+_KEPT = sum(1 << number for number in _CAPABILITIES.values())
+
 _ACCOUNT_FILE_LIMIT = 4 << 20
+_FIRST_LINE = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
+_INTERPRETERS = 6  # it gives up at the sixth script that is the interpreter of another
 
 
 class StepSpec(NamedTuple):
@@ -113,28 +120,37 @@ class Command(NamedTuple):
 
 def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
     """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
-    status = 127
     try:
-        _take_streams(standard)
-        created = _enter_root(spec)
-        _report(channel, {"created": created})
-        user = _find_user(spec.user)
-        command = _find_command(spec, user)
-        _drop_privileges(spec, user)
-        _reset_signals()
-        os.execve(command.path, command.args, command.env)
+        _try_to_become(spec, standard, channel)
     except OSError as error:
-        status = 126 if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EPERM, errno.EISDIR) else 127
         _report(channel, {"error": _explain(error), "remedy": None})
     except OcibuildError as error:
         _report(channel, {"error": error.message, "remedy": error.remedy})
     except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
-        _report(channel, {"error": repr(error), "remedy": None})
-    os._exit(status)
+        _report(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
+    finally:
+        os._exit(127)
+
+
+def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
+    os.umask(0o022)
+    _take_streams(standard)
+    syscalls.join_new_session_keyring()
+    opened = [(mount.open(), mount.target) for mount in spec.mounts]
+    _change_root(spec)
+    # while there is no /proc or /dev that the image's files could lead to
+    user = _find_user(spec.user)
+    _report(channel, {"created": _furnish(opened, spec.links)})
+    _take_real_ids(spec, user)
+    command = _find_command(spec, user)
+    _drop_privileges(user)
+    _reset_signals()
+    _execute(command)
 
 
 def _report(channel: socket.socket, message: dict[str, Any]) -> None:
-    channel.send(json.dumps(message).encode())
+    with suppress(OSError):  # the builder may have given the step up
+        channel.send(json.dumps(message).encode())
 
 
 def _explain(error: OSError) -> str:
@@ -148,27 +164,39 @@ def _take_streams(standard: list[int]) -> None:
         os.dup2(fd, number, inheritable=True)
 
 
-def _enter_root(spec: StepSpec) -> list[str]:
-    """Make the root and move into it; return the paths of mount targets that had to be made in it."""
-    socket.sethostname(spec.hostname)
+def _change_root(spec: StepSpec) -> None:
+    """Make the root, move into it, and leave nothing of the machine's behind."""
+    _set_hostname(spec.hostname)
     if spec.own_network:
         _raise_loopback()
-    opened = [(mount.open(), mount.target) for mount in spec.mounts]
-    syscalls.move_mount(spec.root.open(), spec.mount_point)
+    root = spec.root.open()
+    syscalls.move_mount(root, spec.mount_point)
+    os.close(root)
     os.chdir(spec.mount_point)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+
+
+def _furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list[str]:
+    """Attach mounts, make links, and hide what is the machine's; return the mount targets that had to be made."""
     created: list[str] = []
     for fd, target in opened:
         created += _attach(fd, target)
-    for target, path in spec.links:
+    for target, path in links:
         os.symlink(target, path)
     for path in _HIDDEN:
         mounts.hide(path)
     for path in _FROZEN:
         mounts.freeze(path)
     return created
+
+
+def _set_hostname(name: str) -> None:
+    try:
+        socket.sethostname(name)
+    except OSError as error:
+        raise SandboxError(f"host name {name!r}: {error.strerror}", remedy="give one of 64 bytes at most") from error
 
 
 def _raise_loopback() -> None:
@@ -193,16 +221,15 @@ def _attach(fd: int, target: str) -> list[str]:
 
 def _make_target(target: str, *, folder: bool) -> list[str]:
     path = os.path.realpath(target)
-    missing = []
-    while not os.path.lexists(path):
-        missing.append(path)
-        path = os.path.dirname(path)
+    missing = [path]
+    while not os.path.lexists(parent := os.path.dirname(missing[-1])):
+        missing.append(parent)
     for parent in reversed(missing[1:]):
         os.mkdir(parent, 0o755)
     if folder:
-        os.mkdir(missing[0], 0o755)
+        os.mkdir(path, 0o755)
     else:
-        os.close(os.open(missing[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     in_tree = os.stat(os.path.dirname(missing[-1])).st_dev == os.stat("/").st_dev
     return missing if in_tree else []
 
@@ -216,46 +243,92 @@ def _read_account_file(path: str) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""  # an image need not have one
-    try:
-        with open(fd, "rb") as file:
-            return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
-    except OSError:
-        return ""
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
+
+
+def _take_real_ids(spec: StepSpec, user: User) -> None:
+    """Take the groups and the real IDs of the user, and keep the effective ones: access(2) asks for the user then."""
+    with _explained(user):
+        if spec.extra_groups:
+            os.setgroups(user.groups)
+        os.setresgid(user.gid, -1, -1)
+        os.setresuid(user.uid, -1, -1)
 
 
 def _find_command(spec: StepSpec, user: User) -> Command:
-    """Find the program as a shell would, in the PATH of the step; raise SandboxError where it is not there."""
+    """Go to the working directory, and find the program as a shell would, in the PATH of the step."""
     env = dict(entry.partition("=")[::2] for entry in spec.env)
     env.setdefault("HOME", user.home or "/")
-    os.chdir(spec.working_dir)
-    name = spec.args[0]
+    _change_directory(spec.working_dir)
+    if not spec.args:
+        raise SandboxError("there is no command to run")
+    path = _search(spec.args[0], env.get("PATH", ""))
+    _refuse_foreign(path)
+    return Command(path, spec.args, env)
+
+
+def _change_directory(path: str) -> None:
+    try:
+        fd = syscalls.open_without_magic(path, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise SandboxError(f"working directory {path}: {error.strerror}") from error
+    os.fchdir(fd)
+    os.close(fd)
+
+
+def _search(name: str, search_path: str) -> str:
     if "/" in name:
-        return Command(name, spec.args, env)
-    for folder in env.get("PATH", "").split(":"):
+        return name
+    for folder in search_path.split(":"):
         path = os.path.join(folder or ".", name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
-            return Command(path, spec.args, env)
+            return path
     raise SandboxError(f"{name}: executable file not found in $PATH", remedy="install it in an earlier step")
 
 
-def _drop_privileges(spec: StepSpec, user: User) -> None:
-    kept = set(_CAPABILITIES.values())
+def _refuse_foreign(path: str) -> None:
+    """Refuse a program, or one that its first line names, that a link of /proc leads to.
+
+    Such as /proc/self/exe: that is still our interpreter, a file of this machine, and whoever runs as it could write
+    to it (CVE-2019-5736).
+    """
+    for _ in range(_INTERPRETERS):
+        fd = syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            first = os.read(fd, _FIRST_LINE)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(fd)
+        if not first.startswith(b"#!"):
+            return
+        words = first[2:].partition(b"\n")[0].replace(b"\0", b" ").split()
+        if not words:
+            return
+        path = os.fsdecode(words[0])
+
+
+def _drop_privileges(user: User) -> None:
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # as text it would look for its codec's module
         last = int(file.read())
     for number in range(last + 1):
-        if number not in kept:
+        if not _KEPT & 1 << number:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.clear_inheritable_capabilities()
-    if spec.extra_groups:
-        os.setgroups(user.groups)
-    _set_ids(user)
-
-
-def _set_ids(user: User) -> None:
-    try:
+    syscalls.limit_capabilities(_KEPT)
+    with _explained(user):
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, user.uid)
+
+
+@contextmanager
+def _explained(user: User) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -266,8 +339,17 @@ def _set_ids(user: User) -> None:
 
 
 def _reset_signals() -> None:
-    """Undo what Python ignores, and let the process have no descriptor but its streams."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    """Undo what we, and whoever started us, ignore."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o022)
+
+
+def _execute(command: Command) -> None:
+    try:
+        os.execve(command.path, command.args, command.env)
+    except FileNotFoundError as error:  # it was there to be read
+        raise SandboxError(f"{command.path}: its dynamic linker is not in the image") from error
+    except ValueError as error:
+        raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error

@@ -7,16 +7,16 @@ by name in the C library.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CLONE_PIDFD = 0x00001000
 CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -36,18 +36,22 @@ MOUNT_ATTR_NOSUID = 0x02
 MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
 
+RESOLVE_NO_MAGICLINKS = 0x02
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
-_SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "ppc64le": 120, "s390x": 120}
-_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
+_MACHINE = os.uname().machine
+_SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "s390x": 120}
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
 _SYS_FSCONFIG = 431
 _SYS_FSMOUNT = 432
+_SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
 
 _OPEN_TREE_CLONE = 1
@@ -58,6 +62,7 @@ _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
 _libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -90,15 +95,16 @@ def clone(flags: int, *, exit_signal: int) -> tuple[int, int]:
     Only for a process with one thread: none of Python's or the C library's fork handlers run.
     """
     pidfd = ctypes.c_int(-1)
-    pid = _call(
-        _SYS_CLONE[os.uname().machine],
-        ctypes.c_ulong(flags | CLONE_PIDFD | exit_signal),
-        None,
-        ctypes.byref(pidfd),
-        None,
-        None,
-    )
+    bits, stack = ctypes.c_ulong(flags | CLONE_PIDFD | exit_signal), ctypes.c_void_p()
+    first, second = (stack, bits) if _MACHINE == "s390x" else (bits, stack)
+    pid = _call(_of_this_machine(_SYS_CLONE, "clone"), first, second, ctypes.byref(pidfd), None, None)
     return pid, pidfd.value if pid else -1
+
+
+def _of_this_machine(numbers: Mapping[str, int], name: str) -> int:
+    if _MACHINE not in numbers:
+        raise OSError(errno.ENOSYS, f"the number of {name}(2) on {_MACHINE} is not known")
+    return numbers[_MACHINE]
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -113,7 +119,13 @@ def unmount(target: str, flags: int) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """See pivot_root(2)."""
-    _call(_SYS_PIVOT_ROOT[os.uname().machine], _text(new_root), _text(put_old), path=new_root)
+    _check(_libc.pivot_root(_text(new_root), _text(put_old)), path=new_root)
+
+
+def open_without_magic(path: str, flags: int) -> int:
+    """Open ``path``; raise ELOOP where it leads through a link of /proc that is no path; see openat2(2)."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS)
+    return _call(_SYS_OPENAT2, AT_FDCWD, _text(path), how, ctypes.c_size_t(len(how)), path=path)
 
 
 def open_tree(path: str, *, recursive: bool) -> int:
@@ -123,7 +135,7 @@ def open_tree(path: str, *, recursive: bool) -> int:
 
 
 def move_mount(fd: int, target: str) -> None:
-    """Attach a detached mount at ``target``, followed as any path; see move_mount(2)."""
+    """Attach a detached mount at ``target``, on the symbolic link itself where it is one; see move_mount(2)."""
     _call(_SYS_MOVE_MOUNT, fd, b"", AT_FDCWD, _text(target), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH), path=target)
 
 
@@ -163,12 +175,26 @@ def prctl(option: int, value: int, third: int = 0) -> int:
     )
 
 
-def clear_inheritable_capabilities() -> None:
-    """Empty the inheritable set of this thread and keep the others; see capset(2)."""
+def limit_capabilities(kept: int) -> None:
+    """Keep what is in the bit set ``kept`` of this thread's capabilities, none of it inheritable; see capset(2)."""
     version_3 = 0x20080522
     header = struct.pack("=Ii", version_3, 0)
     sets = ctypes.create_string_buffer(24)
     _check(_libc.capget(header, sets))
-    low, high = (list(struct.unpack_from("=III", sets, offset)) for offset in (0, 12))
-    low[2] = high[2] = 0
-    _check(_libc.capset(header, struct.pack("=IIIIII", *low, *high)))
+    halves = []
+    for offset, mask in ((0, kept & 0xFFFFFFFF), (12, kept >> 32)):
+        effective, permitted, _ = struct.unpack_from("=III", sets, offset)
+        halves += [effective & mask, permitted & mask, 0]
+    _check(_libc.capset(header, struct.pack("=IIIIII", *halves)))
+
+
+def join_new_session_keyring() -> None:
+    """Leave the session keyring of whoever started us; see keyctl(2)."""
+    number = _SYS_KEYCTL.get(_MACHINE)
+    if number is None:
+        return
+    try:
+        _call(number, _KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # no keyrings here, or a filter that keeps all from them
+            raise

@@ -106,7 +106,8 @@ class BlobWriter:
         self._root = root
         self._expect = expect
         self._hasher = (expect.digest if expect else Digest.of(b"")).hasher()
-        self._path = os.path.join(ingest, secrets.token_hex(8))
+        self._ingest = ingest
+        self._path = ""
         self._grown = threading.Condition()
         self._ended: bool | None = None  # False where it failed
         self._fd = -1
@@ -118,7 +119,8 @@ class BlobWriter:
         return self
 
     def _begin(self) -> bool:
-        """Make and lock the file; False where somebody who cleans up took it for a leftover just before it was locked."""
+        """Make and lock the file; False where ``recover`` took it for a leftover just before it was locked."""
+        self._path = os.path.join(self._ingest, secrets.token_hex(8))
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         return os.fstat(self._fd).st_nlink > 0
@@ -146,9 +148,9 @@ class BlobWriter:
         return Descriptor(media_type=media_type, digest=self.digest, size=self.size)
 
     def follow(self) -> Follower:
-        """Return a reader of what is written, while it is written; each reader starts at the beginning.
+        """Return a reader of what is written, while it is written or after; each reader starts at the beginning.
 
-        Raises FileNotFoundError once the writing has ended.
+        Raises DigestMismatch where the writing has failed already.
         """
         return Follower(self)
 
@@ -160,8 +162,6 @@ class BlobWriter:
                 self._commit()
                 complete = True
         finally:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
             self._end(complete=complete)
@@ -176,13 +176,18 @@ class BlobWriter:
 
     def _commit(self) -> None:
         os.fsync(self._fd)
+        path = self._final_path()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.rename(self._path, path)
+
+    def _final_path(self) -> str:
         digest = self.digest
-        folder = os.path.join(self._root, "blobs", digest.algorithm)
-        os.makedirs(folder, exist_ok=True)
-        os.rename(self._path, os.path.join(folder, digest.encoded))
+        return os.path.join(self._root, "blobs", digest.algorithm, digest.encoded)
 
     def _end(self, *, complete: bool) -> None:
         with self._grown:
+            os.close(self._fd)
+            self._fd = -1
             self._ended = complete
             self._grown.notify_all()
 
@@ -195,7 +200,11 @@ class BlobWriter:
             return self.size
 
     def _reopen(self) -> int:
-        return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+        with self._grown:
+            if self._ended is False:
+                raise DigestMismatch("the blob was not completed")
+            path = self._final_path() if self._ended else f"/proc/self/fd/{self._fd}"
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Follower:

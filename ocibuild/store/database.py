@@ -52,7 +52,11 @@ class Database:
         self._lock = threading.RLock()
         with self._translating():
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -85,10 +89,11 @@ class Database:
             self.query("BEGIN IMMEDIATE")
             try:
                 yield
+                self.query("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full device ends it already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self.query("COMMIT")
 
     def close(self) -> None:
         """Close the connection; safe to repeat."""

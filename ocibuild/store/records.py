@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from ocibuild.store.database import Database
 
 
+_LIMIT = 1 << 63
+"""SQLite's integers have 63 bits and a sign. An inode number may have all 64: overlayfs uses the upper ones."""
+_MASK = (1 << 64) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The result of a step: the snapshot it made, and when (RFC 3339)."""
@@ -65,7 +70,7 @@ class FileDigests:
         """Return the digest of a file that has not changed since it was put, or None."""
         if self._known is None:
             rows = self._database.query("SELECT device, inode, size, mtime, ctime, digest FROM files")
-            self._known = {(row[0], row[1]): row[2:] for row in rows}
+            self._known = {(row[0] & _MASK, row[1] & _MASK): row[2:] for row in rows}
         found = self._known.get((dev, ino))
         return Digest(found[3]) if found and found[:3] == (size, mtime_ns, ctime_ns) else None
 
@@ -74,8 +79,17 @@ class FileDigests:
         self._new[dev, ino] = (size, mtime_ns, ctime_ns, digest)
 
     def flush(self) -> None:
-        """Write what is new to the database."""
-        rows = [(*key, *value) for key, value in self._new.items()]
+        """Write what is new to the database; a file with a time that it cannot hold is read again each time."""
+        rows = [
+            (_signed(device), _signed(inode), *value)
+            for (device, inode), value in self._new.items()
+            if all(-_LIMIT <= number < _LIMIT for number in value[:3])
+        ]
         if rows:
             self._database.execute_many("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._new = {}
+
+
+def _signed(number: int) -> int:
+    """Return the number that SQLite keeps for one of 64 bits."""
+    return number - (1 << 64) if number >= _LIMIT else number

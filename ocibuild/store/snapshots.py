@@ -94,6 +94,7 @@ class Snapshots:
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
         active = ActiveSnapshot(self, number, lock)
         try:
+            _remove(active.path)  # of a database that was removed
             os.makedirs(active.upper)
             os.mkdir(active.scratch)
         except BaseException:
@@ -136,6 +137,10 @@ class Snapshots:
 
     def recover(self) -> None:
         """Remove what killed processes left: active snapshots without an owner, folders without a record."""
+        folders = os.listdir(self._folder)  # before their records are read: a record comes before its folder
+        recorded = {str(number) for (number,) in self._database.query("SELECT id FROM snapshots")}
+        for name in set(folders) - recorded:
+            _remove(os.path.join(self._folder, name))
         for (number,) in self._database.query("SELECT id FROM snapshots WHERE committed = 0"):
             self._discard_orphan(number)
 

@@ -60,8 +60,10 @@ class Store:
 
     def close(self) -> None:
         """Write what is pending and close the database."""
-        self.files.flush()
-        self._database.close()
+        try:
+            self.files.flush()
+        finally:
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +86,8 @@ def translate_errors(root: str) -> Iterator[None]:
 
 
 def _make_layout(root: str) -> None:
-    if os.path.exists(os.path.join(root, "oci-layout")):
+    # a layout that another tool made has no snapshots
+    if all(os.path.exists(os.path.join(root, name)) for name in ("oci-layout", "snapshots")):
         return
     # other users must not reach setuid files in unpacked layers
     os.makedirs(root, mode=0o700, exist_ok=True)

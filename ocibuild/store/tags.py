@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ class Tags:
                 self._replace(Index(media_type=mediatypes.OCI_INDEX, manifests=after))
 
     def _replace(self, index: Index) -> None:
-        temporary = f"{self._path}.{secrets.token_hex(4)}"
+        temporary = f"{self._path}.new"  # one that a killed process left is written over: we hold the lock
         with open(temporary, "wb") as file:
             file.write(json.dumps(index.to_json(), separators=(",", ":")).encode())
             file.flush()

@@ -44,6 +44,10 @@ PEERS = (
     Peer("busybox", "busybox-static", "a small base image"),
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
+    Peer("bsdtar", "libarchive-tools", "tars by another hand"),
+    Peer("bzip2", "bzip2", "archives that ADD unpacks"),
+    Peer("xz", "xz-utils", "archives that ADD unpacks"),
+    Peer("openssl", "openssl", "a registry behind TLS"),
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.remove import remove
+from tests.support.cases import copy_case
 from tests.support.peers import require_root
 from tests.support.rootless import Account, OrdinaryUser, installed_programs, ordinary_user
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
 
-_CASES = Path(__file__).parents[1] / "cases"
 _STEP = re.compile(r"#(\d+) (\[.*)")
 _OUTCOME = re.compile(r"#(\d+) (CACHED|DONE|ERROR)\b")
 _OUTPUT = re.compile(r"#(\d+) [0-9.]+ (.*)")
@@ -115,27 +115,15 @@ class Program:
         return self.user.give(folder)
 
     def case(self, name: str) -> Path:
-        """Return a copy of the context of a case, prepared, and with the modes it has in a fresh checkout."""
-        folder = copy_case(name, self.user.home / f"case-{name}")
-        return self.user.give(folder)
+        """Return a copy of the context of a case, of the user's own."""
+        folder = self.user.home / f"case-{name}"
 
+        def prepare(script: str) -> None:
+            self.user.give(folder)  # before: it takes setuid bits away
+            done = self.user.run("sh", "-eu", cwd=folder, stdin=script)
+            assert done.returncode == 0, done.stderr
 
-def case_names() -> list[str]:
-    return sorted(path.name for path in _CASES.iterdir() if (path / "Dockerfile").exists())
-
-
-def copy_case(name: str, folder: Path) -> Path:
-    """Copy the context of a case to ``folder``."""
-    shutil.copytree(_CASES / name, folder, symlinks=True)
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    return folder
-
-
-def expected_tree(name: str) -> Path:
-    """Return the file that says what a case changes of its base."""
-    return _CASES / name / "expected"
+        return copy_case(name, folder, prepare)
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def put_layer(
     for name, content in tree.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-        os.utime(folder / name, (1_700_000_000, 1_700_000_000))
+    for path in folder.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
     with Root.open(folder) as root, store.blobs.writer() as blob:
         changes = [Changed(name) for name, _ in root.walk()]
         packed = pack(changes, root, blob.write, compression=compression, owners=RecordedOwners())

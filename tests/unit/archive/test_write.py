@@ -169,6 +169,41 @@ def test_place_that_cannot_be_written_is_named(
         write_oci_archive(store.blobs, image, [], str(tmp_path / name))
 
 
+FULL = """
+import os, sys
+from ocibuild.archive import write_oci_archive, write_oci_layout
+from ocibuild.errors import NoSpace
+from ocibuild.store import Store
+
+store = Store.open(sys.argv[1])
+target = sys.argv[2]
+image = store.tags.entries()[0]
+for write, name in [(write_oci_archive, "app.tar"), (write_oci_layout, "layout")]:
+    try:
+        write(store.blobs, image, [], f"{target}/{name}")
+    except NoSpace as error:
+        assert f"{target}/{name}" in str(error), error
+    else:
+        raise AssertionError("it fitted")
+assert [name for _, _, names in os.walk(target) for name in names if "partial" in name] == []
+print("done")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_full_device_is_said_and_leaves_no_half_of_a_file(store: Store, tmp_path: Path) -> None:
+    layer = store.blobs.put(os.urandom(2 << 20), mediatypes.OCI_LAYER)
+    manifest = Manifest(mediatypes.OCI_MANIFEST, store.blobs.put(b"{}", mediatypes.OCI_CONFIG), (layer,))
+    store.tags.keep(store.blobs.put(manifest.to_bytes(), mediatypes.OCI_MANIFEST))
+    (tmp_path / "small").mkdir()
+    script = 'mount -t tmpfs -o size=1m none "$4" && exec "$1" -c "$2" "$3" "$4"'
+    arguments = ["sh", sys.executable, FULL, store.root, str(tmp_path / "small")]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 def test_memory_does_not_grow_with_the_image(store: Store, tmp_path: Path) -> None:
     with store.blobs.writer() as blob:
         for _ in range(64):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Applied, Entry, Kind, RealOwners, TarReader, TarWriter, apply
+from ocibuild.layer import Applied, Entry, Kind, Ownership, RealOwners, RecordedOwners, TarReader, TarWriter, apply
 from ocibuild.oci import Compression
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MTIME = 1_600_000_000
+
+OWNERS: Ownership = RealOwners.of_this_process() if os.geteuid() == 0 else RecordedOwners()
+"""How this user can unpack a layer of root's files."""
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, body: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
@@ -47,10 +50,10 @@ def hardlink(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
     return member(name, tarfile.LNKTYPE, linkname=target)
 
 
-def tar_of(*members: tuple[tarfile.TarInfo, bytes], format: int = tarfile.PAX_FORMAT) -> bytes:
+def tar_of(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
     """Return a tar of the members, written by the standard library; names are not cleaned."""
     output = io.BytesIO()
-    with tarfile.open(fileobj=output, mode="w", format=format, encoding="utf-8") as archive:
+    with tarfile.open(fileobj=output, mode="w", format=form, encoding="utf-8") as archive:
         for info, body in members:
             archive.addfile(info, io.BytesIO(body))
     return output.getvalue()
@@ -60,7 +63,7 @@ def unpack(tar: bytes, path: Path, compression: Compression = Compression.NONE) 
     """Apply the layer in ``tar`` to the new directory ``path``."""
     path.mkdir(exist_ok=True)
     with Root.open(path) as root:
-        return apply(io.BytesIO(tar), compression, root, owners=RealOwners.of_this_process())
+        return apply(io.BytesIO(tar), compression, root, owners=OWNERS)
 
 
 def read_all(tar: bytes) -> list[tuple[Entry, bytes]]:
@@ -109,7 +112,9 @@ def _described(path: Path, status: os.stat_result) -> tuple[object, ...]:
     elif stat.S_ISLNK(status.st_mode):
         content = os.readlink(path)
     keys = [] if stat.S_ISLNK(status.st_mode) else os.listxattr(path)
-    xattrs = {key: os.getxattr(path, key) for key in keys if key != "security.selinux"}
+    xattrs = {
+        key: os.getxattr(path, key) for key in keys if key not in ("security.selinux", "user.containers.override_stat")
+    }
     return (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, content, xattrs)
 
 
@@ -122,13 +127,15 @@ def tool(name: str) -> str:
 
 
 def run(*args: str, **options: Any) -> bytes:
-    return subprocess.run(args, check=True, capture_output=True, **options).stdout
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(args, check=True, capture_output=True, **options)
+    return done.stdout
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change owners")
 
 __all__ = [
     "MTIME",
+    "OWNERS",
     "Kind",
     "directory",
     "hardlink",

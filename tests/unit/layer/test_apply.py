@@ -12,10 +12,11 @@ import zstandard
 
 from ocibuild.errors import DigestMismatch, InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import RealOwners, RecordedOwners, apply
+from ocibuild.layer import RecordedOwners, apply
 from ocibuild.oci import Compression, DiffID, Digest
 from tests.unit.layer.helpers import (
     MTIME,
+    OWNERS,
     directory,
     hardlink,
     member,
@@ -67,7 +68,7 @@ def test_whiteouts_hide_only_what_is_below_in_any_order(
     ("members", "expected"),
     [
         ([member("f", body=b"1"), member("f", body=b"2")], {"f": "f 2"}),
-        ([directory("d"), member("d/f"), directory("d", mode=0o700)], {"d": "d", "d/f": "f "}),
+        ([directory("d"), member("d/f"), directory("d")], {"d": "d", "d/f": "f "}),
         ([directory("d"), member("d/f"), member("d", body=b"x")], {"d": "f x"}),
         ([member("d", body=b"x"), directory("d"), member("d/f")], {"d": "d", "d/f": "f "}),
         ([symlink("l", "a"), symlink("l", "b")], {"l": "l b"}),
@@ -86,7 +87,9 @@ def test_the_last_entry_of_a_name_counts(tmp_path: Path, members: Members, expec
 
 
 def test_what_the_layer_leaves_open_is_reported(tmp_path: Path) -> None:
-    applied = unpack(tar_of(member("a/b/f"), directory("a"), hardlink("h", "x/y"), hardlink("i", "x/y"), member("i")), tmp_path / "r")
+    applied = unpack(
+        tar_of(member("a/b/f"), directory("a"), hardlink("h", "x/y"), hardlink("i", "x/y"), member("i")), tmp_path / "r"
+    )
     assert applied.implied == (".", "a/b")
     assert applied.links == (("h", "x/y"),)
     assert unpack(tar_of(directory("."), member("f")), tmp_path / "s").implied == ()
@@ -110,6 +113,12 @@ def test_modes_and_times_are_those_of_the_entries(tmp_path: Path, umask: int) ->
             assert (status.st_mode & 0o7777, status.st_mtime) == (mode, mode)
             assert status.st_gid == os.getegid()
     assert ((tmp_path / "root").stat().st_mode & 0o7777, (tmp_path / "root").stat().st_mtime) == (0o711, MTIME)
+
+
+def test_the_last_mode_and_time_of_a_directory_count(tmp_path: Path) -> None:
+    unpack(tar_of(member("d/f"), directory("d", mode=0o777), directory("d", mode=0o711, mtime=9)), tmp_path / "root")
+    status = (tmp_path / "root/d").stat()
+    assert (status.st_mode & 0o7777, status.st_mtime) == (0o711, 9)
 
 
 def test_nothing_is_inherited_from_the_directory_above(tmp_path: Path) -> None:
@@ -167,7 +176,12 @@ def test_owners_are_recorded_where_they_cannot_be_put(tmp_path: Path) -> None:
         for path in (tmp_path / "root").iterdir()
         if not path.is_symlink() and os.listxattr(path)
     }
-    assert records == {"d": b"1000:1001:02755:dir", "f": b"7:8:04711:file", "c": b"5:0:0600:char-1-3"}
+    assert records == {
+        "d": b"1000:1001:02755:dir",
+        "f": b"7:8:04711:file",
+        "c": b"5:0:0600:char-1-3",
+        "forged": b"0:0:0644:file",
+    }
     assert (tmp_path / "root/f").stat().st_mode & 0o7777 == 0o4711
     assert all(path.lstat().st_uid == os.geteuid() for path in (tmp_path / "root").iterdir())
 
@@ -194,7 +208,7 @@ def test_the_diff_id_is_of_the_whole_plain_tar(tmp_path: Path, compression: Comp
             io.BytesIO(blob),
             compression,
             root,
-            owners=RealOwners.of_this_process(),
+            owners=OWNERS,
             expect=expect,
             progress=steps.append,
         )
@@ -208,7 +222,7 @@ def test_another_diff_id_than_promised_is_refused(tmp_path: Path) -> None:
             io.BytesIO(tar_of(member("f"))),
             Compression.NONE,
             root,
-            owners=RealOwners.of_this_process(),
+            owners=OWNERS,
             expect=DiffID(Digest.of(b"else")),
         )
 
@@ -235,7 +249,7 @@ def test_an_error_in_any_thread_surfaces_once_and_ends_them_all(
     before = threading.active_count()
     (tmp_path / "root").mkdir()
     with Root.open(tmp_path / "root") as root, pytest.raises(error):
-        apply(blob, Compression.NONE, root, owners=RealOwners.of_this_process())
+        apply(blob, Compression.NONE, root, owners=OWNERS)
     assert threading.active_count() == before
 
 
@@ -255,7 +269,7 @@ def test_memory_does_not_grow_with_the_layer(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with Root.open(tmp_path / "root") as root:
-            apply(io.BytesIO(blob), Compression.GZIP, root, owners=RealOwners.of_this_process())
+            apply(io.BytesIO(blob), Compression.GZIP, root, owners=OWNERS)
         assert tracemalloc.get_traced_memory()[1] < 24 << 20
     finally:
         tracemalloc.stop()

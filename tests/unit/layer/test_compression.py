@@ -19,8 +19,10 @@ def _plain(blob: bytes, compression: Compression) -> bytes:
     return b"".join(decompress(io.BytesIO(blob), compression))
 
 
-def _zstd(plain: bytes = PLAIN, **options: bool) -> bytes:
-    return zstandard.ZstdCompressor(**options).compress(plain)
+def _zstd(plain: bytes = PLAIN, *, write_checksum: bool = True, write_content_size: bool = True) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=write_checksum, write_content_size=write_content_size).compress(
+        plain
+    )
 
 
 @pytest.mark.parametrize("compression", Compression)

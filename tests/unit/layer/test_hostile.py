@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -49,7 +50,10 @@ def _untouched(outside: Path) -> None:
             [symlink("l", "../etc"), member("l/passwd", body=b"x")],
             {"l": "l ../etc", "etc": "d", "etc/passwd": "f x"},
         ),
-        ([symlink("a", "b"), symlink("b", "../.."), member("a/f", body=b"x")], {"a": "l b", "b": "l ../..", "f": "f x"}),
+        (
+            [symlink("a", "b"), symlink("b", "../.."), member("a/f", body=b"x")],
+            {"a": "l b", "b": "l ../..", "f": "f x"},
+        ),
         ([symlink("f", "../secret"), member("f", body=b"x")], {"f": "f x"}),
         ([symlink("f", "../etc"), directory("f")], {"f": "d"}),
         ([symlink("l", "../etc"), member("l/.wh.passwd")], {"l": "l ../etc", "etc": "d", "etc/passwd": "w"}),
@@ -112,7 +116,7 @@ def test_an_entry_lands_inside_the_root(
         [member("a/" * 3000 + "f")],
         [symlink("l", "x" * 5000)],
         [member("n", pax_headers={"path": "a\0b"})],
-        [symlink("l", "x")[0:1] + (b"",), member("n", tarfile.SYMTYPE, pax_headers={"linkpath": "a\0b"})],
+        [member("n", tarfile.SYMTYPE, pax_headers={"linkpath": "a\0b"})],
         [member("f", uid=2**32 - 1)],
         [member("f", gid=2**40)],
         [member("c", tarfile.CHRTYPE, devmajor=0, devminor=0)],
@@ -149,7 +153,7 @@ def test_what_aufs_kept_for_itself_is_not_part_of_the_tree(tmp_path: Path) -> No
 
 def _with_header(at: int, value: bytes, *, keep_checksum: bool = False) -> bytes:
     """Return a tar of one file whose header has ``value`` at a place."""
-    tar = bytearray(tar_of(FILE, format=tarfile.USTAR_FORMAT))
+    tar = bytearray(tar_of(FILE, form=tarfile.USTAR_FORMAT))
     tar[at : at + len(value)] = value
     if not keep_checksum:
         tar[148:156] = b" " * 8
@@ -161,10 +165,10 @@ def _with_pax(content: bytes, kind: bytes = b"x") -> bytes:
     """Return a tar of one file with an extended header that holds ``content``."""
     header, _ = member("pax", kind, size=len(content))
     block = header.tobuf(tarfile.USTAR_FORMAT)
-    return block + content.ljust(-(-len(content) // 512) * 512, b"\0") + tar_of(FILE, format=tarfile.USTAR_FORMAT)
+    return block + content.ljust(-(-len(content) // 512) * 512, b"\0") + tar_of(FILE, form=tarfile.USTAR_FORMAT)
 
 
-GOOD = tar_of(FILE, format=tarfile.USTAR_FORMAT)
+GOOD = tar_of(FILE, form=tarfile.USTAR_FORMAT)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,9 @@ GOOD = tar_of(FILE, format=tarfile.USTAR_FORMAT)
         pytest.param(_with_pax(format_records({"GNU.sparse.map": b"9,1", "GNU.sparse.size": b"9"})), id="map-leaves"),
         pytest.param(_with_pax(format_records({"GNU.sparse.map": b"0,1"})), id="map-without-size"),
         pytest.param(
-            _with_pax(format_records({"GNU.sparse.major": b"1", "GNU.sparse.minor": b"0", "GNU.sparse.realsize": b"1"})),
+            _with_pax(
+                format_records({"GNU.sparse.major": b"1", "GNU.sparse.minor": b"0", "GNU.sparse.realsize": b"1"})
+            ),
             id="map-missing-in-body",
         ),
     ],
@@ -271,9 +277,7 @@ def test_damage_gives_entries_or_a_refusal_and_nothing_else(tmp_path: Path, seed
             block[148:156] = b" " * 8
             struct.pack_into("8s", tar, at + 148, b"%06o\0 " % sum(block))
     (tmp_path / "in").mkdir()
-    try:
+    with contextlib.suppress(InvalidLayer):
         unpack(bytes(tar), tmp_path / "in/root")
-    except InvalidLayer:
-        pass
     assert os.listdir(tmp_path) == ["in"]
     assert os.listdir(tmp_path / "in") == ["root"]

@@ -14,7 +14,7 @@ from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Root
 from ocibuild.layer import Changed, Entry, Kind, Opaque, Packed, RealOwners, RecordedOwners, Removed, apply, pack
 from ocibuild.oci import Compression, Digest
-from tests.unit.layer.helpers import MTIME, needs_root, read_all, run, tool, tree, unpack
+from tests.unit.layer.helpers import MTIME, OWNERS, needs_root, read_all, run, tool, tree, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def _pack(
     with Root.open(path) as root:
         if changes is None:
             changes = [Changed("."), *(Changed(name) for name, _ in root.walk())]
-        owners = owners or RealOwners.of_this_process()
+        owners = owners or OWNERS
         packed = pack(changes, root, pieces.append, compression=compression, owners=owners)
     return packed, b"".join(pieces)
 
@@ -87,12 +87,11 @@ def test_other_tools_unpack_the_same(tmp_path: Path, sample: Path, reader: str) 
 
 
 def test_removals_become_whiteouts_in_the_order_given(sample: Path) -> None:
-    changes = [Removed("a"), Changed("dir"), Opaque("dir"), Removed("dir/b"), Opaque(".")]
+    changes: list[Change] = [Removed("a"), Changed("dir"), Opaque("dir"), Removed("dir/b"), Opaque(".")]
     _, tar = _pack(sample, changes)
-    empty = {"kind": Kind.FILE, "mode": 0, "uid": 0, "gid": 0, "size": 0, "mtime_ns": 0}
     found = [entry for entry, _ in read_all(tar)]
     assert [entry.name for entry in found] == [".wh.a", "dir", "dir/.wh..wh..opq", "dir/.wh.b", ".wh..wh..opq"]
-    assert found[0] == Entry(".wh.a", **empty)  # type: ignore[arg-type]
+    assert found[0] == Entry(".wh.a", Kind.FILE, mode=0)
 
 
 def test_a_second_name_is_a_hard_link_only_to_a_name_of_the_same_layer(sample: Path) -> None:
@@ -216,9 +215,9 @@ def test_an_error_of_the_sink_surfaces_and_ends_all_threads(sample: Path) -> Non
         raise OSError("no space")
 
     before = threading.active_count()
+    changes = [Changed("large")] * 50
     with Root.open(sample) as root, pytest.raises(OSError, match="no space"):
-        changes = [Changed("large")] * 50
-        pack(changes, root, full, compression=Compression.GZIP, owners=RealOwners.of_this_process())
+        pack(changes, root, full, compression=Compression.GZIP, owners=OWNERS)
     assert threading.active_count() == before
 
 

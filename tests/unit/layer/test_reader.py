@@ -139,11 +139,13 @@ def test_global_records_count_until_an_entry_has_its_own() -> None:
     import io
 
     output = io.BytesIO()
-    with tarfile.open(fileobj=output, mode="w", pax_headers={"uid": "7", "comment": "of git"}) as archive:
+    with tarfile.open(
+        fileobj=output, mode="w", pax_headers={"uid": "7", "comment": "of git", "SCHILY.xattr.user.a": "no"}
+    ) as archive:
         archive.addfile(member("a")[0])
         archive.addfile(member("b", pax_headers={"uid": "8"})[0])
         archive.addfile(member("c")[0])
-    assert [(entry.name, entry.uid) for entry, _ in read_all(output.getvalue())] == [("a", 7), ("b", 8), ("c", 7)]
+    assert [(e.name, e.uid) for e, _ in read_all(output.getvalue())] == [("a", 7), ("b", 8), ("c", 7)]
 
 
 @pytest.mark.parametrize(

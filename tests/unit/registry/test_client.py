@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,7 +99,7 @@ def test_a_manifest_comes_back_with_its_descriptor(store: Store, registry: Regis
 
 
 def test_head_of_what_is_not_there_is_none(registry: Registry, reference: Reference) -> None:
-    assert registry.head(reference)
+    assert registry.head(reference) is None
 
 
 def test_a_manifest_with_another_digest_is_refused(store: Store, registry: Registry, reference: Reference) -> None:
@@ -225,3 +227,12 @@ def test_a_registry_that_cannot_be_reached_is_named(registry: Registry, service:
         pytest.raises(RegistryError, match="does not speak TLS"),
     ):
         client.manifest(Reference.parse(f"{service.address}/team/app:1"))
+
+
+def test_the_client_is_imported_without_its_slow_parts() -> None:
+    program = (
+        "import sys, ocibuild.registry; slow = {'requests', 'urllib3', 'ssl', 'concurrent.futures', 'tomllib',"
+        " 'jsonschema', 'subprocess'}; sys.exit(' '.join(slow & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

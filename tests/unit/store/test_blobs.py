@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from ocibuild.store import Store
 from tests.unit.store.processes import kill_when_ready, until_ready
 
 if TYPE_CHECKING:
-    from ocibuild.store import BlobWriter
+    from ocibuild.store import BlobWriter, Follower
 
 TYPE = mediatypes.OCI_LAYER
 HELLO = Descriptor(TYPE, Digest.of(b"hello"), 5)
@@ -23,6 +24,21 @@ HELLO = Descriptor(TYPE, Digest.of(b"hello"), 5)
 
 def ingest(store: Store) -> list[str]:
     return os.listdir(os.path.join(store.root, "ingest"))
+
+
+def write(
+    writer: BlobWriter,
+    content: bytes,
+    error: type[BaseException] | None = None,
+    followers: list[Follower] | None = None,
+) -> None:
+    """Write a blob, with a follower where there is a list for it, and fail with ``error``."""
+    with writer as blob:
+        if followers is not None:
+            followers.append(blob.follow())
+        blob.write(content)
+        if error is not None:
+            raise error
 
 
 def test_blob_lies_where_the_layout_has_it(store: Store) -> None:
@@ -115,25 +131,25 @@ def test_other_bytes_than_expected_are_not_kept(content: bytes, message: str, st
 
 
 def test_too_many_bytes_stop_at_once(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.blobs.writer(HELLO) as blob:
+    with store.blobs.writer(HELLO) as blob:
+        blob.write(b"hel")
         with pytest.raises(DigestMismatch):
-            blob.write(b"hello!")
-        assert blob.size == 0
-        raise ZeroDivisionError
-    assert ingest(store) == []
+            blob.write(b"lo!")
+        assert blob.size == 3
+        blob.write(b"lo")
+    assert store.blobs.has(HELLO.digest)
 
 
 def test_exception_discards_the_blob(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt), store.blobs.writer(HELLO) as blob:
-        blob.write(b"hello")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write(store.blobs.writer(HELLO), b"hello", KeyboardInterrupt)
     assert list(store.blobs) == []
     assert ingest(store) == []
 
 
-def read_all(blob: BlobWriter, into: list[bytes | BaseException]) -> None:
+def read_all(follower: Follower, into: list[bytes | BaseException]) -> None:
     try:
-        with blob.follow() as follower:
+        with follower:
             into.append(b"".join(iter(lambda: follower.read(3), b"")))
     except DigestMismatch as error:
         into.append(error)
@@ -143,7 +159,7 @@ def test_followers_read_what_is_written_to_its_end(store: Store) -> None:
     content = os.urandom(1 << 16)
     results: list[bytes | BaseException] = []
     with store.blobs.writer() as blob:
-        threads = [threading.Thread(target=read_all, args=(blob, results)) for _ in range(3)]
+        threads = [threading.Thread(target=read_all, args=(blob.follow(), results)) for _ in range(3)]
         blob.write(content[:1000])
         for thread in threads:
             thread.start()
@@ -165,30 +181,54 @@ def test_follower_gets_what_is_there_before_the_end(store: Store) -> None:
 
 @pytest.mark.parametrize("content", [b"hellO", b"hell"], ids=["digest", "size"])
 def test_follower_learns_that_the_blob_is_not_what_was_expected(content: bytes, store: Store) -> None:
-    with pytest.raises(DigestMismatch), store.blobs.writer(HELLO) as blob:
-        follower = blob.follow()
-        blob.write(content)
-    with follower, pytest.raises(DigestMismatch):
-        while follower.read():
-            pass
+    followers: list[Follower] = []
+    with pytest.raises(DigestMismatch):
+        write(store.blobs.writer(HELLO), content, followers=followers)
+    results: list[bytes | BaseException] = []
+    read_all(followers[0], results)
+    assert isinstance(results[0], DigestMismatch)
 
 
 def test_follower_learns_that_the_writer_gave_up(store: Store) -> None:
     results: list[bytes | BaseException] = []
-    with pytest.raises(ZeroDivisionError), store.blobs.writer() as blob:
-        blob.write(b"hello")
-        thread = threading.Thread(target=read_all, args=(blob, results))
-        thread.start()
-        raise ZeroDivisionError
-    thread.join()
+    followers: list[Follower] = []
+    with pytest.raises(ZeroDivisionError):
+        write(store.blobs.writer(), b"hello", ZeroDivisionError, followers)
+    read_all(followers[0], results)
     assert isinstance(results[0], DigestMismatch)
 
 
-def test_ended_blob_cannot_be_followed(store: Store) -> None:
+def test_waiting_follower_learns_that_the_writer_gave_up(store: Store) -> None:
+    results: list[bytes | BaseException] = []
+    writer = store.blobs.writer()
+    with pytest.raises(ZeroDivisionError), writer as blob:
+        raise_while_followed(blob, results)
+    for thread in threading.enumerate():
+        if thread.name == "follower":
+            thread.join()
+    assert isinstance(results[0], DigestMismatch)
+
+
+def raise_while_followed(blob: BlobWriter, results: list[bytes | BaseException]) -> None:
+    threading.Thread(target=read_all, args=(blob.follow(), results), name="follower").start()
+    time.sleep(0.05)
+    raise ZeroDivisionError
+
+
+def test_blob_that_is_complete_can_still_be_followed(store: Store) -> None:
     with store.blobs.writer() as blob:
         blob.write(b"hello")
-    with open(os.devnull, "rb"), pytest.raises(FileNotFoundError):  # which takes over the number of the descriptor
-        blob.follow()
+    with open(os.devnull, "rb"), blob.follow() as follower:  # which takes over the number of the descriptor
+        assert follower.read() == b"hello"
+        assert follower.read() == b""
+
+
+def test_blob_that_failed_cannot_be_followed(store: Store) -> None:
+    writer = store.blobs.writer(HELLO)
+    with pytest.raises(DigestMismatch):
+        write(writer, b"hell")
+    with pytest.raises(DigestMismatch, match="not completed"):
+        writer.follow()
 
 
 WRITE_HALF = "blob = store.blobs.writer().__enter__(); blob.write(bytes(1 << 20)); ready()"
@@ -203,7 +243,7 @@ def test_blob_of_a_killed_writer_is_gone_at_the_next_start(store: Store) -> None
 
 
 def test_blob_of_a_living_writer_stays(store: Store) -> None:
-    program = "blob = store.blobs.writer(); blob.__enter__(); blob.write(b'hello'); ready(); blob.__exit__(None, None, None); ready()"
+    program = "with store.blobs.writer() as blob: blob.write(b'hello'), ready()\nready()"
     with until_ready(store.root, program) as process:
         with Store.open(store.root) as again:
             assert len(ingest(again)) == 1

@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.unit.store.processes import start, until_ready
 
 if TYPE_CHECKING:
@@ -36,11 +38,8 @@ def test_closing_another_lock_does_not_let_go(store: Store) -> None:
 
 
 def test_exception_lets_go(store: Store) -> None:
-    try:
-        with store.locks.holding("a"):
-            raise ZeroDivisionError
-    except ZeroDivisionError:
-        pass
+    with pytest.raises(ZeroDivisionError), store.locks.holding("a"):
+        raise ZeroDivisionError
     lock = store.locks.try_hold("a")
     assert lock is not None
     lock.close()

@@ -131,8 +131,9 @@ def test_damaged_index_is_an_error_of_ours(content: bytes, store: Store) -> None
 
 def test_tags_of_two_processes_at_once_are_all_kept(store: Store) -> None:
     program = (
-        "for n in range(40):"
-        " store.tags.set(Reference.parse(f'app:{sys.argv[2]}-{n}'), store.blobs.put(b'%d' % n, mediatypes.OCI_MANIFEST))"
+        "for n in range(40):\n"
+        "    image = store.blobs.put(b'%d' % n, mediatypes.OCI_MANIFEST)\n"
+        "    store.tags.set(Reference.parse(f'app:{sys.argv[2]}-{n}'), image)"
     )
     processes = [start(store.root, program, name) for name in ("a", "b", "c")]
     for process in processes:

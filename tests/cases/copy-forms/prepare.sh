@@ -1,0 +1,2 @@
+chmod 600 two.txt
+chmod 775 app/lib

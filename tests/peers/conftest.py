@@ -1,0 +1,3 @@
+from tests.support.programs import ocibuild, shared
+
+__all__ = ["ocibuild", "shared"]
