@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from benchmarks.base import cached_layer, push_base
+from benchmarks.base import Base, cached_layer
 from benchmarks.machine import describe, remove_tree
 from benchmarks.measure import Result, compete
 from benchmarks.peers import find_peers
@@ -54,8 +54,9 @@ def _run(options: argparse.Namespace) -> Report:
     with ExitStack() as stack:
         scratch = stack.enter_context(_scratch("registry", "site"))
         roster = Roster(options, stack.enter_context(find_peers()), scratch)
+        stack.callback(roster.dismiss)
         address, server = stack.enter_context(registry(os.path.join(scratch, "registry")))
-        site = Site(push_base(address, "debian", layer), os.path.join(scratch, "site"))
+        site = Site(Base(address, layer), os.path.join(scratch, "site"))
         results: dict[str, dict[str, Result]] = {}
         for work in works:
             print(f"{work.title} …", file=sys.stderr)

@@ -9,18 +9,21 @@ import os
 import platform
 import shutil
 import subprocess
+import tarfile
+from contextlib import closing
 from http.client import HTTPConnection
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import BinaryIO
+    from collections.abc import Iterable, Mapping
 
 PACKAGES = ("ca-certificates", "perl", "python3")
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 _LEVEL = 6
 _CREATED = "2024-01-01T00:00:00Z"
 _PIECE = 1 << 20
+_NAME = "debian"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -58,11 +61,67 @@ def _compress(source: str, target: str) -> None:
         shutil.copyfileobj(plain, packed, _PIECE)
 
 
-def push_base(address: str, name: str, layer: str) -> str:
-    """Push the layer as the image ``name:latest`` to the plain HTTP registry at ``address``; return its reference."""
-    with open(layer, "rb") as packed, gzip.open(layer) as plain:
-        diff_id, digest = _digest(plain), _digest(packed)
-    config = _json(
+class Base:
+    """The base image in the plain HTTP registry at ``address``, in any number of variants that nobody saw before.
+
+    Who is to pull anew is given a new variant, for a store cannot be emptied without a trace: ext4 looks at every
+    inode that was deleted in the last minutes before it gives a new one away, which costs the next to unpack seconds.
+    A variant has one small file more, in a first member of the gzip file.
+    """
+
+    def __init__(self, address: str, layer: str) -> None:
+        self._address = address
+        self._layer = layer
+
+    def push(self, tag: str) -> str:
+        """Push the variant of this name, and return its reference."""
+        first = _entry(f"variant-{tag}", tag.encode())
+        head = gzip.compress(first, mtime=0)
+        size = len(head) + os.path.getsize(self._layer)
+        with open(self._layer, "rb") as packed, gzip.open(self._layer) as plain:
+            digest, diff_id = _digest(head, packed), _digest(first, plain)
+        config = _config(diff_id)
+        with open(self._layer, "rb") as packed:
+            self._put_blob(digest, chain([head], iter(lambda: packed.read(_PIECE), b"")), size)
+        self._put_blob(_digest(config), [config], len(config))
+        manifest = _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": _MANIFEST,
+                "config": {"mediaType": _CONFIG, "digest": _digest(config), "size": len(config)},
+                "layers": [{"mediaType": _LAYER, "digest": digest, "size": size}],
+            }
+        )
+        headers = {"Content-Type": _MANIFEST, "Content-Length": str(len(manifest))}
+        self._ask("PUT", f"/v2/{_NAME}/manifests/{tag}", [manifest], headers)
+        return f"{self._address}/{_NAME}:{tag}"
+
+    def _put_blob(self, digest: str, body: Iterable[bytes], size: int) -> None:
+        upload = self._ask("POST", f"/v2/{_NAME}/blobs/uploads/", [], {"Content-Length": "0"})
+        location = upload.partition(self._address)[2] if "://" in upload else upload
+        target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+        self._ask("PUT", target, body, {"Content-Length": str(size), "Content-Type": "application/octet-stream"})
+
+    def _ask(self, method: str, path: str, body: Iterable[bytes], headers: Mapping[str, str]) -> str:
+        """Send one request that must succeed, and return the Location of the answer."""
+        with closing(HTTPConnection(self._address, timeout=60)) as connection:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            text = response.read()
+            if response.status not in (201, 202):
+                raise RuntimeError(f"{method} {path}: {response.status} {text[:200]!r}")
+            return response.headers["Location"] or ""
+
+
+def _entry(name: str, data: bytes) -> bytes:
+    """Return a file as an entry of a tar."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    return info.tobuf() + data.ljust(tarfile.BLOCKSIZE, b"\0")
+
+
+def _config(diff_id: str) -> bytes:
+    return _json(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "os": "linux",
@@ -72,45 +131,12 @@ def push_base(address: str, name: str, layer: str) -> str:
             "history": [{"created": _CREATED, "created_by": "mmdebstrap"}],  # buildah caches nothing without it
         }
     )
-    config_digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "digest": config_digest, "size": len(config)},
-        "layers": [{"mediaType": _LAYER, "digest": digest, "size": os.path.getsize(layer)}],
-    }
-    with open(layer, "rb") as packed:
-        _put_blob(address, name, digest, packed, os.path.getsize(layer))
-    _put_blob(address, name, config_digest, config, len(config))
-    _ask(address, "PUT", f"/v2/{name}/manifests/latest", _json(manifest), {"Content-Type": _MANIFEST})
-    return f"{address}/{name}:latest"
 
 
-def _put_blob(address: str, name: str, digest: str, body: bytes | BinaryIO, size: int) -> None:
-    upload = _ask(address, "POST", f"/v2/{name}/blobs/uploads/", b"", {})
-    location = upload.partition(address)[2] if "://" in upload else upload
-    target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
-    headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-    _ask(address, "PUT", target, body, headers)
-
-
-def _ask(address: str, method: str, path: str, body: bytes | BinaryIO, headers: Mapping[str, str]) -> str:
-    """Send one request that must succeed, and return the Location of the answer."""
-    connection = HTTPConnection(address, timeout=60)
-    try:
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        text = response.read()
-        if response.status not in (201, 202):
-            raise RuntimeError(f"{method} {path}: {response.status} {text[:200]!r}")
-        return response.headers["Location"] or ""
-    finally:
-        connection.close()
-
-
-def _digest(file: Any) -> str:
-    hasher = hashlib.sha256()
-    while piece := file.read(_PIECE):
+def _digest(data: bytes, rest: Any = None) -> str:
+    """Return the digest of ``data`` and what can be read from the file ``rest`` after it."""
+    hasher = hashlib.sha256(data)
+    while rest and (piece := rest.read(_PIECE)):
         hasher.update(piece)
     return f"sha256:{hasher.hexdigest()}"
 

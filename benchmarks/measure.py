@@ -51,18 +51,18 @@ def compete(work: Work, contestants: Sequence[Contestant], site: Site, rounds: i
     watching costs nobody time. Who fails is not asked again.
     """
     results = {contestant.name: Result() for contestant in contestants}
-    for number in range(rounds + 2):
-        watched = number in (0, rounds + 1)
+    for turn in range(rounds + 2):
+        watched = turn in (0, rounds + 1)
         for contestant in contestants:
             result = results[contestant.name]
             if result.failure is None:
-                _take_turn(work, contestant, site, result, watched=watched)
+                _take(turn, work, contestant, site, result, watched=watched)
     return results
 
 
-def _take_turn(work: Work, contestant: Contestant, site: Site, result: Result, *, watched: bool) -> None:
+def _take(turn: int, work: Work, contestant: Contestant, site: Site, result: Result, *, watched: bool) -> None:
     try:
-        command = work.prepare(contestant, site)
+        command = work.prepare(contestant, site, turn)
         if watched:
             result.peak = max(result.peak or 0, run_watched(command, site.log, contestant.daemons())) or None
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import Buildah, BuildKit, Contestant, Ocibuild
@@ -32,6 +33,12 @@ class Roster:
         self._me = myself(scratch)
         self._user = self._me if self._me.uid else self._rootless()
         self.contestants = [one for one in (*self._ours(), *self._theirs()) if self._is_ready(one)]
+
+    def dismiss(self) -> None:
+        """Leave nothing in stores that outlive the run."""
+        for contestant in self.contestants:
+            with suppress(CommandFailed):
+                contestant.empty()
 
     def _rootless(self) -> User | None:
         try:

@@ -19,7 +19,8 @@ class Cached(Work):
     title = "ten RUN echo, all cached"
     targets = Targets({"buildah": 0.7}, seconds=0.2)
 
-    def prepare(self, contestant: Contestant, site: Site) -> Command:
-        command = contestant.build(site.context(*(f"RUN echo {step}" for step in range(10))), "bench-cached")
+    def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:  # noqa: ARG002  (all turns are alike)
+        steps = (f"RUN echo {step}" for step in range(10))
+        command = contestant.build(site.context(site.variant("warm"), *steps), "bench-cached")
         site.do(command)
         return command

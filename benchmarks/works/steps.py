@@ -19,7 +19,8 @@ class Steps(Work):
     title = "ten RUN echo, nothing cached"
     targets = Targets({"BuildKit": 0.5, "buildah": 0.15})
 
-    def prepare(self, contestant: Contestant, site: Site) -> Command:
-        site.do(contestant.build(site.context("RUN echo present"), "bench-present"))
-        number = site.fresh()
-        return contestant.build(site.context(*(f"RUN echo {number} {step}" for step in range(10))), "bench-steps")
+    def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:
+        base = site.variant("warm")
+        site.do(contestant.build(site.context(base, "RUN echo present"), "bench-present"))
+        steps = (f"RUN echo {turn} {step}" for step in range(10))
+        return contestant.build(site.context(base, *steps), "bench-steps")

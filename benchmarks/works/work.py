@@ -13,6 +13,7 @@ from benchmarks.measure import run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from benchmarks.base import Base
     from benchmarks.contestants import Contestant
     from benchmarks.measure import Command
 
@@ -28,26 +29,29 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the work is done: ``base`` is the base image's reference, ``folder`` holds contexts and the last log."""
+    """Where the work is done: ``folder`` holds contexts and the last log."""
 
-    base: str
+    base: Base
     folder: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _references: dict[str, str] = field(default_factory=dict)
 
     @property
     def log(self) -> str:
         return os.path.join(self.folder, "log")
 
-    def fresh(self) -> int:
-        """Return a number that was not there before in this run."""
-        return next(self._numbers)
+    def variant(self, tag: str) -> str:
+        """Return the reference of a variant of the base image, the same for all who ask for this tag."""
+        if tag not in self._references:
+            self._references[tag] = self.base.push(tag)
+        return self._references[tag]
 
-    def context(self, *instructions: str) -> str:
-        """Write a context whose Dockerfile has the base and these instructions; return its path."""
-        path = os.path.join(self.folder, f"context-{self.fresh()}")
+    def context(self, reference: str, *instructions: str) -> str:
+        """Write a context whose Dockerfile has these instructions after FROM; return its path."""
+        path = os.path.join(self.folder, f"context-{next(self._numbers)}")
         os.mkdir(path)
         with open(os.path.join(path, "Dockerfile"), "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in (f"FROM {self.base}", *instructions))
+            file.writelines(f"{line}\n" for line in (f"FROM {reference}", *instructions))
         return path
 
     def do(self, command: Command) -> None:
@@ -63,5 +67,8 @@ class Work(ABC):
     targets: Targets
 
     @abstractmethod
-    def prepare(self, contestant: Contestant, site: Site) -> Command:
-        """Do what must be done before, and return the command to measure. Raises CommandFailed."""
+    def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:
+        """Do what must be done before, and return the command to measure in this turn, the first being 0.
+
+        Raises CommandFailed.
+        """

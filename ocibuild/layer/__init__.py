@@ -4,12 +4,14 @@ from ocibuild.layer.apply import Applied, apply
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import decompress
 from ocibuild.layer.entry import Entry, Kind, clean_name
+from ocibuild.layer.header import split_header
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
 from ocibuild.layer.reader import TarReader
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
 from ocibuild.layer.writer import TarWriter
+from ocibuild.layer.xattrs import put_xattrs, read_xattrs
 
 __all__ = [
     "Applied",
@@ -33,5 +35,8 @@ __all__ = [
     "is_opaque",
     "is_whiteout",
     "pack",
+    "put_xattrs",
+    "read_xattrs",
     "settle",
+    "split_header",
 ]

@@ -52,8 +52,8 @@ def unpack(
     """Unpack what is missing of a stack of layers and return its snapshots, oldest first.
 
     ``open_blob`` may give a blob that is still arriving. Another process that unpacks the same layer is waited for.
-    ``progress`` hears how many further bytes of a layer's blob were read. Raises InvalidLayer and DigestMismatch; then nothing is kept of
-    that layer and those above it.
+    ``progress`` hears how many further bytes of a layer's blob were read. Raises InvalidLayer and DigestMismatch; then
+    nothing is kept of that layer and those above it.
     """
     chains = chain_ids([layer.diff_id for layer in layers])
     stack: list[Snapshot | None] = []

@@ -8,13 +8,13 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class IDs(Enum):
@@ -64,13 +64,28 @@ def _enter_as_root() -> Identity | None:
 
 def _enter_user_namespace() -> Identity:
     uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        users, groups = _own_map("/proc/self/uid_map"), _own_map("/proc/self/gid_map")
+        if _unshare_and_map(lambda pid: _write_maps(pid, users, groups)) is None:
+            return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
+        return _map_one(uid, gid)
     users = id_map(uid, subordinate_ranges("/etc/subuid", _names_of(uid)))
     groups = id_map(gid, subordinate_ranges("/etc/subgid", _names_of(uid)))
     helpers = shutil.which("newuidmap"), shutil.which("newgidmap")
     if len(users) > 1 and len(groups) > 1 and helpers[0] and helpers[1]:
-        _unshare_mapped_by_helpers(helpers[0], users, helpers[1], groups)
+        commands = [[helpers[0], *_words(users)], [helpers[1], *_words(groups)]]
+        complaint = _unshare_and_map(lambda pid: _run_helpers(pid, commands))
+        if complaint is not None:
+            raise SandboxError(
+                f"newuidmap could not map the range of subordinate IDs: {complaint}",
+                remedy="check /etc/subuid, /etc/subgid, and that newuidmap and newgidmap are setuid",
+            )
         return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
     _unshare_user_namespace()
+    return _map_one(uid, gid)
+
+
+def _map_one(uid: int, gid: int) -> Identity:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"0 {uid} 1")
     _write("/proc/self/gid_map", f"0 {gid} 1")
@@ -113,16 +128,15 @@ def _unshare_user_namespace() -> None:
         ) from error
 
 
-def _unshare_mapped_by_helpers(
-    newuidmap: str, users: tuple[IDRange, ...], newgidmap: str, groups: tuple[IDRange, ...]
-) -> None:
-    """Unshare, and have the setuid helpers write the maps: from outside, so a child is forked before."""
+def _unshare_and_map(write_maps: Callable[[int], str]) -> str | None:
+    """Unshare, and have the maps written from outside, by a child that is forked before; return its complaint."""
     ready, go = os.pipe2(os.O_CLOEXEC)
     complaints, complain = os.pipe2(os.O_CLOEXEC)
-    commands = [[newuidmap, str(os.getpid()), *_words(users)], [newgidmap, str(os.getpid()), *_words(groups)]]
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _map_when_told(ready, go, complain, commands)
+        os.close(go)
+        _map_when_told(ready, complain, lambda: write_maps(parent))
     os.close(ready)
     os.close(complain)
     try:
@@ -130,27 +144,46 @@ def _unshare_mapped_by_helpers(
         os.write(go, b"1")
     finally:
         os.close(go)
-        _, status = os.waitpid(child, 0)
         with open(complaints, encoding="utf-8", errors="replace") as file:
-            text = file.read().strip()
-    if status:
-        raise SandboxError(
-            f"newuidmap could not map the range of subordinate IDs: {' '.join(text.split())}",
-            remedy="check /etc/subuid, /etc/subgid, and that newuidmap and newgidmap are setuid",
-        )
+            text = " ".join(file.read().split())
+        _, status = os.waitpid(child, 0)
+    return text or "no reason given" if status else None
 
 
-def _map_when_told(ready: int, go: int, complain: int, commands: list[list[str]]) -> None:
-    """Run the helpers once a byte arrives; never returns."""
-    status = 1
+def _map_when_told(ready: int, complain: int, write_maps: Callable[[], str]) -> NoReturn:
+    """Write the maps once a byte arrives, and say what is wrong with that."""
+    complaint = "the child that maps IDs failed"
     try:
-        os.close(go)
-        if os.read(ready, 1):
-            actions = [(os.POSIX_SPAWN_DUP2, complain, 1), (os.POSIX_SPAWN_DUP2, complain, 2)]
-            pids = [os.posix_spawn(command[0], command, {}, file_actions=actions) for command in commands]
-            status = int(any([os.waitpid(pid, 0)[1] for pid in pids]))  # noqa: C419  (each must be waited for)
+        complaint = write_maps() if os.read(ready, 1) else ""
+    except OSError as error:
+        complaint = str(error)
     finally:
-        os._exit(status)
+        os.write(complain, complaint.encode("utf-8", "replace"))
+        os._exit(1 if complaint else 0)
+
+
+def _write_maps(pid: int, users: Sequence[IDRange], groups: Sequence[IDRange]) -> str:
+    """Give the user namespace of ``pid`` every ID of ours as it is: for root that may set IDs, if nothing else."""
+    for name, rows in (("uid_map", users), ("gid_map", groups)):
+        lines = [f"{row.inside} {row.inside} {row.count}\n" for row in rows]
+        with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
+            file.write("".join(lines))
+    return ""
+
+
+def _run_helpers(pid: int, commands: Sequence[Sequence[str]]) -> str:
+    """Run newuidmap and newgidmap; return what they complain of."""
+    complaints = ""
+    for program, *words in commands:
+        said, say = os.pipe2(os.O_CLOEXEC)
+        actions = [(os.POSIX_SPAWN_DUP2, say, 1), (os.POSIX_SPAWN_DUP2, say, 2)]
+        helper = os.posix_spawn(program, [program, str(pid), *words], {}, file_actions=actions)
+        os.close(say)
+        with open(said, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        if os.waitpid(helper, 0)[1]:
+            complaints += text or f"{program} failed"
+    return complaints
 
 
 def _words(rows: Iterable[IDRange]) -> list[str]:

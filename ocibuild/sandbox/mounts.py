@@ -75,7 +75,7 @@ _attaching = threading.Lock()
 
 @contextmanager
 def _named(directories: Sequence[str]) -> Iterator[list[str]]:
-    """Give short names to directories: overlayfs limits the length of names, and some characters mean something to it."""
+    """Give directories short names without the characters that mean something to overlayfs."""
     with ExitStack() as cleanup:
         names = []
         for path in directories:

@@ -68,5 +68,5 @@ def _lines(tree: Tree) -> list[str]:
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     labels = {name: value for name, value in (config.get("Labels") or {}).items() if name != "io.buildah.version"}
-    compared = {**config, "Labels": labels}
+    compared = {**config, "Labels": labels, "Env": sorted(config["Env"] or []), "WorkingDir": config.get("WorkingDir") or "/"}
     return {name: compared[name] for name in _COMPARED if compared.get(name)}

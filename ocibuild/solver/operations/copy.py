@@ -1,4 +1,4 @@
-"""COPY and ADD: files of one tree put into another."""
+"""COPY and ADD: files of one tree put into another, by the rules of BuildKit."""
 
 from __future__ import annotations
 
@@ -6,201 +6,174 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import SourceError
+from ocibuild.errors import SourceError, UnsafePath
 from ocibuild.layer import Entry, Kind, is_whiteout
-from ocibuild.solver.operations.archive import is_archive, unpacked
-from ocibuild.solver.operations.directory import find_owner, make_directories
-from ocibuild.solver.operations.sources import Sources, owner_in
-from ocibuild.source import Selected, walk
+from ocibuild.solver.operations.archive import is_archive, unpack
+from ocibuild.solver.operations.directory import explained, find_owner, make_directories
+from ocibuild.solver.operations.placing import Placer
+from ocibuild.source import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ocibuild.fs import Root
     from ocibuild.graph import Copy
-    from ocibuild.layer import Ownership
+    from ocibuild.solver.operations.sources import Sources
     from ocibuild.solver.workshop import Workshop
+    from ocibuild.source import Selected
     from ocibuild.store import ActiveSnapshot, Snapshot
 
-_CAPABILITY = "security.capability"
+_MAX_LINKS = 40
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+}
 
 
 def copy(shop: Workshop, vertex: Copy, sources: Sources, stack: Sequence[Snapshot], active: ActiveSnapshot) -> None:
     """Put the sources of ``vertex`` into the tree of ``stack``, the changes going into ``active``.
 
-    A directory gives what it holds, a file itself; the destination is a directory where it ends with a slash, where
-    there are several sources, or where it is one already. Raises SourceError.
+    A directory gives what it holds, a file itself; the destination is a directory where it ends with a slash or is one
+    already, and its symlinks are followed. Raises SourceError.
     """
-    with shop.snapshotter.writing(stack, active) as root:
+    with shop.snapshotter.writing(stack, active) as root, explained(vertex.destination):
         owner = find_owner(vertex.owner, root) if vertex.owner is not None else None
-        copier = _Copier(sources, root, shop.ownership, owner, vertex.mode)
-        for number, selected in enumerate(sources.selected):
+        placer = Placer(root, shop.ownership)
+        copier = _Copier(sources, placer, vertex.destination, owner, vertex.mode)
+        for selected in sources.selected:
             if selected.is_directory:
-                copier.copy_directory(selected, vertex.destination)
+                copier.copy_directory(selected)
             elif vertex.unpack and is_archive(sources.root, selected.path):
-                _add_archive(shop, vertex, copier, selected, os.path.join(active.scratch, f"archive-{number}"))
+                copier.unpack(selected)
             else:
-                copier.copy_file(selected, vertex.destination)
-        copier.finish()
-
-
-def _add_archive(shop: Workshop, vertex: Copy, copier: _Copier, selected: Selected, into: str) -> None:
-    """Unpack an archive beside the tree, and copy what it holds."""
-    with unpacked(copier.sources.root, selected.path, into, shop.ownership) as tree:
-        inside = Sources(tree, [], owner_in(tree, shop.ownership))
-        unpacker = _Copier(inside, copier.target, shop.ownership, copier.owner, copier.mode)
-        unpacker.copy_directory(Selected("", "", os.fstat(tree.fd)), vertex.destination)
-        unpacker.finish()
+                copier.copy_file(selected)
+        placer.finish()
 
 
 @dataclass(slots=True)
 class _Copier:
-    """One COPY being done; ``_times`` are of directories, set at the end because filling them changes them."""
+    """One COPY being done; ``_links`` has the new name of each file of the current source that has several."""
 
     sources: Sources
-    target: Root
-    ownership: Ownership
+    placer: Placer
+    destination: str
     owner: tuple[int, int] | None
     mode: int | None
-    _times: list[tuple[str, int]] = field(default_factory=list)
     _links: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def copy_file(self, selected: Selected, destination: str) -> None:
+    def copy_file(self, selected: Selected) -> None:
         """Copy a source that is no directory."""
-        into = destination.endswith("/") or len(self.sources.selected) > 1 or self._is_directory(destination)
-        base = os.path.basename(selected.name)
-        name = f"{destination.rstrip('/')}/{base}" if into else destination
-        self._make_parents(name)
-        self._copy_one(selected.path, selected.status, name)
+        self._links.clear()
+        into = self.destination.endswith("/")
+        target = self.destination if into else self._follow(self.destination)
+        if into or self._is_directory(target):
+            target = f"{target.rstrip('/')}/{os.path.basename(selected.name)}"
+        elif len(self.sources.selected) > 1:
+            raise SourceError(
+                f"{self.destination} in the image is not a directory, and there are several sources",
+                remedy="end the destination with a slash",
+            )
+        self._make_parents(target)
+        self._copy_one(selected.path, selected.status, target)
 
-    def copy_directory(self, selected: Selected, destination: str) -> None:
-        """Copy what a directory holds; one that is there already at the destination keeps its own mode and owner."""
-        top = destination.rstrip("/") or "/"
-        new = not self._exists(top)
+    def copy_directory(self, selected: Selected) -> None:
+        """Copy what a directory holds; the destination itself gets only its time."""
+        self._links.clear()
+        top = self.destination.rstrip("/")
         self._make_parents(f"{top}/")
         for found in walk(self.sources.root, selected, excluded=self.sources.excluded):
             if found.name:
                 source = f"{selected.path}/{found.name}" if selected.path else found.name
-                self._copy_one(source, found.status, f"{top.rstrip('/')}/{found.name}")
-            elif new:
-                self._dress_directory(selected.path, selected.status, top)
+                self._copy_one(source, found.status, f"{top}/{found.name}")
+        real = self.placer.root.resolve(f"{top}/")
+        self.placer.keep_time(real, selected.status.st_mtime_ns)
 
-    def finish(self) -> None:
-        """Set the times of directories."""
-        for name, mtime_ns in reversed(self._times):
-            with self.target.parent_of(name) as (fd, last):
-                os.utime(last, ns=(mtime_ns, mtime_ns), dir_fd=fd, follow_symlinks=False)
+    def unpack(self, selected: Selected) -> None:
+        """Unpack an archive; as in BuildKit its entries keep their modes, and its symlinks lead below the destination."""
+        root = self.placer.root
+        top = f"{self.destination.rstrip('/')}/"
+        make_directories(root, top, self.placer.ownership, owner=self.owner)
+        with root.open_directory(top) as inside:
+            unpack(self.sources.root, selected.path, Placer(inside, self.placer.ownership), owner=self.owner)
+        root.forget()
 
-    def _is_directory(self, destination: str) -> bool:
-        try:
-            return stat.S_ISDIR(self.target.lstat(self.target.resolve(destination)).st_mode)
-        except FileNotFoundError:
-            return False
+    def _follow(self, target: str) -> str:
+        """Return where the symlinks at ``target`` lead, the directories on the way made."""
+        for _ in range(_MAX_LINKS):
+            self._make_parents(target)
+            there = self.placer.there(target)
+            if there is None or not stat.S_ISLNK(there.st_mode):
+                return target
+            link = self.placer.root.readlink(target)
+            target = link if link.startswith("/") else f"{os.path.dirname(target)}/{link}"
+        raise UnsafePath(f"{self.destination}: more than {_MAX_LINKS} symbolic links, or a loop of them")
+
+    def _is_directory(self, target: str) -> bool:
+        there = self.placer.there(target)
+        return there is not None and stat.S_ISDIR(there.st_mode)
 
     def _make_parents(self, name: str) -> None:
-        make_directories(self.target, os.path.dirname(name), self.owner or (0, 0), self.ownership)
-
-    def _exists(self, name: str) -> bool:
-        try:
-            self.target.lstat(name)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+        self.placer.parents(name, owner=self.owner, mode=0o755 if self.mode is None else self.mode)
 
     def _copy_one(self, source: str, status: os.stat_result, name: str) -> None:
-        with self.target.parent_of(name) as (fd, last):
-            if last == ".":
-                return
-            directory = stat.S_ISDIR(status.st_mode)
-            self._make_room(fd, last, directory=directory)
-            if directory:
-                self._dress_directory(source, status, name)
-            elif stat.S_ISREG(status.st_mode):
-                self._copy_file(source, status, fd, last, name)
-            elif stat.S_ISLNK(status.st_mode):
-                os.symlink(self.sources.root.readlink(source), last, dir_fd=fd)
-                self._put_at(source, status, fd, last, Kind.SYMLINK)
-            else:
-                self._copy_special(source, status, fd, last)
-
-    def _make_room(self, fd: int, last: str, *, directory: bool) -> None:
-        """Leave ``last`` free for a file, or a directory in its place."""
-        try:
-            there = os.stat(last, dir_fd=fd, follow_symlinks=False)
-        except FileNotFoundError:
-            there = None
-        if there is not None and stat.S_ISDIR(there.st_mode):
-            if not directory:
-                raise SourceError(f"{last!r}: a file cannot replace a directory")
-            return
-        if there is not None:
-            self.target.remove_at(fd, last)
-        if directory:
-            os.mkdir(last, 0o755, dir_fd=fd)
-
-    def _dress_directory(self, source: str, status: os.stat_result, name: str) -> None:
-        fd = self.target.open_file(name, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._dress(fd, self._entry(source, status, Kind.DIRECTORY))
-        finally:
-            os.close(fd)
-        self._times.append((name, status.st_mtime_ns))
-
-    def _copy_file(self, source: str, status: os.stat_result, fd: int, last: str, name: str) -> None:
+        self._make_room(name, directory=stat.S_ISDIR(status.st_mode))
         inode = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and inode in self._links:
-            with self.target.parent_of(self._links[inode]) as (other_fd, other):
-                os.link(other, last, src_dir_fd=other_fd, dst_dir_fd=fd, follow_symlinks=False)
+        first = self._links.get(inode) if status.st_nlink > 1 else None
+        if first is not None:
+            self.placer.hard_link(name, first)
             return
-        self._links[inode] = name
+        if is_whiteout(status):
+            raise SourceError(f"{source!r} is a character device 0:0, which no layer can hold")
+        entry = self._entry(source, status, name)
+        match entry.kind:
+            case Kind.DIRECTORY:
+                self.placer.directory(entry)
+            case Kind.FILE:
+                self._copy_content(source, entry)
+                self._links[inode] = name
+            case _:
+                self.placer.node(entry)
+
+    def _make_room(self, name: str, *, directory: bool) -> None:
+        """Remove what a file replaces; neither a file nor a directory takes the place of the other."""
+        there = self.placer.there(name)
+        if there is None:
+            return
+        if stat.S_ISDIR(there.st_mode) != directory:
+            kinds = ("a directory", "something that is no directory")
+            copied, found = kinds if directory else kinds[::-1]
+            raise SourceError(f"{name} in the image is {found}, and {copied} cannot replace it")
+        if not directory:
+            self.placer.root.remove(name)
+
+    def _copy_content(self, source: str, entry: Entry) -> None:
         reader = self.sources.root.open_file(source)
         try:
-            writer = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd)
-            try:
-                _copy_bytes(reader, writer)
-                self._dress(writer, self._entry(source, status, Kind.FILE))
-                _copy_capability(reader, writer)
-                os.utime(writer, ns=(status.st_mtime_ns, status.st_mtime_ns))
-            finally:
-                os.close(writer)
+            if not stat.S_ISREG(os.fstat(reader).st_mode):
+                raise SourceError(f"{source!r} was replaced while it was being copied", remedy="build again")
+            entry.xattrs = self.sources.xattrs(reader)
+            self.placer.file(entry, partial(_copy_bytes, reader))
         finally:
             os.close(reader)
 
-    def _copy_special(self, source: str, status: os.stat_result, fd: int, last: str) -> None:
-        if stat.S_ISFIFO(status.st_mode):
-            os.mkfifo(last, 0o600, dir_fd=fd)
-            entry = self._put_at(source, status, fd, last, Kind.FIFO)
-            os.chmod(last, entry.mode, dir_fd=fd)
-            return
-        if is_whiteout(status):
-            raise SourceError(f"{source!r} is a whiteout, which only a layer can hold")
-        kind = Kind.CHARACTER if stat.S_ISCHR(status.st_mode) else Kind.BLOCK
-        self.ownership.make_device(fd, last, self._entry(source, status, kind))
-
-    def _put_at(self, source: str, status: os.stat_result, fd: int, last: str, kind: Kind) -> Entry:
-        entry = self._entry(source, status, kind)
-        if not self.ownership.is_given_by_creation(entry.uid, entry.gid):
-            self.ownership.put_at(fd, last, entry)
-        os.utime(last, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=fd, follow_symlinks=False)
-        return entry
-
-    def _dress(self, fd: int, entry: Entry) -> None:
-        """Give an open file or directory its owner and then its mode, which chown would strip of set-user-ID."""
-        there = os.fstat(fd)
-        if (there.st_uid, there.st_gid) != (entry.uid, entry.gid):
-            self.ownership.put(fd, entry)
-        os.fchmod(fd, entry.mode)
-
-    def _entry(self, source: str, status: os.stat_result, kind: Kind) -> Entry:
+    def _entry(self, source: str, status: os.stat_result, name: str) -> Entry:
         uid, gid, mode = self.sources.owner(source, status)
-        if self.owner is not None:
-            uid, gid = self.owner
-        if self.mode is not None:
-            mode = self.mode
-        device = (os.major(status.st_rdev), os.minor(status.st_rdev))
-        return Entry(source, kind, mode, uid, gid, mtime_ns=status.st_mtime_ns, device=device)
+        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        return Entry(
+            name,
+            kind,
+            mode if self.mode is None else self.mode,
+            *(self.owner or (uid, gid)),
+            mtime_ns=status.st_mtime_ns,
+            linkname=self.sources.root.readlink(source) if kind is Kind.SYMLINK else "",
+            device=(os.major(status.st_rdev), os.minor(status.st_rdev)),
+        )
 
 
 def _copy_bytes(reader: int, writer: int) -> None:
@@ -213,11 +186,3 @@ def _copy_bytes(reader: int, writer: int) -> None:
             raise
         while os.sendfile(writer, reader, None, 1 << 30):
             pass
-
-
-def _copy_capability(reader: int, writer: int) -> None:
-    try:
-        value = os.getxattr(reader, _CAPABILITY)
-    except OSError:
-        return
-    os.setxattr(writer, _CAPABILITY, value)

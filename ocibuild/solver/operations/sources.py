@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.graph import Context
+from ocibuild.layer import read_xattrs
 from ocibuild.source import content_digest, owned_by_root, select
 
 if TYPE_CHECKING:
@@ -22,21 +23,31 @@ if TYPE_CHECKING:
     from ocibuild.source import Exclusion, Owner, Selected
     from ocibuild.store import Snapshot
 
+_CAPABILITY = "security.capability"
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """``selected`` of the tree ``root``, without what is ``excluded``; ``owner`` tells whose each file is."""
+    """``selected`` of the tree ``root``, without what is ``excluded``; ``owner`` tells whose each file is.
+
+    Of a build context's extended attributes only capabilities count: the others are of the machine that it lies on.
+    """
 
     root: Root
     selected: Sequence[Selected]
     owner: Owner
     excluded: Exclusion | None = None
+    is_image: bool = False
 
     def digest(self, inputs: Inputs) -> Digest:
         """Return the digest of the names, owners, modes and contents of all files."""
         return content_digest(
             self.root, self.selected, excluded=self.excluded, owner=self.owner, cache=inputs.store.files
         )
+
+    def xattrs(self, fd: int) -> dict[str, bytes]:
+        """Return the extended attributes that a copy of an open file gets."""
+        return {key: value for key, value in read_xattrs(fd).items() if self.is_image or key == _CAPABILITY}
 
 
 @contextmanager
@@ -51,7 +62,7 @@ def context_sources(inputs: Inputs, vertex: Copy) -> Iterator[Sources]:
 def stage_sources(shop: Workshop, vertex: Copy, stack: Sequence[Snapshot]) -> Iterator[Sources]:
     """Give what a COPY takes from the tree ``stack``; raise SourceError where something is not there."""
     with shop.snapshotter.reading(stack) as root:
-        yield Sources(root, select(root, vertex.paths, what="the stage"), owner_in(root, shop.ownership))
+        yield Sources(root, select(root, vertex.paths, what="the stage"), owner_in(root, shop.ownership), is_image=True)
 
 
 def owner_in(root: Root, ownership: Ownership) -> Owner:

@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocibuild.fs import IgnorePatterns, Match, PatternError, has_wildcard
@@ -121,15 +121,18 @@ def test_no_pattern_takes_long(pattern: str, name: str) -> None:
     assert time.process_time() - started < 5
 
 
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _ALPHABET = st.text("ab/*?", max_size=8)
 
 
+@_PATIENT
 @given(_ALPHABET, st.text("ab/", max_size=10))
 def test_stars_are_those_of_a_plain_regular_expression(pattern: str, name: str) -> None:
     plain = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
     assert Match(pattern)(name) is bool(re.fullmatch(plain, name))
 
 
+@_PATIENT
 @given(st.text("ab/*", min_size=1, max_size=9), st.text("ab/", max_size=10))
 def test_double_stars_are_those_of_a_plain_regular_expression(pattern: str, name: str) -> None:
     plain = re.sub(r"\*\*/?$", "\0", pattern)

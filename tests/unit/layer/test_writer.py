@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocibuild.errors import InvalidLayer
@@ -22,6 +22,8 @@ _COMPONENTS = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), mi
 )
 _NAMES = st.lists(_COMPONENTS, min_size=1, max_size=6).map("/".join)
 _BODIES = st.binary(max_size=1500)
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine may be busy with something else."""
 
 
 @st.composite
@@ -44,11 +46,13 @@ def _entries(draw: st.DrawFn) -> tuple[Entry, bytes]:
     return entry, body
 
 
+@_PATIENT
 @given(st.lists(_entries(), max_size=6))
 def test_what_is_written_is_read_back(entries: list[tuple[Entry, bytes]]) -> None:
     assert read_all(write_all(entries)) == entries
 
 
+@_PATIENT
 @given(st.lists(_entries(), max_size=4))
 def test_the_standard_library_reads_the_same(entries: list[tuple[Entry, bytes]]) -> None:
     tar = io.BytesIO(write_all(entries))
@@ -66,6 +70,7 @@ def _compare(entries: list[tuple[Entry, bytes]], archive: tarfile.TarFile) -> No
             assert file.read() == body
 
 
+@_PATIENT
 @given(st.text(max_size=80))
 def test_a_clean_name_stays_clean(text: str) -> None:
     try:

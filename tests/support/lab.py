@@ -1,0 +1,196 @@
+"""Real namespaces for tests: work done in a forked child, as root or as another user, and steps run there."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import stat
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+import ocibuild.layer.pack  # noqa: F401  (a child that gave up its rights may not read what is not imported yet)
+import ocibuild.layer.unpack  # noqa: F401
+from ocibuild.executor import ChrootExecutor, Process
+from ocibuild.graph import Stream
+from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
+from ocibuild.rootfs import OverlaySnapshotter
+from ocibuild.sandbox import IDs, Spawner, enter
+from ocibuild.sandbox.syscalls import prctl
+from ocibuild.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ocibuild.layer import Ownership
+    from ocibuild.sandbox import Identity
+    from ocibuild.store import ActiveSnapshot, Snapshot
+
+Result = TypeVar("Result")
+BUSYBOX = "/usr/bin/busybox"
+PR_SET_DUMPABLE = 4
+LONELY = 64_321
+"""A user without a name, and so without a range of subordinate IDs."""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become other users")
+needs_busybox = pytest.mark.skipif(not os.path.exists(BUSYBOX), reason="busybox-static is not installed")
+
+
+def in_child(work: Callable[[], Result], *, uid: int | None = None) -> Result:
+    """Do ``work`` in a forked child, as another user where one is given, and return or raise what it does."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        _work_and_exit(work, write, uid)
+    os.close(write)
+    with open(read, "rb") as file:
+        answer = file.read()
+    _, status = os.waitpid(child, 0)
+    if not answer:
+        raise AssertionError(f"the child ended without an answer: {status}")
+    good, value = pickle.loads(answer)
+    if good:
+        return value  # type: ignore[no-any-return]
+    raise value
+
+
+def _work_and_exit(work: Callable[[], object], write: int, uid: int | None) -> None:
+    try:
+        if uid is not None:
+            become_user(uid)
+        answer = pickle.dumps((True, work()))
+    except BaseException as error:
+        answer = pickle.dumps((False, AssertionError("".join(traceback.format_exception(error)))))
+    finally:
+        with open(write, "wb") as file:
+            file.write(answer)
+        os._exit(0)
+
+
+def become_user(uid: int) -> None:
+    """Give up root for good."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    prctl(PR_SET_DUMPABLE, 1)  # else /proc/self stays root's
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a step ended: its status, and what it wrote to each stream."""
+
+    status: int
+    out: str
+    err: str
+    created: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Lab:
+    """A store, and steps run on stacks of snapshots in it."""
+
+    identity: Identity
+    spawner: Spawner
+    executor: ChrootExecutor
+    store: Store
+    snapshotter: OverlaySnapshotter
+    ownership: Ownership
+    base: list[Snapshot] = field(default_factory=list)
+
+    def snapshot(self, fill: Callable[[Path], None]) -> Snapshot:
+        """Return a snapshot that holds what ``fill`` puts into its folder."""
+        with self.store.snapshots.begin() as active:
+            fill(Path(active.upper))
+            return active.commit()
+
+    def run(self, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object) -> Ended:
+        """Run a step on the busybox base, or on ``stack``; what it changes is thrown away."""
+        with self.store.snapshots.begin() as active:
+            return self.run_in(active, *args, stack=stack, **settings)
+
+    def run_in(
+        self, active: ActiveSnapshot, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object
+    ) -> Ended:
+        """Run a step whose changes go into ``active``."""
+        pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
+
+        def output(stream: Stream, piece: bytes) -> None:
+            pieces[stream] += piece
+
+        process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
+        root = self.snapshotter.root_of_step(self.base if stack is None else stack, active)
+        outcome = self.executor.run(process, root, active.scratch, output=output)
+        out, err = (pieces[stream].decode() for stream in Stream)
+        return Ended(outcome.exit_status, out, err, outcome.created)
+
+    def sh(self, script: str, **settings: object) -> Ended:
+        """Run a shell script as a step."""
+        return self.run("/bin/sh", "-c", script, **settings)  # type: ignore[arg-type]
+
+
+def busybox(folder: Path) -> None:
+    """Put busybox, its commands and the usual account files into a folder."""
+    (folder / "bin").mkdir()
+    shutil.copy(BUSYBOX, folder / "bin/busybox")
+    (folder / "bin/busybox").chmod(0o755)
+    names = "sh cat ls id true sleep chmod chown stat mkdir rm rmdir ln mv touch dd mknod mount ps env pwd echo kill"
+    for name in (*names.split(), "hostname", "wc", "yes", "head", "readlink", "grep", "tail", "unshare", "test"):
+        (folder / "bin" / name).symlink_to("busybox")
+    (folder / "etc").mkdir()
+    (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
+    (folder / "etc/group").write_text("root:x:0:\napp:x:1001:\nvideo:x:44:app\n")
+    (folder / "tmp").mkdir()
+    (folder / "tmp").chmod(0o1777)
+
+
+@contextmanager
+def lab(root: Path) -> Iterator[Lab]:
+    """Enter namespaces, for good, and yield a lab with a store at ``root``."""
+    identity = enter()
+    spawner = Spawner.start()
+    ownership = _ownership(identity)
+    with Store.open(os.fspath(root)) as store:
+        snapshotter = OverlaySnapshotter(store, ownership)
+        snapshotter.prepare()
+        made = Lab(identity, spawner, ChrootExecutor(spawner, identity), store, snapshotter, ownership)
+        made.base.append(made.snapshot(busybox))
+        yield made
+    spawner.close()
+
+
+def _ownership(identity: Identity) -> Ownership:
+    match identity.ids:
+        case IDs.ALL:
+            return RealOwners.of_this_process()
+        case IDs.RANGE:
+            return MappedOwners.of_this_process()
+        case IDs.ONE:
+            return RecordedOwners()
+
+
+def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None) -> Result:
+    """Do ``work`` in a lab of its own, in a child."""
+    folder = root / "lab"
+    folder.mkdir(exist_ok=True)
+    if uid is not None:
+        os.chown(folder, uid, uid)
+        _open_way(folder)
+
+    def inside() -> Result:
+        with lab(folder / "store") as made:
+            return work(made)
+
+    return in_child(inside, uid=uid)
+
+
+def _open_way(folder: Path) -> None:
+    """Let other users reach a folder of pytest's, which are closed to them."""
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & stat.S_IXOTH:
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
