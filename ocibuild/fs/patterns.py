@@ -55,11 +55,11 @@ class IgnorePatterns:
 
     def matches(self, name: str) -> bool:
         """Say whether ``name``, relative and clean, is excluded."""
-        results = self._results(name, self._above(name))
-        for matched, excludes in zip(reversed(results), reversed(self._excludes), strict=True):
+        excluded = False
+        for matched, excludes in zip(self._results(name, self._above(name)), self._excludes, strict=True):
             if matched:
-                return excludes
-        return False
+                excluded = excludes
+        return excluded
 
     def _above(self, name: str) -> tuple[bool, ...]:
         """Return which patterns match a parent of ``name``; siblings share the answer."""
@@ -81,7 +81,19 @@ class IgnorePatterns:
         self._directories[parent] = results
 
     def _results(self, name: str, above: tuple[bool, ...]) -> tuple[bool, ...]:
-        return tuple(matched or matcher(name) for matched, matcher in zip(above, self._matchers, strict=True))
+        """Return which patterns match, given which match a parent.
+
+        As in docker, one that could not change the verdict so far is not tried, and so counts as no match for what is
+        below ``name`` too.
+        """
+        results = []
+        excluded = False
+        for matched, matcher, excludes in zip(above, self._matchers, self._excludes, strict=True):
+            found = matched or (excludes is not excluded and matcher(name))
+            results.append(found)
+            if found:
+                excluded = excludes
+        return tuple(results)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from ocibuild.layer.entry import Entry, Kind, clean_name
 from ocibuild.layer.header import split_header
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
-from ocibuild.layer.reader import TarReader
+from ocibuild.layer.reader import Readable, TarReader
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
 from ocibuild.layer.writer import TarWriter
@@ -24,6 +24,7 @@ __all__ = [
     "Opaque",
     "Ownership",
     "Packed",
+    "Readable",
     "RealOwners",
     "RecordedOwners",
     "Removed",

