@@ -49,6 +49,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> Report:
+    facts = describe()
     layer = cached_layer()
     works = [work for work in WORKS if not options.work or work.name in options.work]
     with ExitStack() as stack:
@@ -61,7 +62,7 @@ def _run(options: argparse.Namespace) -> Report:
         for work in works:
             print(f"{work.title} …", file=sys.stderr)
             results[work.name] = compete(work, roster.contestants, site, options.rounds)
-        facts = {**describe(), "registry": server, **{one.name: one.version() for one in roster.contestants}}
+        facts |= {"registry": server, **{one.name: one.version() for one in roster.contestants}}
         return Report(works, roster.contestants, results, facts, roster.left_out, options.rounds)
 
 

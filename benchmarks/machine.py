@@ -77,6 +77,7 @@ def describe() -> dict[str, str]:
         "memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / (1 << 20):.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f} processes in the last minute before the run",
     }
 
 

@@ -243,10 +243,12 @@ def _read_account_file(path: str) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""  # an image need not have one
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return ""
-        return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
+        return os.read(fd, _ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
 
 
 def _take_real_ids(spec: StepSpec, user: User) -> None:

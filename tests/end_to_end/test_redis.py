@@ -42,14 +42,14 @@ def test_build_again_is_all_cached(shared: Program, debian_base: str, tagged: st
 def test_step_added_after_is_the_only_one_that_runs(shared: Program, debian_base: str, tagged: str) -> None:
     further = _further(shared)
     extended = shared.build(_context(shared, debian_base, REDIS, further))
-    assert extended.ran() == [f"[stage-0 3/3] {further}"]
-    assert extended.cached("redis-server") == [f"[stage-0 2/3] {REDIS}"]
+    assert extended.ran() == [f"[3/3] {further}"]
+    assert extended.cached("redis-server") == [f"[2/3] {REDIS}"]
 
 
 def test_steps_swapped_both_run(shared: Program, debian_base: str, tagged: str) -> None:
     further = "RUN apt-get update && apt-get install -y netcat-openbsd"
     swapped = shared.build(_context(shared, debian_base, further, REDIS))
-    assert swapped.ran("RUN") == [f"[stage-0 2/3] {further}", f"[stage-0 3/3] {REDIS}"]
+    assert swapped.ran("RUN") == [f"[2/3] {further}", f"[3/3] {REDIS}"]
 
 
 def test_service_answers(shared: Program, tagged: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import encodings.ascii  # noqa: F401  (a child that gave up its rights may not read what is not imported yet)
+import encodings.idna  # noqa: F401
 import os
 import pickle
 import shutil
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-import ocibuild.layer.pack  # noqa: F401  (a child that gave up its rights may not read what is not imported yet)
+import ocibuild.layer.pack  # noqa: F401
 import ocibuild.layer.unpack  # noqa: F401
 from ocibuild.executor import ChrootExecutor, Process
 from ocibuild.graph import Stream

@@ -11,7 +11,7 @@ import stat
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from ocibuild.errors import InvalidLayer, SourceError
 from ocibuild.layer import Kind, TarReader, split_header
@@ -107,7 +107,7 @@ class _Plain:
 
     def __init__(self, stream: _Stream, faults: tuple[type[Exception], ...]) -> None:
         self._stream = stream
-        self._faults = (*faults, EOFError)
+        self._faults: tuple[type[Exception], ...] = (*faults, EOFError)
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -140,7 +140,9 @@ def _decompressed(file: BinaryIO) -> tuple[_Stream, *tuple[type[Exception], ...]
         case magic if magic == _GZIP:
             from isal import igzip, isal_zlib
 
-            return igzip.IGzipFile(fileobj=file), OSError, isal_zlib.IsalError
+            opened: _Stream = igzip.IGzipFile(fileobj=file)  # type: ignore[no-untyped-call]  # it has no annotations
+            fault: Any = isal_zlib.IsalError  # the stub takes the class for an instance
+            return opened, OSError, fault
         case magic if magic == _ZSTD:
             import zstandard
 

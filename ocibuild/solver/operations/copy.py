@@ -95,7 +95,7 @@ class _Copier:
         self.placer.keep_time(real, selected.status.st_mtime_ns)
 
     def unpack(self, selected: Selected) -> None:
-        """Unpack an archive; as in BuildKit its entries keep their modes, and its symlinks lead below the destination."""
+        """Unpack an archive: as in BuildKit its entries keep their modes, and symlinks stay below the destination."""
         root = self.placer.root
         top = f"{self.destination.rstrip('/')}/"
         make_directories(root, top, self.placer.ownership, owner=self.owner)

@@ -375,10 +375,11 @@ def test_foreign_layer_may_be_elsewhere(store: Store, tmp_path: Path) -> None:
         (Platform("windows", "amd64"), AMD64, False),
         (Platform("linux", "arm64", "v8"), ARM64, True),
         (Platform("linux", "arm", "v6"), Platform("linux", "arm"), True),
+        (Platform("linux", "arm"), Platform("linux", "arm", "v6"), True),
         (Platform("linux", "arm", "v6"), Platform("linux", "arm", "v7"), False),
         (Platform("linux", "x86_64"), AMD64, True),
     ],
-    ids=["same", "architecture", "os", "implied", "unnamed", "variant", "alias"],
+    ids=["same", "architecture", "os", "implied", "config-without", "index-without", "variant", "alias"],
 )
 def test_platform_of_an_index_is_compared_with_the_config(
     said: Platform, actual: Platform, *, valid: bool, store: Store, tmp_path: Path
