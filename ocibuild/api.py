@@ -202,8 +202,7 @@ class Session:
 
     def validate(self, target: str, *, all_faults: bool = False) -> Report:
         """Check a layout, an archive, or else an image of the store, against the schemas and every digest."""
-        from ocibuild.archive import LayoutDirectory, validate_image, validate_path
-        from ocibuild.fs import Root
+        from ocibuild.archive import validate_path, validate_stored
 
         if os.path.exists(target):
             return validate_path(target, all_faults=all_faults)
@@ -211,8 +210,7 @@ class Session:
             descriptor = self._descriptor(target)
         except NotInStore as error:
             raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
-        with LayoutDirectory(Root.open(self.store.root)) as layout:
-            return validate_image(layout, descriptor, subject=target, all_faults=all_faults)
+        return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 
     def doctor(self) -> Diagnosis:
         """Try what this machine allows; nothing of this process changes."""

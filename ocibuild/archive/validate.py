@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from ocibuild.archive.faults import Fault, Report
 from ocibuild.archive.layout import LayoutDirectory, open_source
 from ocibuild.archive.walk import Walk
-from ocibuild.errors import InvalidDocument, InvalidLayer, NotInStore
+from ocibuild.errors import InvalidDocument, InvalidLayer
 from ocibuild.fs import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocibuild.archive.layout import Source
-    from ocibuild.oci import Descriptor, Reference
+    from ocibuild.oci import Descriptor
     from ocibuild.store import Store
 
 
@@ -34,13 +34,10 @@ def validate_path(path: str, *, all_faults: bool = False) -> Report:
         return Report(path, (Fault(path, error.message),), 0, 0)
 
 
-def validate_stored(store: Store, reference: Reference, *, all_faults: bool = False) -> Report:
-    """Validate an image of the store, by its tag or by the digest of its manifest; raises NotInStore."""
-    descriptor = store.tags.get(reference) or _by_digest(store, reference)
-    if descriptor is None:
-        raise NotInStore(f"{reference.familiar()}: no such image in the store", remedy="pull or build it first")
+def validate_stored(store: Store, descriptor: Descriptor, *, subject: str, all_faults: bool = False) -> Report:
+    """Validate the image or index of the store that ``descriptor`` names; ``subject`` is how messages call it."""
     with LayoutDirectory(Root.open(store.root)) as source:
-        return validate_image(source, descriptor, subject=reference.familiar(), all_faults=all_faults)
+        return validate_image(source, descriptor, subject=subject, all_faults=all_faults)
 
 
 def validate_image(source: Source, descriptor: Descriptor, *, subject: str, all_faults: bool = False) -> Report:
@@ -52,7 +49,3 @@ def validate_image(source: Source, descriptor: Descriptor, *, subject: str, all_
 def _report(walk: Walk, subject: str, faults: Iterator[Fault], *, all_faults: bool) -> Report:
     found = tuple(islice(faults, None if all_faults else 1))
     return Report(subject, found, len(walk.sound), sum(walk.sound.values()))
-
-
-def _by_digest(store: Store, reference: Reference) -> Descriptor | None:
-    return next((entry for entry in store.tags.entries() if entry.digest == reference.digest), None)
