@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.machine import User
 
@@ -41,16 +41,19 @@ class Peers:
         return self.ask("sh", "-c", f"command -v {program}") != ""
 
     def ask(self, *argv: str, env: Mapping[str, str] | None = None) -> str:
-        """Return what a command prints, without the last newline; empty where it fails."""
-        done = subprocess.run(
-            [*self.prefix, *argv], env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
+        """Return what a peer prints, stripped; empty where it fails."""
+        return output_of((*self.prefix, *argv), env)
 
     def add_user(self, user: User) -> None:
         """Make the user known where the peers are, with a range of subordinate IDs."""
         if self.prefix:
             self.ask("sh", "-c", f"id -u {user.name} || useradd --uid {user.uid} {user.name}")
+
+
+def output_of(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints, stripped; empty where it fails."""
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd="/")
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @contextmanager

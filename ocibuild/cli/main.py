@@ -122,7 +122,7 @@ def run() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="ocibuild", standalone_mode=False)
     except click.UsageError as error:
         status = report_usage(error)
     except UsageError as error:

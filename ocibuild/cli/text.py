@@ -32,7 +32,9 @@ def age(created: str | None, now: float) -> str:
             return f"{seconds // span} {name}s ago"
     if seconds >= 120:
         return f"{seconds // 60} minutes ago"
-    return "About a minute ago" if seconds >= 60 else f"{seconds} seconds ago"
+    if seconds >= 60:
+        return "About a minute ago"
+    return "Less than a second ago" if seconds < 1 else f"{seconds} second{'s' if seconds > 1 else ''} ago"
 
 
 def _parse_time(text: str) -> float:

@@ -98,8 +98,9 @@ class OverlaySnapshotter:
         return Layer(packed.diff_id, blob.describe(layer_type(compression)))
 
     def _overlay(self, lowers: list[str], active: ActiveSnapshot) -> Overlay:
-        work = os.path.join(active.scratch, "work")
-        os.makedirs(work, exist_ok=True)
+        # a new one for each mount: overlayfs refuses one that a volatile mount has used
+        work = os.path.join(active.scratch, f"work-{len(os.listdir(active.scratch))}")
+        os.mkdir(work)
         os.chmod(active.upper, 0o755)  # it shows as the tree's root, whatever our umask
         return Overlay(lowers, active.upper, work, self._mount_point)
 

@@ -55,14 +55,18 @@ class Overlay(NamedTuple):
     def _options(self, names: Sequence[str]) -> list[tuple[str, str | None]]:
         keys = [] if self.upper is None else ["upperdir", "workdir"]
         keys += ["lowerdir+"] * (len(names) - len(keys))
-        return [("userxattr", None), *zip(keys, names, strict=True)]
+        return [*((flag, None) for flag in self._flags()), *zip(keys, names, strict=True)]
+
+    def _flags(self) -> list[str]:
+        # volatile: else each unmount would write back all that is unwritten on the upper directory's file system
+        return ["userxattr"] if self.upper is None else ["userxattr", "volatile"]
 
     def _open_with_string(self) -> int:
         """Mount as older kernels want it: all options in one string of a page at most, and attached."""
         with _named(self._directories()) as names:
             changing = [] if self.upper is None else [f"upperdir={names[0]}", f"workdir={names[1]}"]
             lowers = "lowerdir=" + ":".join(names[len(changing) :])
-            syscalls.mount("overlay", self.scratch, "overlay", 0, ",".join(["userxattr", lowers, *changing]))
+            syscalls.mount("overlay", self.scratch, "overlay", 0, ",".join([*self._flags(), lowers, *changing]))
         try:
             return _copy_of_mount(self.scratch, syscalls.MOUNT_ATTR_NODEV, recursive=False)
         finally:

@@ -63,7 +63,7 @@ def _memberships(user: str, group: str) -> list[int]:
 
 
 def _entries(text: str, size: int) -> Iterator[list[str]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.strip().split(":")
         if len(fields) >= size and not line.startswith("#"):
             yield fields

@@ -13,7 +13,7 @@ from ocibuild.graph import Context, Copy, Image, MakeDirectory, Run, Scratch
 from ocibuild.oci import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ocibuild.graph import Vertex
 
@@ -34,6 +34,7 @@ class Keys:
         self._image = image
         self._content = content
         self._known: dict[int, Digest] = {}
+        self._contents: dict[int, Digest] = {}
 
     def compute(self, vertex: Vertex) -> None:
         """Compute the key of a vertex, after those of its inputs."""
@@ -43,9 +44,12 @@ class Keys:
         """Return the key of a vertex, computed before."""
         return self._known[id(vertex)]
 
-    def by_content(self, vertex: Copy, content: Digest) -> Digest:
-        """Return the second key of a COPY from another stage: by what the files are, not how they were made."""
-        return _digest(["copy", self[vertex.base], content, *_copy_options(vertex)])
+    def by_content(self, vertex: Run | Copy | MakeDirectory, base: Sequence[Any], content: Digest | None) -> Digest:
+        """Return the second key of a vertex: by what its inputs are, not by how they were made.
+
+        ``base`` names the tree that it stands on; ``content`` digests the files that a COPY takes from another stage.
+        """
+        return _digest(["by content", *self._operation(vertex, ["tree", *base], content)])
 
     def _meaning(self, vertex: Vertex) -> list[Any]:
         match vertex:
@@ -55,17 +59,28 @@ class Keys:
                 return ["image", self._image(vertex)]
             case Context():
                 return ["context", vertex.name]
-            case Run():
-                return ["run", self[vertex.base], *_process(vertex)]
-            case MakeDirectory():
-                return ["directory", self[vertex.base], vertex.path, vertex.user]
-            case Copy(source=Context()):
-                return ["copy", self[vertex.base], self._content(vertex), *_copy_options(vertex)]
-            case Copy():
-                source = [self[vertex.source], vertex.paths]
-                return ["copy", self[vertex.base], source, *_copy_options(vertex)]
+            case Run() | MakeDirectory() | Copy():
+                return self._operation(vertex, self[vertex.base], None)
             case _:
                 assert_never(vertex)
+
+    def _operation(self, vertex: Run | Copy | MakeDirectory, base: Any, content: Digest | None) -> list[Any]:
+        match vertex:
+            case Run():
+                return ["run", base, *_process(vertex)]
+            case MakeDirectory():
+                return ["directory", base, vertex.path, vertex.user]
+            case Copy(source=Context()):
+                return ["copy", base, self._content_of(vertex), *_copy_options(vertex)]
+            case Copy():
+                return ["copy", base, content or [self[vertex.source], vertex.paths], *_copy_options(vertex)]
+            case _:
+                assert_never(vertex)
+
+    def _content_of(self, vertex: Copy) -> Digest:
+        if id(vertex) not in self._contents:
+            self._contents[id(vertex)] = self._content(vertex)
+        return self._contents[id(vertex)]
 
 
 def _process(vertex: Run) -> list[Any]:

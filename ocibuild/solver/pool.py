@@ -32,9 +32,9 @@ def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> 
     workers = [
         threading.Thread(target=queue.work, args=(stop,), name=f"step-{n}") for n in range(min(jobs, len(tasks)))
     ]
-    for worker in workers:
-        worker.start()
     try:
+        for worker in workers:
+            worker.start()
         queue.wait()
     except BaseException as error:
         queue.fail(error)
@@ -42,7 +42,8 @@ def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> 
         raise
     finally:
         for worker in workers:
-            worker.join()
+            if worker.is_alive():  # an interrupt may come before it is started
+                worker.join()
     if queue.failure is not None:
         raise queue.failure
 

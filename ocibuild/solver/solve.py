@@ -159,25 +159,32 @@ class Solver:
         key = self._keys[vertex]
         with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
             made = self._cached(key)
-            if made is None and isinstance(vertex, Copy) and not isinstance(vertex.source, Context):
-                made = self._make_by_content(vertex, step, shown)
+            if made is None and (second := self._second_key(vertex)):
+                made = self._cached(second)
+                shown.cached = made is not None
+                made = made or self._make_new(vertex, step, second)
+                self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
             elif made is None:
                 made = self._make_new(vertex, step, key)
             else:
                 shown.cached = True
             self._made[key] = made
 
-    def _make_by_content(self, vertex: Copy, step: int, shown: _Shown) -> Made:
-        """Look a COPY from another stage up by the files it takes, once they are known."""
-        with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
-            key = self._keys.by_content(vertex, sources.digest(self._inputs))
-        made = self._recorded(key) if self._use_cache else None
-        if made is None:
-            made = self._make_new(vertex, step, key)
-        else:
-            shown.cached = True
-        self._inputs.store.records.put(self._keys[vertex], Record(made.snapshot.id, made.created))
-        return made
+    def _second_key(self, vertex: LayerVertex) -> Digest | None:
+        """Return the key by what the inputs are, now that they are there; None where it could tell nothing new.
+
+        That is so unless there is a COPY from another stage, which may give the same files however that was made.
+        """
+        if not any(isinstance(one, Copy) and not isinstance(one.source, Context) for one in base_chain(vertex)):
+            return None
+        base = [
+            self._made[self._keys[one]].snapshot.id for one in base_chain(vertex.base) if isinstance(one, LayerVertex)
+        ]
+        content = None
+        if isinstance(vertex, Copy) and not isinstance(vertex.source, Context):
+            with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
+                content = sources.digest(self._inputs)
+        return self._keys.by_content(vertex, base, content)
 
     def _make_new(self, vertex: LayerVertex, step: int, key: Digest) -> Made:
         with self._inputs.store.snapshots.begin() as active:

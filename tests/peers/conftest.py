@@ -1,3 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.peers.buildah import buildah_in
+from tests.peers.docker import docker_engine
+from tests.peers.podman import podman_in
 from tests.support.programs import ocibuild, shared
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.peers.buildah import Buildah
+    from tests.peers.docker import Docker
+    from tests.peers.podman import Podman
+
 __all__ = ["ocibuild", "shared"]
+
+
+@pytest.fixture(scope="session")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
+    with buildah_in(tmp_path_factory.mktemp("buildah")) as buildah:
+        yield buildah
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    with docker_engine(tmp_path_factory.mktemp("docker")) as docker:
+        yield docker
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    with podman_in(tmp_path_factory.mktemp("podman")) as podman:
+        yield podman

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.peers.buildah import buildah_in
 from tests.support.cases import CASES, copy_case
 from tests.support.trees import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.peers.buildah import Buildah
@@ -34,12 +32,6 @@ _COMPARED = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
-    with buildah_in(tmp_path_factory.mktemp("buildah")) as buildah:
-        yield buildah
-
-
 @pytest.mark.parametrize("case", [case for case in CASES if case not in _OTHERWISE])
 def test_tree_and_config_are_those_of_buildah(
     case: str, shared: Program, buildah: Buildah, busybox_base: str, registry: str, tmp_path: Path
@@ -51,6 +43,27 @@ def test_tree_and_config_are_those_of_buildah(
     ours = buildah("pull", "--tls-verify=false", pushed)
     assert _lines(buildah.tree(ours)) == _lines(buildah.tree(theirs))
     assert _settings(buildah.config(ours)) == _settings(buildah.config(theirs))
+
+
+CAPABILITY = """\
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends libcap2-bin
+RUN cp /bin/cat /usr/bin/cat-with && setcap cap_net_raw,cap_net_bind_service+ep /usr/bin/cat-with
+RUN mv /usr/bin/cat-with /usr/bin/cat-moved && chmod 750 /usr/bin/cat-moved
+RUN test "$(getcap /usr/bin/cat-moved)" = "/usr/bin/cat-moved cap_net_bind_service,cap_net_raw=ep"
+"""
+_CAPABILITIES_OF_TWO = "0100000200240000000000000000000000000000"
+
+
+def test_file_capabilities_are_in_the_image(
+    shared: Program, buildah: Buildah, debian_base: str, registry: str
+) -> None:
+    """An ordinary user's kernel ties them to the user namespace; the layer has them as root would set them."""
+    pushed = f"{registry}/cases/capability:{shared.user.account.name}"
+    shared.build(shared.context("capability", {"Dockerfile": CAPABILITY.format(base=debian_base)}), "-t", pushed, "--push")
+    tree = buildah.tree(pushed)
+    assert tree["usr/bin/cat-moved"].capability == _CAPABILITIES_OF_TWO
+    assert tree["usr/bin/cat-moved"].mode == 0o750
 
 
 def _context(case: str, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import encodings.ascii  # noqa: F401  (a child that gave up its rights may not read what is not imported yet)
+import encodings.ascii
 import encodings.idna  # noqa: F401
 import os
 import pickle
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-import ocibuild.layer.pack  # noqa: F401
+import ocibuild.layer.pack
 import ocibuild.layer.unpack  # noqa: F401
 from ocibuild.executor import ChrootExecutor, Process
 from ocibuild.graph import Stream
@@ -67,7 +67,7 @@ def _work_and_exit(work: Callable[[], object], write: int, uid: int | None) -> N
         if uid is not None:
             become_user(uid)
         answer = pickle.dumps((True, work()))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (raised again in the parent)
         answer = pickle.dumps((False, AssertionError("".join(traceback.format_exception(error)))))
     finally:
         with open(write, "wb") as file:
@@ -148,7 +148,8 @@ def busybox(folder: Path) -> None:
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
     (folder / "etc/group").write_text("root:x:0:\napp:x:1001:\nvideo:x:44:app\n")
     (folder / "tmp").mkdir()
-    (folder / "tmp").chmod(0o1777)
+    for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+        (folder / name).chmod(mode)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from ocibuild.oci import (
     parse_manifest,
 )
 from ocibuild.store import Layer
+from tests.support.privileges import bound_by_permissions
 from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, put_layer
 
 if TYPE_CHECKING:
@@ -268,12 +269,12 @@ def test_missing_and_linked_and_longer_blobs_each_get_a_line(store: Store, image
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_blob_that_may_not_be_read_gets_a_line(image: Descriptor, layout: Path) -> None:
     (layout / "blobs" / "sha256" / image.digest.encoded).chmod(0)
-    assert lines(validate_path(str(layout))) == [
-        f"layout: manifest {image.digest}: it cannot be read: Permission denied"
-    ]
+    with bound_by_permissions():
+        assert lines(validate_path(str(layout))) == [
+            f"layout: manifest {image.digest}: it cannot be read: Permission denied"
+        ]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ import pytest
 from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 from ocibuild.oci import Digest, Reference, mediatypes
 from ocibuild.store import Record, Store, translate_errors
+from tests.support.privileges import bound_by_permissions
 from tests.unit.store.processes import start
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
-as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
 
 def test_new_store_is_an_image_layout_for_its_owner_alone(tmp_path: Path) -> None:
@@ -99,10 +99,9 @@ def test_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
             Store.open(str(tmp_path / root))
 
 
-@as_user
 def test_root_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(StoreError, match="Permission denied"):
+    with bound_by_permissions(), pytest.raises(StoreError, match="Permission denied"):
         Store.open(str(tmp_path / "closed" / "store"))
 
 

@@ -1,0 +1,46 @@
+"""Podman with a store of its own, as root."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.support.peers import require_peer, require_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Podman:
+    program: str
+    folder: Path
+
+    def __call__(self, *words: str | Path) -> str:
+        """Run a command of podman, which must succeed, and return its output."""
+        store = ("--root", self.folder / "root", "--runroot", self.folder / "run", "--tmpdir", self.folder / "tmp")
+        # neither systemd nor a logging service need be there
+        how = ("--cgroup-manager", "cgroupfs", "--events-backend", "none")
+        command = [self.program, *map(str, store), *how, *map(str, words)]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+        return result.stdout.strip()
+
+    def run(self, image: str, *words: str) -> str:
+        """Run a container without a network and return its output."""
+        how = ("--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "host")
+        return self("run", *how, "--log-driver", "k8s-file", image, *words)
+
+
+@contextmanager
+def podman_in(folder: Path) -> Iterator[Podman]:
+    """Yield podman with a store in ``folder``, which is left empty of mounts."""
+    require_root()
+    podman = Podman(require_peer("podman"), folder)
+    try:
+        yield podman
+    finally:
+        podman("rmi", "--all", "--force")

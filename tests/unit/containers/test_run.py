@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from ocibuild.containers import RunRequest, process_of
+from ocibuild.errors import UsageError
+from ocibuild.oci import RunConfig
+
+CONFIG = RunConfig(
+    entrypoint=("/entry", "-x"), cmd=("serve",), env=("PATH=/own", "A=1"), user="app", working_dir="/srv"
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "args"),
+    [
+        (RunRequest(), ("/entry", "-x", "serve")),
+        (RunRequest(command=("other", "1")), ("/entry", "-x", "other", "1")),
+        (RunRequest(entrypoint="sh"), ("sh",)),
+        (RunRequest(entrypoint="sh", command=("-c", "id")), ("sh", "-c", "id")),
+        (RunRequest(entrypoint="", command=("id",)), ("id",)),
+    ],
+    ids=["image", "command", "entrypoint-drops-cmd", "both", "no-entrypoint"],
+)
+def test_command_is_put_together_as_docker_does(request_: RunRequest, args: tuple[str, ...]) -> None:
+    assert process_of(CONFIG, request_).args == args
+
+
+@pytest.mark.parametrize("request_", [RunRequest(), RunRequest(entrypoint="")], ids=["none", "dropped"])
+def test_image_without_a_command_is_refused(request_: RunRequest) -> None:
+    config = RunConfig() if request_.entrypoint is None else CONFIG
+    with pytest.raises(UsageError, match="the image has no command"):
+        process_of(config, request_)
+
+
+def test_environment_of_the_request_comes_last() -> None:
+    process = process_of(CONFIG, RunRequest(env=("A=2", "B="), hostname="here"))
+    assert process.env == ("PATH=/own", "HOSTNAME=here", "A=2", "B=")
+
+
+def test_settings_of_the_image_stand_unless_they_are_changed() -> None:
+    process = process_of(CONFIG, RunRequest())
+    assert (process.user, process.working_dir, process.network) == ("app", "/srv", True)
+    process = process_of(CONFIG, RunRequest(user="", working_dir="/", network=False))
+    assert (process.user, process.working_dir, process.network) == ("", "/", False)

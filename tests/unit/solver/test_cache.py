@@ -1,0 +1,331 @@
+"""What is cached and what runs: real builds, one process each, on one store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocibuild.build import Machine
+from ocibuild.graph import Network
+from ocibuild.store import Blobs
+from tests.unit.solver.bench import SHELL, Bench, Built, refusing_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def kit(bench: Bench) -> Bench:
+    bench.add_shell()
+    bench.write("src/a", "a")
+    bench.write("src/b", "b")
+    return bench
+
+
+_STEPS = f"{SHELL}COPY src /src\nRUN cat /src/* > /all\n"
+
+
+def works(bench: Bench, dockerfile: str, **request: object) -> Built:
+    result = bench.build(dockerfile, **request)  # type: ignore[arg-type]
+    assert not result.error, result.error + result.output
+    return result
+
+
+def outcome(result: Built) -> list[str]:
+    """Return what became of each step but the first, in the Dockerfile's order."""
+    return [result.steps[label] for label in sorted(result.steps) if "busybox /bin" not in label]
+
+
+def test_an_unchanged_build_is_cached_and_the_same_to_the_byte(kit: Bench) -> None:
+    first, again = works(kit, _STEPS), works(kit, _STEPS)
+    assert set(first.steps.values()) == {"ran"}
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == first.image
+    assert first.tree["all"] == "-0644 0:0 ab"
+
+
+_CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "touched": (lambda src: os.utime(src / "a", (5, 5)), False),
+    "touched directory": (lambda src: os.utime(src, (5, 5)), False),
+    "rewritten": (lambda src: (src / "a").write_text("a"), False),
+    "replaced by the same": (lambda src: shutil.copy2(src / "a", src / "c") and (src / "c").rename(src / "a"), False),
+    "content": (lambda src: (src / "a").write_text("x"), True),
+    "mode": (lambda src: (src / "a").chmod(0o600), True),
+    "mode of the directory": (lambda src: src.chmod(0o700), True),
+    "name": (lambda src: (src / "a").rename(src / "c"), True),
+    "one more": (lambda src: (src / "c").touch(), True),
+    "one less": (lambda src: (src / "a").unlink(), True),
+    "now a link": (lambda src: os.symlink("a", (src / "b").rename(src / "a").with_name("b")), True),
+}
+
+
+@pytest.mark.parametrize(("change", "runs"), _CHANGES.values(), ids=_CHANGES.keys())
+def test_a_change_of_the_context(kit: Bench, change: Callable[[Path], object], runs: bool) -> None:
+    works(kit, _STEPS)
+    change(kit.context / "src")
+    again = works(kit, _STEPS)
+    expected = "ran" if runs else "cached"
+    assert (again.did("COPY src"), again.did("RUN")) == (expected, expected)
+    assert again.did("COPY busybox") == "cached"
+
+
+def test_what_is_not_copied_does_not_count(kit: Bench) -> None:
+    works(kit, _STEPS)
+    kit.write("elsewhere", "x")
+    kit.write("src/ignored", "x")
+    (kit.context / ".dockerignore").write_text("src/ignored")
+    assert set(works(kit, _STEPS).steps.values()) == {"cached"}
+
+
+_RUN = "RUN echo x > /x"
+_REWRITTEN = {
+    "command": (_RUN, "RUN echo y > /x", True),
+    "form": ('RUN ["/bin/busybox", "true"]', "RUN /bin/busybox true", True),
+    "environment": (f"ENV A=1\n{_RUN}", f"ENV A=2\n{_RUN}", True),
+    "argument": (f"ARG A=1\n{_RUN}", f"ARG A=2\n{_RUN}", True),
+    "user": (f"USER 1\n{_RUN} || true", f"USER 2\n{_RUN} || true", True),
+    "working directory": (f"WORKDIR /\n{_RUN}", f"WORKDIR /tmp\n{_RUN}", True),
+    "network": (_RUN, _RUN.replace("RUN", "RUN --network=none"), True),
+    "shell": (_RUN, f'SHELL ["/bin/busybox", "ash", "-c"]\n{_RUN}', True),
+    "label": (_RUN, f"LABEL a=b\n{_RUN}", False),
+    "exposed port": (_RUN, f"EXPOSE 80\n{_RUN}", False),
+    "comment": (_RUN, f"# why\n\n{_RUN}", False),
+    "stage name": (_RUN, _RUN, False),
+    "--chown": ("COPY src /x\nRUN true", "COPY --chown=5 src /x\nRUN true", True),
+    "--chmod": ("COPY src /x\nRUN true", "COPY --chmod=700 src /x\nRUN true", True),
+    "destination": ("COPY src /x\nRUN true", "COPY src /y\nRUN true", True),
+    "ADD for COPY": ("COPY src /x\nRUN true", "ADD src /x\nRUN true", True),
+    "directory": ("WORKDIR /a\nWORKDIR /\nRUN true", "WORKDIR /b\nWORKDIR /\nRUN true", True),
+    "owner of a directory": ("USER 1\nWORKDIR /a\nUSER 0\nRUN true", "USER 2\nWORKDIR /a\nUSER 0\nRUN true", True),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "runs"), _REWRITTEN.values(), ids=_REWRITTEN.keys())
+def test_a_change_of_the_dockerfile(kit: Bench, before: str, after: str, runs: bool) -> None:
+    works(kit, f"{SHELL}{before}\n")
+    again = works(kit, f"{SHELL}{after}\n")
+    assert again.did("RUN") == ("ran" if runs else "cached")
+
+
+def test_two_steps_that_are_swapped_both_run_and_one_that_is_added_runs_alone(kit: Bench) -> None:
+    works(kit, f"{SHELL}RUN echo 1 > /1\n")
+    added = works(kit, f"{SHELL}RUN echo 1 > /1\nRUN echo 2 > /2\n")
+    assert (added.did("echo 1"), added.did("echo 2")) == ("cached", "ran")
+    swapped = works(kit, f"{SHELL}RUN echo 2 > /2\nRUN echo 1 > /1\n")
+    assert (swapped.did("echo 1"), swapped.did("echo 2")) == ("ran", "ran")
+
+
+def test_build_arguments_count_and_proxies_do_not(kit: Bench) -> None:
+    dockerfile = f"{SHELL}ARG VERSION\nRUN echo $VERSION $http_proxy\n"
+    assert "1 p" in works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "p"}).output
+    assert works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "q"}).did("RUN") == "cached"
+    assert works(kit, dockerfile, build_args={"VERSION": "2", "http_proxy": "p"}).did("RUN") == "ran"
+
+
+def test_the_network_of_the_request_counts(kit: Bench) -> None:
+    works(kit, _STEPS)
+    assert works(kit, _STEPS, network=Network.NONE).did("RUN") == "ran"
+
+
+def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
+    works(kit, f"{SHELL}RUN cat /proc/uptime > /x\n")
+    anew = works(kit, f"{SHELL}RUN cat /proc/uptime > /x\n", use_cache=False)
+    assert set(anew.steps.values()) == {"ran"}
+    again = works(kit, f"{SHELL}RUN cat /proc/uptime > /x\n")
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == anew.image
+
+
+_STAGES = """\
+FROM scratch AS builder
+COPY busybox /bin/busybox
+SHELL ["/bin/busybox", "sh", "-c"]
+COPY src /src
+RUN echo {made} > /made # {comment}
+FROM scratch
+COPY busybox /bin/busybox
+SHELL ["/bin/busybox", "sh", "-c"]
+COPY --from=builder /made /made
+RUN cat /made
+"""
+
+
+def test_a_builder_stage_that_gives_the_same_bytes_invalidates_nothing_after_it(kit: Bench) -> None:
+    first = works(kit, _STAGES.format(made="x", comment=1))
+    again = works(kit, _STAGES.format(made="x", comment=2))
+    assert again.did("RUN echo") == "ran"
+    assert again.did("COPY --from") == "cached"
+    assert again.did("RUN cat") == "cached"
+    assert again.layers == first.layers
+
+
+def test_what_follows_such_a_copy_is_known_by_what_it_stands_on(kit: Bench) -> None:
+    """Also where the copy itself was cached when the step after it ran."""
+    more = "RUN echo more > /more\nCOPY --from=builder /src /src\n"
+    works(kit, _STAGES.format(made="x", comment=1))
+    works(kit, _STAGES.format(made="x", comment=1) + more)
+    again = works(kit, _STAGES.format(made="x", comment=2) + more)
+    assert [again.did(part) for part in ("RUN echo x", "RUN cat", "RUN echo more")] == ["ran", "cached", "cached"]
+    assert again.did("COPY --from=builder /src") == "cached"
+
+
+def test_a_builder_stage_that_gives_other_bytes_invalidates_what_follows(kit: Bench) -> None:
+    works(kit, _STAGES.format(made="x", comment=1))
+    again = works(kit, _STAGES.format(made="y", comment=1))
+    assert [again.did(part) for part in ("RUN echo", "COPY --from", "RUN cat")] == ["ran"] * 3
+
+
+def test_the_stage_of_a_cached_copy_is_not_looked_at(kit: Bench) -> None:
+    works(kit, _STAGES.format(made="x", comment=1))
+    again = works(kit, _STAGES.format(made="x", comment=1))
+    assert not [label for label in again.steps if "RUN echo" in label]
+
+
+def test_two_equal_stages_run_once(kit: Bench) -> None:
+    stage = 'FROM scratch AS {0}\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\nRUN echo x > /x\n'
+    last = "FROM scratch\nCOPY --from=one /x /1\nCOPY --from=two /x /2\n"
+    result = works(kit, stage.format("one") + stage.format("two") + last)
+    assert result.did("RUN echo") == "ran"
+    assert result.tree == {"1": "-0644 0:0 x\n", "2": "-0644 0:0 x\n"}
+
+
+def test_what_was_done_before_a_failure_stays_cached(kit: Bench) -> None:
+    failed = kit.build(f"{SHELL}RUN echo 1 > /1\nRUN echo oops; exit 7\nRUN true\n")
+    assert "did not complete successfully: exit code: 7" in failed.error
+    assert failed.error.startswith(f"{kit.context}/Dockerfile:5: ")
+    assert (failed.did("echo 1"), failed.did("oops")) == ("ran", "failed")
+    assert "RUN true" not in failed.steps
+    again = works(kit, f"{SHELL}RUN echo 1 > /1\nRUN true\n")
+    assert again.did("echo 1") == "cached"
+
+
+def test_a_removed_layer_is_packed_again(kit: Bench) -> None:
+    first = works(kit, _STEPS)
+    for name in (kit.root / "blobs/sha256").iterdir():
+        name.unlink()
+    again = works(kit, _STEPS)
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == first.image
+    blobs = Blobs(str(kit.root))
+    assert sum(blobs.has(digest) for digest in blobs) == 5  # three layers, a config and a manifest
+
+
+def test_a_removed_snapshot_is_made_again(kit: Bench) -> None:
+    first = works(kit, _STEPS)
+    with sqlite3.connect(kit.root / "ocibuild.db") as database:
+        database.execute("PRAGMA foreign_keys = ON")
+        ((last,),) = database.execute("SELECT max(id) FROM snapshots")
+        database.execute("DELETE FROM snapshots WHERE id = ?", (last,))
+    database.close()
+    shutil.rmtree(kit.root / "snapshots" / str(last))
+    again = works(kit, _STEPS)
+    assert (again.did("COPY src"), again.did("RUN")) == ("cached", "ran")
+    assert again.tree == first.tree
+
+
+def test_packing_that_was_killed_is_done_by_the_next_build(kit: Bench) -> None:
+    """A step's record is there before its layer is."""
+    first = works(kit, _STEPS)
+    with sqlite3.connect(kit.root / "ocibuild.db") as database:
+        database.execute("UPDATE snapshots SET layer = NULL, diff_id = NULL, chain_id = NULL")
+    database.close()
+    again = works(kit, _STEPS)
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == first.image
+
+
+def test_a_build_that_is_killed_leaves_a_store_that_the_next_one_uses(kit: Bench) -> None:
+    dockerfile = f"{SHELL}RUN echo 1 > /1\nRUN echo begun; sleep 60\n"
+    child = os.fork()
+    if child == 0:
+        try:
+            kit.build(dockerfile)
+        finally:
+            os._exit(0)
+    database = kit.root / "ocibuild.db"
+    _wait_for(lambda: database.exists() and _count(database, "records") == 2)
+    _kill_with_children(child)
+    result = works(kit, f"{SHELL}RUN echo 1 > /1\n")
+    assert set(result.steps.values()) == {"cached"}
+    works(kit, f"{SHELL}RUN echo 1 > /1\nRUN echo 2\n")
+    assert sorted(os.listdir(kit.root / "ingest")) == []
+    assert _count(database, "snapshots WHERE committed = 0") == 0
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def _count(path: Path, what: str) -> int:
+    database = sqlite3.connect(path, timeout=10)
+    try:
+        ((number,),) = database.execute(f"SELECT count(*) FROM {what}")
+        return int(number)
+    except sqlite3.OperationalError:
+        return -1
+    finally:
+        database.close()
+
+
+def _kill_with_children(pid: int) -> None:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        children = [int(word) for word in file.read().split()]
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_two_processes_at_once_do_each_step_once(kit: Bench) -> None:
+    kit.write("Dockerfile", f"{SHELL}RUN echo $RANDOM$RANDOM$RANDOM > /x; sleep 0.3\n")
+    dockerfile = (kit.context / "Dockerfile").read_text()
+    works(kit, SHELL)
+    images = []
+    readers = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                result = kit.build(dockerfile)
+                os.write(writing, f"{result.image} {result.did('RUN')} {result.error}".encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        readers.append((child, reading))
+    for child, reading in readers:
+        with open(reading, encoding="ascii") as pipe:
+            images.append(pipe.read().split())
+        os.waitpid(child, 0)
+    assert images[0][0] == images[1][0]
+    assert sorted(image[1] for image in images) == ["cached", "ran"]
+
+
+def test_a_machine_that_grants_nothing_builds_what_is_all_cached(kit: Bench) -> None:
+    first = works(kit, _STEPS)
+    again = works(kit, _STEPS, machine=refusing_machine)
+    assert again.image == first.image
+    assert set(again.steps.values()) == {"cached"}
+    assert works(kit, f"{_STEPS}ENV A=1\n", machine=refusing_machine).image != first.image
+    refused = kit.build(f"{_STEPS}RUN true\n", machine=refusing_machine)
+    assert refused.error == "this machine refuses a user namespace (ask `ocibuild doctor`)"
+
+
+def test_a_machine_is_entered_once_for_each_process() -> None:
+    machine = refusing_machine()
+    assert machine.identity is None
+    with pytest.raises(Exception, match="refuses a user namespace"):
+        machine.executor()
+    machine.close()
+    assert isinstance(machine, Machine)

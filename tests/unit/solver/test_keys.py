@@ -1,0 +1,108 @@
+"""Each part of an operation's meaning is in its key, and nothing else is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ocibuild.errors import SourceRange
+from ocibuild.graph import Context, Copy, Image, MakeDirectory, Network, Origin, Run, Scratch
+from ocibuild.graph import Vertex as AnyVertex
+from ocibuild.oci import Digest, Platform, Reference
+from ocibuild.solver.keys import Keys
+from ocibuild.solver.plan import topological
+
+_IMAGE = Image(Reference.parse("base"), Platform("linux", "amd64"), Digest.of(b"manifest"))
+_RUN = Run(_IMAGE, ("sh", "-c", "make"), ("A=1", "B=2"), ("http_proxy=x",), "app", "/w", Network.DEFAULT)
+_COPY = Copy(_IMAGE, Context(), ("a", "b"), "/to", "app", 0o755)
+_FROM = Copy(_IMAGE, _RUN, ("a", "b"), "/to", "app", 0o755)
+_MAKE = MakeDirectory(_IMAGE, "/w", "app")
+
+
+def keys_of(vertex: AnyVertex, *, chain: str = "chain", content: bytes = b"content") -> tuple[Keys, Digest]:
+    keys = Keys(lambda _: chain, lambda _: Digest.of(content))
+    for one in topological(vertex):
+        keys.compute(one)
+    return keys, keys[vertex]
+
+
+@pytest.mark.parametrize(
+    ("vertex", "change"),
+    [
+        (_RUN, {"args": ("sh", "-c", "make all")}),
+        (_RUN, {"args": ("sh", "-c make")}),
+        (_RUN, {"env": ("A=1",)}),
+        (_RUN, {"env": ("B=2", "A=1")}),
+        (_RUN, {"user": "root"}),
+        (_RUN, {"working_dir": "/"}),
+        (_RUN, {"network": Network.NONE}),
+        (_RUN, {"base": Scratch()}),
+        (_RUN, {"base": MakeDirectory(_IMAGE, "/x")}),
+        (_COPY, {"destination": "/to/"}),
+        (_COPY, {"owner": "other"}),
+        (_COPY, {"owner": None}),
+        (_COPY, {"mode": 0o700}),
+        (_COPY, {"mode": None}),
+        (_COPY, {"unpack": True}),
+        (_COPY, {"base": Scratch()}),
+        (_FROM, {"paths": ("a",)}),
+        (_FROM, {"paths": ("b", "a")}),
+        (_FROM, {"destination": "/other"}),
+        (_FROM, {"owner": None}),
+        (_FROM, {"mode": None}),
+        (_FROM, {"base": Scratch()}),
+        (_FROM, {"source": replace(_RUN, user="")}),
+        (_MAKE, {"path": "/other"}),
+        (_MAKE, {"user": ""}),
+        (_MAKE, {"base": Scratch()}),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, dict) else str(*value),
+)
+def test_a_part_of_the_meaning_changes_the_key(vertex: Any, change: dict[str, Any]) -> None:
+    assert keys_of(replace(vertex, **change))[1] != keys_of(vertex)[1]
+
+
+@pytest.mark.parametrize(
+    ("vertex", "change"),
+    [
+        (_RUN, {"hidden_env": ("http_proxy=y",)}),
+        (_RUN, {"origin": Origin("[2/2] RUN make", SourceRange("Dockerfile", 3, 4))}),
+        (_COPY, {"origin": Origin("other")}),
+        (_COPY, {"paths": ("pattern*",)}),
+        (_IMAGE, {"reference": Reference.parse("other"), "digest": Digest.of(b"other manifest")}),
+    ],
+    ids=["proxies", "origin", "origin-of-copy", "how-files-are-named", "name-of-an-image"],
+)
+def test_what_is_no_part_of_the_meaning_does_not(vertex: Any, change: dict[str, Any]) -> None:
+    assert keys_of(replace(vertex, **change))[1] == keys_of(vertex)[1]
+
+
+def test_the_content_of_a_context_counts_and_the_chain_of_an_image() -> None:
+    assert keys_of(_COPY, content=b"other")[1] != keys_of(_COPY)[1]
+    assert keys_of(_RUN, chain="other")[1] != keys_of(_RUN)[1]
+
+
+def test_the_second_key_is_by_what_the_inputs_are() -> None:
+    other = replace(_FROM, source=replace(_RUN, args=("other",)), paths=("pattern*",), base=Scratch())
+    keys, other_keys = keys_of(_FROM)[0], keys_of(other)[0]
+    same, different = Digest.of(b"same"), Digest.of(b"different")
+    second = keys.by_content(_FROM, ["root", 1], same)
+    assert second == other_keys.by_content(other, ["root", 1], same)
+    assert second != keys.by_content(_FROM, ["root", 1], different)
+    assert second != keys.by_content(_FROM, ["root", 2], same)
+    chowned = replace(_FROM, owner="else")
+    assert second != keys_of(chowned)[0].by_content(chowned, ["root", 1], same)
+
+
+def test_the_second_key_of_a_run_is_by_its_tree_and_its_process() -> None:
+    on_other = replace(_RUN, base=Scratch())
+    keys, other_keys = keys_of(_RUN)[0], keys_of(on_other)[0]
+    assert keys.by_content(_RUN, [1], None) == other_keys.by_content(on_other, [1], None)
+    changed = replace(_RUN, user="else")
+    assert keys.by_content(_RUN, [1], None) != keys_of(changed)[0].by_content(changed, [1], None)
+
+
+def test_names_that_are_not_utf8_have_keys() -> None:
+    assert keys_of(replace(_MAKE, path="/\udcff"))[1] != keys_of(replace(_MAKE, path="/\udcfe"))[1]

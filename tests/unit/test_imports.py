@@ -1,0 +1,72 @@
+"""Start-up is a feature: what a command does not need it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.solver.bench import SHELL, Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHECKOUT = Path(__file__).parents[2]
+_NEVER = frozenset(
+    {
+        "_pytest", "asyncio", "concurrent.futures", "http.client", "isal", "jsonschema", "lzma", "multiprocessing",
+        "ocibuild.archive", "ocibuild.executor", "ocibuild.registry", "ocibuild.rootfs.overlay", "referencing",
+        "requests", "rich", "ssl", "subprocess", "tarfile", "tomllib", "urllib.request", "urllib3", "zstandard",
+    }
+)  # fmt: skip
+"""What neither ``version`` nor ``images`` nor a build that is all cached imports."""
+_NOT_FOR_VERSION = frozenset({"ocibuild.api", "ocibuild.oci", "ocibuild.store", "ocibuild.layer", "sqlite3", "json"})
+
+
+def imported(*words: str) -> set[str]:
+    """Return the modules that a command imports."""
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ocibuild", *words],
+        capture_output=True,
+        text=True,
+        cwd=_CHECKOUT,
+        check=True,
+    )
+    lines = [line for line in result.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def offending(found: set[str], unwanted: frozenset[str]) -> list[str]:
+    return sorted(
+        name for name in found if any(name == one or name.startswith(f"{one}.") for one in unwanted)
+    )  # a package counts with all that is in it
+
+
+@pytest.fixture
+def cached_build(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    bench.add_shell()
+    bench.write("src/file", "content")
+    assert not bench.build(f"{SHELL}COPY src /src\nRUN true\nWORKDIR /w\n").error
+    yield bench
+
+
+def test_version_imports_next_to_nothing() -> None:
+    assert offending(imported("version"), _NEVER | _NOT_FOR_VERSION) == []
+
+
+def test_images_imports_only_what_reads_the_store(cached_build: Bench) -> None:
+    found = imported("--root", str(cached_build.root), "images", "-a")
+    assert (
+        offending(found, _NEVER | {"ocibuild.layer", "ocibuild.solver", "ocibuild.dockerfile", "ocibuild.build"}) == []
+    )
+
+
+def test_a_build_that_is_all_cached_imports_nothing_that_makes_layers(cached_build: Bench) -> None:
+    words = ("--root", str(cached_build.root), "build", "-q", str(cached_build.context))
+    found = imported(*words)
+    assert offending(found, _NEVER | {"ocibuild.layer", "ocibuild.solver.operations.copy"}) == []
+    assert "ocibuild.solver.solve" in found
