@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,36 +13,38 @@ _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("d
 def size(count: int) -> str:
     """Return bytes with three digits and a decimal unit: ``1.23MB``."""
     value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5:  # what rounds to 1000 is 1 of the next unit
             return f"{value:.3g}{unit}"
         value /= 1000
-    return f"{value:.3g}TB"
+    return f"{value:.3g}PB"
 
 
 def age(created: str | None, now: float) -> str:
-    """Return how long ago a time in RFC 3339 was: ``3 days ago``; empty where there is none."""
-    if not created:
+    """Return how long ago a time in RFC 3339 was: ``3 days ago``; ``N/A`` where there is none."""
+    then = _parse_time(created or "")
+    if then is None:
         return "N/A"
-    seconds = max(0, int(now - _parse_time(created)))
+    seconds = max(0, int(now - then))
     for name, span in _SPANS:
         if seconds >= 2 * span:
             return f"{seconds // span} {name}s ago"
+    if seconds >= 3600:
+        return "About an hour ago"
     if seconds >= 120:
         return f"{seconds // 60} minutes ago"
-    if seconds >= 60:
-        return "About a minute ago"
-    return "Less than a second ago" if seconds < 1 else f"{seconds} second{'s' if seconds > 1 else ''} ago"
+    return "About a minute ago" if seconds >= 60 else f"{seconds} seconds ago"
 
 
-def _parse_time(text: str) -> float:
-    from datetime import datetime
+def _parse_time(text: str) -> float | None:
+    """Return seconds since 1970, None for no time, and for the year 1, which is how Go writes no time."""
+    from datetime import UTC, datetime
 
-    whole, _, rest = text.partition(".")
-    if not rest and text.endswith("Z"):
-        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    zone = rest.lstrip("0123456789") or "Z"
-    return datetime.fromisoformat(f"{whole}{'+00:00' if zone == 'Z' else zone}").timestamp()
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.replace(tzinfo=time.tzinfo or UTC).timestamp() if time.year > 1 else None
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], headings: Mapping[str, str]) -> str:

@@ -63,19 +63,18 @@ def _probe(store_root: str) -> list[Check]:
     kind = "a mount namespace, as root" if identity.ids is IDs.ALL else "a user and a mount namespace"
     os.makedirs(store_root, mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store_root, prefix="probe-") as folder:
-        overlay = _overlay_in(folder)
         return [
             Check("namespaces", passed=True, evidence=kind),
             _check_ids(identity.ids),
-            _check_overlay(overlay),
-            _check_spawner(identity, overlay, folder),
+            _check_overlay(_overlay_in(folder, "mounted")),
+            _check_spawner(identity, _overlay_in(folder, "run"), folder),
         ]
 
 
-def _overlay_in(folder: str) -> Overlay:
-    paths = [os.path.join(folder, name) for name in ("lower", "upper", "work", "mount-point")]
+def _overlay_in(folder: str, name: str) -> Overlay:
+    paths = [os.path.join(folder, name, part) for part in ("lower", "upper", "work", "mount-point")]
     for path in paths:
-        os.mkdir(path)
+        os.makedirs(path)
     lower, upper, work, mount_point = paths
     return Overlay([lower], upper, work, mount_point)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -63,6 +62,8 @@ def _enter_as_root() -> Identity | None:
 
 
 def _enter_user_namespace() -> Identity:
+    import shutil
+
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         users, groups = _own_map("/proc/self/uid_map"), _own_map("/proc/self/gid_map")

@@ -197,6 +197,19 @@ def test_device_nodes_are_recorded_and_cannot_be_used(shared: Program, busybox_b
         assert built.output == ["refused"]
 
 
+def test_devices_of_the_machine_keep_their_modes(shared: Program, busybox_base: str) -> None:
+    before = os.stat("/dev/full")
+    try:
+        text = f"FROM {busybox_base}\nRUN chmod 640 /dev/full; chown 1:1 /dev/full; touch /dev/full; true\n"
+        shared.build(shared.context("devices", {"Dockerfile": text}))
+        after = os.stat("/dev/full")
+        assert (after.st_mode, after.st_uid, after.st_mtime) == (before.st_mode, before.st_uid, before.st_mtime)
+    finally:
+        if os.geteuid() == 0:
+            os.chmod("/dev/full", before.st_mode)
+            os.chown("/dev/full", before.st_uid, before.st_gid)
+
+
 @pytest.mark.parametrize("status", [1, 42, 255])
 def test_exit_status_is_in_the_error(status: int, shared: Program, busybox_base: str) -> None:
     text = f"FROM {busybox_base}\nRUN exit {status}\n"

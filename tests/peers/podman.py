@@ -31,7 +31,7 @@ class Podman:
 
     def run(self, image: str, *words: str) -> str:
         """Run a container without a network and return its output."""
-        how = ("--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "host")
+        how = ("--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024")
         return self("run", *how, "--log-driver", "k8s-file", image, *words)
 
 

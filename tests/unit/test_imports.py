@@ -5,14 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.solver.bench import SHELL, Bench
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _CHECKOUT = Path(__file__).parents[2]
 _NEVER = frozenset(
@@ -46,12 +42,12 @@ def offending(found: set[str], unwanted: frozenset[str]) -> list[str]:
 
 
 @pytest.fixture
-def cached_build(tmp_path: Path) -> Iterator[Bench]:
+def cached_build(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
     bench.add_shell()
     bench.write("src/file", "content")
     assert not bench.build(f"{SHELL}COPY src /src\nRUN true\nWORKDIR /w\n").error
-    yield bench
+    return bench
 
 
 def test_version_imports_next_to_nothing() -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.graph import Context
-from ocibuild.layer import read_xattrs
 from ocibuild.source import content_digest, owned_by_root, select
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ class Sources:
 
     def xattrs(self, fd: int) -> dict[str, bytes]:
         """Return the extended attributes that a copy of an open file gets."""
+        from ocibuild.layer import read_xattrs
+
         return {key: value for key, value in read_xattrs(fd).items() if self.is_image or key == _CAPABILITY}
 
 

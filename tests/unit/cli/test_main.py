@@ -1,0 +1,228 @@
+"""The command line as a user meets it: what is printed where, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.peers import require_peer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    folder = tmp_path / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (folder / "file").write_text("content")
+    return folder
+
+
+def ocibuild(
+    tmp_path: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ocibuild", *words],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(_CHECKOUT), **(environ or {})},
+        input=stdin,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["biuld", "."], "ocibuild: no such command: 'biuld'; did you mean 'build'?"),
+        (["qqqq"], "ocibuild: no such command: 'qqqq'"),
+        (["login", "host"], "ocibuild: the command 'login' is not supported yet"),
+        (["image", "lss"], "ocibuild image: no such command: 'lss'; did you mean 'ls'?"),
+        (["build"], "ocibuild build: Missing argument 'CONTEXT'."),
+        (["build", "--taget", "x", "."], "ocibuild build: No such option"),
+        (["build", "--taget", "x", "."], "--target"),
+        (["build", "--secret", "id=x", "."], "ocibuild build: --secret is not supported yet"),
+        (["build", "--cache-from", "x", "."], "ocibuild build: --cache-from is not supported yet"),
+        (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host'."),
+        (["build", "--jobs", "0", "."], "0 is not in the range x>=1."),
+        (["build", "--label", "x", "."], "--label x: not KEY=VALUE"),
+        (["build", "--executor", "proot", "."], "--executor proot is not supported yet"),
+        (["build", "--platform", "linux/amd64,linux/arm64", "."], "several platforms are not supported yet"),
+        (["build", "-o", "folder", "."], "type=local is not supported yet"),
+        (["build", "-o", "type=oci", "."], "dest= is missing"),
+        (["run", "-v", "/a:/b", "image"], "-v is not supported yet"),
+        (["--root"], "Option '--root' requires an argument."),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, words: list[str], message: str) -> None:
+    result = ocibuild(tmp_path, *words)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "missing"], "the build context 'missing' does not exist"),
+        (["build", "-f", "missing", "context"], "missing: no such Dockerfile (name it with --file)"),
+        (["build", "-t", "UPPER", "context"], "UPPER"),
+        (["build", "--platform", "a/b/c/d", "context"], "a/b/c/d"),
+        (["inspect", "missing"], "missing"),
+        (["history", "missing"], "missing"),
+        (["tag", "missing", "other"], "missing"),
+        (["push", "missing"], "missing"),
+        (["validate", "missing"], "missing: neither a file or folder nor an image in the store"),
+        (["--root", "context/file", "images"], "context/file: "),
+        (["--config", "missing", "pull", "127.0.0.1:1/image"], "missing"),
+    ],
+)
+def test_a_failure_is_one_line_and_status_1(tmp_path: Path, context: Path, words: list[str], message: str) -> None:
+    result = ocibuild(tmp_path, *words)
+    assert result.returncode == 1, result.stderr
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line and not line.startswith("#")]
+    assert len(lines) == 1
+    assert lines[0].startswith("ocibuild: ")
+    assert message in lines[0]
+
+
+def test_a_dockerfile_error_shows_its_lines(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPPY file /\n")
+    result = ocibuild(tmp_path, "build", "-q", "context")
+    assert result.returncode == 1
+    first, second = result.stderr.splitlines()
+    assert first.startswith("ocibuild: context/Dockerfile:2: ")
+    assert "COPY" in first
+    assert second == "     2 | COPPY file /"
+
+
+def test_control_characters_of_a_stranger_do_not_reach_the_terminal(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY \x1b[31mred /\n")
+    assert "\x1b" not in ocibuild(tmp_path, "build", "-q", "context").stderr
+
+
+def test_a_traceback_comes_with_debug_alone(tmp_path: Path) -> None:
+    assert "Traceback" not in ocibuild(tmp_path, "build", "missing").stderr
+    assert "Traceback" in ocibuild(tmp_path, "--debug", "build", "missing").stderr
+    assert "Traceback" in ocibuild(tmp_path, "build", "missing", environ={"OCIBUILD_DEBUG": "1"}).stderr
+
+
+def test_quiet_prints_the_image_id_alone(tmp_path: Path, context: Path) -> None:
+    result = ocibuild(tmp_path, "build", "-q", "-t", "made", "--iidfile", "id", "--metadata-file", "meta", "context")
+    assert (result.returncode, result.stderr) == (0, "")
+    image = result.stdout.strip()
+    assert image.startswith("sha256:")
+    assert (tmp_path / "id").read_text() == image
+    metadata = json.loads((tmp_path / "meta").read_text())
+    assert metadata["containerimage.config.digest"] == image
+    assert metadata["image.name"] == "docker.io/library/made:latest"
+    shown = json.loads(ocibuild(tmp_path, "inspect", "made").stdout)
+    assert shown[0]["Id"] == image
+    assert shown[0]["RepoTags"] == ["made:latest"]
+    assert ocibuild(tmp_path, "images", "-q", "--no-trunc").stdout.strip() == image
+    assert ocibuild(tmp_path, "history", "-q", "made").stdout.split() == [image]
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(tmp_path: Path, context: Path) -> None:
+    result = ocibuild(tmp_path, "build", "--progress", "plain", "context")
+    assert result.stdout.startswith("sha256:")
+    assert result.stdout.count("\n") == 1
+    assert "COPY file /" in result.stderr
+
+
+def test_an_archive_on_stdout_is_alone_there(tmp_path: Path, context: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "ocibuild", "--root", tmp_path / "s", "build", "-o", "type=oci,dest=-", context],
+        cwd=_CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
+    import io
+    import tarfile
+
+    with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
+        assert "oci-layout" in archive.getnames()
+
+
+def test_a_dockerfile_may_come_on_standard_input(tmp_path: Path, context: Path) -> None:
+    given = ocibuild(tmp_path, "build", "-q", "-f", "-", "context", stdin="FROM scratch\nCOPY file /other\n")
+    assert given.returncode == 0, given.stderr
+    failed = ocibuild(tmp_path, "build", "-q", "-f", "-", "context", stdin="FROM scratch\nCOPY nothing /other\n")
+    assert failed.stderr.startswith("ocibuild: Dockerfile:2: ")
+
+
+def test_global_flags_come_from_the_environment_too(tmp_path: Path, context: Path) -> None:
+    environ = {"OCIBUILD_ROOT": str(tmp_path / "elsewhere")}
+    assert ocibuild(tmp_path, "build", "-q", "context", environ=environ).returncode == 0
+    assert (tmp_path / "elsewhere/oci-layout").exists()
+    usual = ocibuild(tmp_path, "build", "-q", "context", environ={"XDG_DATA_HOME": str(tmp_path / "data")})
+    assert usual.returncode == 0
+    assert (tmp_path / "data/ocibuild/oci-layout").exists()
+    assert not (tmp_path / ".local").exists()
+
+
+def test_version_and_help_need_no_store(tmp_path: Path) -> None:
+    from ocibuild import __version__
+
+    assert ocibuild(tmp_path, "version").stdout == f"ocibuild {__version__}\n"
+    shown = ocibuild(tmp_path, "--help")
+    assert shown.returncode == 0
+    assert "Build an image from a Dockerfile." in shown.stdout
+    assert not (tmp_path / ".local").exists()
+
+
+def test_the_status_of_a_run_is_in_the_message(tmp_path: Path, context: Path) -> None:
+    (context / "busybox").write_bytes(Path(require_peer("busybox")).read_bytes())
+    (context / "busybox").chmod(0o755)
+    (context / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /\nRUN ["/busybox", "sh", "-c", "echo last words; exit 42"]\n'
+    )
+    result = ocibuild(tmp_path, "build", "-q", "context")
+    assert result.returncode == 1
+    assert "exit code: 42" in result.stderr
+    assert "  | last words\n" in result.stderr
+    assert "ocibuild: context/Dockerfile:3: " in result.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_build_that_is_stopped_says_so_and_cleans_up(
+    tmp_path: Path, context: Path, number: signal.Signals, status: int
+) -> None:
+    (context / "busybox").write_bytes(Path(require_peer("busybox")).read_bytes())
+    (context / "busybox").chmod(0o755)
+    (context / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /\nRUN ["/busybox", "sh", "-c", "echo begun; sleep 60"]\n'
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "ocibuild", "--root", tmp_path / "s", "build", "--progress", "plain", context],
+        cwd=_CHECKOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while (line := process.stderr.readline()) and "begun" not in line:
+            pass
+        begun = time.monotonic()
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(20) == status
+    assert time.monotonic() - begun < 20
+    assert "Traceback" not in rest
+    assert len(list((tmp_path / "s/snapshots").iterdir())) == 1  # the COPY that was done
