@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import pack
+from ocibuild.layer import is_opaque, pack
 from ocibuild.oci import Compression, layer_type
 from ocibuild.rootfs.changes import changes
 from ocibuild.sandbox import Overlay
@@ -118,7 +118,14 @@ def _make_stub(stubs: str, name: str) -> None:
 
 
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:
-    return [snapshot.path for snapshot in reversed(stack)]
+    """Return the directories to stack: none below one whose root is opaque, which overlayfs itself does not look at."""
+    paths = []
+    for snapshot in reversed(stack):
+        paths.append(snapshot.path)
+        with Root.open(snapshot.path) as layer:
+            if is_opaque(layer.fd):
+                break
+    return paths
 
 
 @contextmanager

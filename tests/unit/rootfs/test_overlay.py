@@ -144,3 +144,15 @@ def test_umask_of_the_builder_is_not_seen_in_a_step(umask: int, tmp_path: Path) 
         os.umask(old)
     root, _, proc, hosts, step = found.split()
     assert (root, proc, hosts, step) == ("755", "555", "644", "0022")
+
+
+def test_layer_with_an_opaque_root_hides_all_that_is_below(tmp_path: Path) -> None:
+    def hide(folder: Path) -> None:
+        (folder / "kept").write_text("kept\n")
+        os.setxattr(folder, "user.overlay.opaque", b"y")
+
+    def look(made: Lab) -> list[str]:
+        with made.snapshotter.reading([made.snapshot(_base), made.snapshot(hide)]) as tree:
+            return sorted(os.listdir(tree.fd))
+
+    assert in_lab(tmp_path, look) == ["kept"]
