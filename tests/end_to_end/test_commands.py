@@ -96,7 +96,13 @@ def test_history_is_newest_first(shared: Program, image: str, busybox_base: str)
 
 
 def test_unknown_image_is_one_line(shared: Program) -> None:
-    for words in (["inspect", "absent"], ["history", "absent"], ["tag", "absent", "x"], ["run", "absent"], ["push", "absent"]):
+    for words in (
+        ["inspect", "absent"],
+        ["history", "absent"],
+        ["tag", "absent", "x"],
+        ["run", "absent"],
+        ["push", "absent"],
+    ):
         result = shared.run(*words)
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
@@ -108,7 +114,7 @@ def test_run_is_as_in_docker(shared: Program, image: str) -> None:
     assert shared.check("run", "commands:1") == "hello world\n"
     assert shared.check("run", "-e", "WHO=you", "commands:1") == "hello you\n"
     assert shared.check("run", "--entrypoint", "echo", "commands:1", "-n", "x") == "x"
-    assert shared.check("run", "-w", "/tmp", "-u", "app", "commands:1", "sh", "-c", "pwd; id -un") == "/tmp\napp\n"  # noqa: S108
+    assert shared.check("run", "-w", "/tmp", "-u", "app", "commands:1", "sh", "-c", "pwd; id -un") == "/tmp\napp\n"
     assert shared.check("run", "-i", "commands:1", "cat", stdin="typed\n") == "typed\n"
     assert shared.run("run", "commands:1", "sh", "-c", "exit 7").returncode == 7
     shared.check("run", "commands:1", "touch", "/changed")
@@ -127,9 +133,11 @@ def test_pull_and_push(shared: Program, image: str, registry: str) -> None:
 
 def test_context_variables_and_dockerfile_from_stdin(shared: Program, busybox_base: str, image: str) -> None:
     context = shared.context("stdin", {"file": "content"})
-    text = f"FROM {busybox_base}\nARG WORD\nARG OTHER=none\nCOPY file /file\nRUN echo $(cat /file) $WORD $OTHER > /said\n"
-    words = ["build", "-q", "-f", "-", "--build-arg", "WORD", "--build-arg", "OTHER=more", "-t", "stdin", context]
-    result = shared.run(*words, stdin=text, environ={"WORD": "from-environment"})
+    text = (
+        f"FROM {busybox_base}\nARG WORD\nARG OTHER=none\nCOPY file /file\nRUN echo $(cat /file) $WORD $OTHER > /said\n"
+    )
+    words = ("build", "-q", "-f", "-", "--build-arg", "WORD", "--build-arg", "OTHER=more", "-t", "stdin")
+    result = shared.run(*words, context, stdin=text, environ={"WORD": "from-environment"})
     assert result.returncode == 0, result.stderr
     assert shared.check("run", "stdin", "cat", "/said") == "content from-environment more\n"
 
@@ -154,7 +162,9 @@ def test_module_is_the_same_as_the_program(shared: Program, image: str, context:
 def test_cached_build_imports_nothing_it_does_not_use(shared: Program, image: str, context: str) -> None:
     python = shared.user.programs / "python"
     result = shared.user.run(python, "-X", "importtime", "-m", "ocibuild", "build", "-t", "commands:1", context)
-    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    imported = {
+        line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")
+    }
     assert result.stdout == f"{image}\n"
     assert "ocibuild.solver.solve" in imported
     assert not imported & HEAVY
@@ -163,7 +173,9 @@ def test_cached_build_imports_nothing_it_does_not_use(shared: Program, image: st
 @pytest.mark.parametrize("words", [["version"], ["--help"], ["images"]])
 def test_small_commands_start_fast(words: list[str], shared: Program, image: str) -> None:
     result = shared.user.run(shared.user.programs / "python", "-X", "importtime", "-m", "ocibuild", *words)
-    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    imported = {
+        line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")
+    }
     assert not imported & (HEAVY | {"ocibuild.solver.solve", "ocibuild.dockerfile.parser", "ctypes"})
 
 

@@ -32,7 +32,7 @@ RUN rm /second && cat /files/* > /all
 
 
 def _context(program: Program, base: str) -> Path:
-    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(10)}  # noqa: S311
+    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(10)}
     return program.context("killed", {"Dockerfile": STEPS.format(base=base), **files})
 
 
@@ -52,7 +52,7 @@ def test_store_survives_sigkill_at_any_moment(ocibuild: Program, busybox_base: s
     begun = time.monotonic()
     ocibuild.build(context, "-o", f"type=oci,dest={archive}", root=ocibuild.user.home / "reference")
     whole, expected = time.monotonic() - begun, read_archive(archive).tree
-    moments = random.Random(11)  # noqa: S311  (the same each time)
+    moments = random.Random(11)
     for store in (ocibuild.user.home / f"store{number}" for number in range(MOMENTS // 5)):
         done: set[str] = set()
         for number in range(5):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.program import Program
 
 REDIS = "RUN apt-get update && apt-get install -y redis-server"
-FURTHER = {"root": "gcc", "ocibuild-test": "netcat-openbsd"}
 PING = "redis-server --save '' > /tmp/log & until redis-cli ping 2>/dev/null; do sleep 0.1; done"
 
 
@@ -23,14 +24,14 @@ def tagged(registry: str, debian_base: str, shared: Program) -> str:
     return name
 
 
-def _context(program: Program, base: str, *steps: str) -> object:
+def _context(program: Program, base: str, *steps: str) -> Path:
     text = "\n".join([f"FROM {base}", *steps, 'CMD ["redis-server"]', ""])
     return program.context("redis", {"Dockerfile": text})
 
 
 def _further(program: Program) -> str:
     """Return a step that installs one more package: as root the whole compiler, otherwise something small."""
-    return f"RUN apt-get install -y {FURTHER.get(program.user.account.name, 'netcat-openbsd')}"
+    return f"RUN apt-get install -y {'gcc' if program.user.account.uid == 0 else 'netcat-openbsd'}"
 
 
 def test_build_again_is_all_cached(shared: Program, debian_base: str, tagged: str) -> None:

@@ -22,16 +22,16 @@ class Podman:
     def __call__(self, *words: str | Path) -> str:
         """Run a command of podman, which must succeed, and return its output."""
         store = ("--root", self.folder / "root", "--runroot", self.folder / "run", "--tmpdir", self.folder / "tmp")
-        # neither systemd nor a logging service need be there
-        how = ("--cgroup-manager", "cgroupfs", "--events-backend", "none")
+        # neither systemd nor a logging service need be there; Debian 12's crun wants cgroups of one version
+        how = ("--runtime", require_peer("runc"), "--cgroup-manager", "cgroupfs", "--events-backend", "none")
         command = [self.program, *map(str, store), *how, *map(str, words)]
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
         return result.stdout.strip()
 
     def run(self, image: str, *words: str) -> str:
-        """Run a container without a network and return its output."""
-        how = ("--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024")
+        """Run a container, without a network and with limits that any root may set, and return its output."""
+        how = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
         return self("run", *how, "--log-driver", "k8s-file", image, *words)
 
 

@@ -55,12 +55,12 @@ RUN test "$(getcap /usr/bin/cat-moved)" = "/usr/bin/cat-moved cap_net_bind_servi
 _CAPABILITIES_OF_TWO = "0100000200240000000000000000000000000000"
 
 
-def test_file_capabilities_are_in_the_image(
-    shared: Program, buildah: Buildah, debian_base: str, registry: str
-) -> None:
+def test_file_capabilities_are_in_the_image(shared: Program, buildah: Buildah, debian_base: str, registry: str) -> None:
     """An ordinary user's kernel ties them to the user namespace; the layer has them as root would set them."""
     pushed = f"{registry}/cases/capability:{shared.user.account.name}"
-    shared.build(shared.context("capability", {"Dockerfile": CAPABILITY.format(base=debian_base)}), "-t", pushed, "--push")
+    shared.build(
+        shared.context("capability", {"Dockerfile": CAPABILITY.format(base=debian_base)}), "-t", pushed, "--push"
+    )
     tree = buildah.tree(pushed)
     assert tree["usr/bin/cat-moved"].capability == _CAPABILITIES_OF_TWO
     assert tree["usr/bin/cat-moved"].mode == 0o750
@@ -81,5 +81,10 @@ def _lines(tree: Tree) -> list[str]:
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     labels = {name: value for name, value in (config.get("Labels") or {}).items() if name != "io.buildah.version"}
-    compared = {**config, "Labels": labels, "Env": sorted(config["Env"] or []), "WorkingDir": config.get("WorkingDir") or "/"}
+    compared = {
+        **config,
+        "Labels": labels,
+        "Env": sorted(config["Env"] or []),
+        "WorkingDir": config.get("WorkingDir") or "/",
+    }
     return {name: compared[name] for name in _COMPARED if compared.get(name)}

@@ -140,7 +140,9 @@ def _push(buildah: Buildah, image: str, name: str, how: tuple[str, ...]) -> None
     buildah("push", *how, image, f"docker://{name}")
 
 
-def test_docker_runs_what_has_a_hundred_layers(shared: Program, docker: Docker, busybox_base: str, registry: str) -> None:
+def test_docker_runs_what_has_a_hundred_layers(
+    shared: Program, docker: Docker, busybox_base: str, registry: str
+) -> None:
     steps = "".join(f"RUN echo {number} > /file{number} && rm -f /file{number - 1}\n" for number in range(100))
     name = f"{registry}/peers/deep:{shared.user.account.name}"
     context = shared.context("deep", {"Dockerfile": f"FROM {busybox_base}\n{steps}"})

@@ -1,4 +1,4 @@
-"""File trees as values to compare: of a folder, and of an image in an OCI archive, flattened with the standard library."""
+"""File trees as values to compare: of a folder, and of an image in an OCI archive, flattened here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A file: ``kind`` as ls(1) shows it, ``detail`` the symlink's target, the device's numbers or the content's digest.
+    """A file: ``kind`` as ls(1) shows it, ``detail`` a symlink's target, a device's numbers, a content's digest.
 
     ``links`` are all the names of a file that has several; ``capability`` is the xattr's value in hexadecimal.
     """
