@@ -10,7 +10,7 @@ from ocibuild.oci.mediatypes import Compression, compression_of, is_index, is_la
 from ocibuild.oci.platform import Platform
 from ocibuild.oci.reference import Reference
 from ocibuild.oci.runconfig import Healthcheck, RunConfig
-from ocibuild.oci.validation import validate
+from ocibuild.oci.validation import prepare_validation, validate
 
 __all__ = [
     "ChainID",
@@ -37,6 +37,7 @@ __all__ = [
     "layer_type",
     "mediatypes",
     "parse_manifest",
+    "prepare_validation",
     "select",
     "validate",
 ]

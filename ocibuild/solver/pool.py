@@ -22,8 +22,10 @@ class Task:
     followers: list[Task] = field(default_factory=list, init=False)
 
 
-def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> None:
-    """Run all tasks, ``jobs`` at a time, and return when every one has ended.
+def run_tasks(
+    tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None], meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Run all tasks, ``jobs`` at a time, and return when every one has ended; do ``meanwhile`` in this thread.
 
     After a failure, or an exception in this thread such as KeyboardInterrupt, no task is begun any more, ``stop`` is
     called to end those that run, and the first exception is raised when they have ended.
@@ -35,6 +37,7 @@ def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> 
     try:
         for worker in workers:
             worker.start()
+        meanwhile()
         queue.wait()
     except BaseException as error:
         queue.fail(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import OcibuildError
 from ocibuild.graph import Context, Copy, Finished, Image, MakeDirectory, Run, Scratch, Started, inputs
-from ocibuild.oci import chain_id, chain_ids
+from ocibuild.oci import chain_id, chain_ids, prepare_validation
 from ocibuild.solver.keys import Keys
 from ocibuild.solver.operations.sources import context_digest, context_sources, stage_sources
 from ocibuild.solver.plan import LayerVertex, base_chain, make_plan, root_of, topological
@@ -69,7 +69,7 @@ class Solver:
         self._made.update(plan.made)
         tasks = self._tasks(plan)
         if tasks:
-            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop)
+            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
         return self._solution(plan)
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -120,7 +119,7 @@ class BlobWriter:
 
     def _begin(self) -> bool:
         """Make and lock the file; False where ``recover`` took it for a leftover just before it was locked."""
-        self._path = os.path.join(self._ingest, secrets.token_hex(8))
+        self._path = os.path.join(self._ingest, os.urandom(8).hex())
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         return os.fstat(self._fd).st_nlink > 0
