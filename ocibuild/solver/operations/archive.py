@@ -43,17 +43,17 @@ def is_archive(root: Root, name: str) -> bool:
         return True
 
 
-def unpack(source: Root, name: str, placer: Placer, *, owner: tuple[int, int] | None, is_new: bool) -> None:
+def unpack(source: Root, name: str, placer: Placer, *, owner: tuple[int, int] | None) -> None:
     """Put the files of the archive ``name`` of ``source`` where ``placer`` does; ``owner`` goes before their own.
 
-    The entry of the archive's own root counts only where the tree ``is_new``. Raises SourceError where the archive is
-    damaged or holds what cannot be put there.
+    The entry of the archive's own root counts for nothing. Raises SourceError where the archive is damaged or holds
+    what cannot be put there.
     """
     with open(source.open_file(name), "rb") as file, _plain(file) as plain:
         reader = TarReader(plain)
         try:
             for entry in reader:
-                if entry.name != "." or is_new:
+                if entry.name != ".":
                     _put(replace(entry, uid=owner[0], gid=owner[1]) if owner else entry, reader, placer)
             placer.finish()
         except InvalidLayer as error:

@@ -98,10 +98,9 @@ class _Copier:
         """Unpack an archive: as in BuildKit its entries keep their modes, and symlinks stay below the destination."""
         root = self.placer.root
         top = f"{self.destination.rstrip('/')}/"
-        is_new = make_directories(root, top, self.placer.ownership, owner=self.owner)
+        make_directories(root, top, self.placer.ownership, owner=self.owner)
         with root.open_directory(top) as inside:
-            placer = Placer(inside, self.placer.ownership)
-            unpack(self.sources.root, selected.path, placer, owner=self.owner, is_new=is_new)
+            unpack(self.sources.root, selected.path, Placer(inside, self.placer.ownership), owner=self.owner)
         root.forget()
 
     def _follow(self, target: str) -> str:

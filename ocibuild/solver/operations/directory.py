@@ -38,8 +38,8 @@ def make_directory(shop: Workshop, vertex: MakeDirectory, stack: Sequence[Snapsh
 
 def make_directories(
     root: Root, path: str, ownership: Ownership, *, owner: tuple[int, int] | None = None, mode: int = 0o755
-) -> bool:
-    """Make ``path`` and its missing parents with the permission bits of ``mode``; tell whether any was missing.
+) -> None:
+    """Make ``path`` and its missing parents with the permission bits of ``mode``.
 
     Without ``owner`` they are root's, but in a directory with set-group-ID they have its group and that bit, as
     mkdir(2) says. Raises NotADirectoryError.
@@ -55,7 +55,6 @@ def make_directories(
             os.fchmod(fd, mode & 0o777 | inherited)
         finally:
             os.close(fd)
-    return bool(made)
 
 
 def put_owner(fd: int, entry: Entry, ownership: Ownership) -> None:

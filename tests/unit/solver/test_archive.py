@@ -1,7 +1,4 @@
-"""ADD of archives as BuildKit does it: what is expected here was tried against the BuildKit of docker 28.
-
-But for an archive's own root, which is that of a folder that ADD makes: so it is with buildah.
-"""
+"""ADD of archives as BuildKit does it: what is expected here was tried against the BuildKit of docker 28."""
 
 from __future__ import annotations
 
@@ -138,7 +135,7 @@ def test_an_archive_that_ends_too_early_is_refused(kit: Bench, compress: Callabl
         ([("keep", "-", 0o600, 9, 9, "new")], "/d750", {"d750/keep": "-0600 9:9 new"}),
         ([("./", "d", 0o700, 1, 2, ""), ("./n", "-", 0o644, 0, 0, "x")], "/d750", {"d750/n": "-0644 0:0 x"}),
         ([("./", "d", 0o700, 1, 2, ""), ("./n", "-", 0o644, 0, 0, "x")], "/new",
-            {"new": "d0700 1:2", "new/n": "-0644 0:0 x"}),
+            {"new": "d0755 0:0", "new/n": "-0644 0:0 x"}),
         ([("todir/n", "-", 0o644, 0, 0, "x")], "/", {"d750/n": "-0644 0:0 x"}),
         ([("n", "-", 0o644, 0, 0, "x")], "/todir", {"d750/n": "-0644 0:0 x"}),
         ([("todir", "d", 0o755, 0, 0, ""), ("todir/n", "-", 0o644, 0, 0, "x")], "/",
