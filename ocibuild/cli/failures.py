@@ -31,7 +31,8 @@ def report_usage(error: click.UsageError) -> int:
     """Print what is wrong with the command line to stderr and return its exit status, 2."""
     command = error.ctx.command_path if error.ctx else "ocibuild"
     message = error.format_message().replace("\n", " ")
-    click.echo(f"{command}: {_printable(message)} (try '{command} --help')", err=True)
+    remedy = "" if message.endswith(")") else f" (try '{command} --help')"
+    click.echo(f"{command}: {_printable(message)}{remedy}", err=True)
     return error.exit_code
 
 

@@ -52,7 +52,7 @@ class Store:
         Raises StoreError where ``root`` cannot be used, StoreTooNew where a newer version made it.
         """
         root = os.path.abspath(root)
-        with translate_errors(root):
+        with _opening(root):
             _make_layout(root)
             store = cls(root)
             store.blobs.recover()
@@ -74,12 +74,22 @@ class Store:
 
 @contextmanager
 def translate_errors(root: str) -> Iterator[None]:
-    """Give the errors of the operating system that concern the store as a whole their meaning."""
+    """Say of a full disk which store it concerns."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(f"{root}: no space left on the device", remedy="free some space, or use --root") from error
+        raise
+
+
+@contextmanager
+def _opening(root: str) -> Iterator[None]:
+    """Say of a folder that cannot be opened or made that it was to be the store."""
+    try:
+        with translate_errors(root):
+            yield
+    except OSError as error:
         if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise StoreError(f"{root}: {error.strerror}", remedy="choose another store with --root") from error
         raise
