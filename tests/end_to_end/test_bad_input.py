@@ -150,7 +150,7 @@ def test_unknown_target(shared: Program, busybox_base: str) -> None:
         (["--unknown", "build", "."], ["--unknown"]),
         (["rmi", "x"], ["rmi"]),
     ],
-    ids=lambda value: " ".join(value),
+    ids=" ".join,
 )
 def test_wrong_usage(words: list[str], parts: list[str], shared: Program) -> None:
     result = shared.run(*words)
@@ -342,7 +342,12 @@ def test_image_whose_links_lead_out_stays_inside(base: str, shared: Program, bus
     outside.mkdir(exist_ok=True)
     shared.user.give(outside)
     target = "../" * 30 + str(outside)[1:] if base == "symlinked" else str(outside)
-    text = f"FROM {busybox_base}\nRUN mkdir -p {outside} && ln -s {target} /out\nCOPY a.txt /out/a.txt\nRUN cat {outside}/a.txt\n"
+    text = f"""\
+FROM {busybox_base}
+RUN mkdir -p {outside} && ln -s {target} /out
+COPY a.txt /out/a.txt
+RUN cat {outside}/a.txt
+"""
     built = shared.build(shared.context("links", {"Dockerfile": text, "a.txt": "inside\n"}))
     assert built.output == ["inside"]
     assert not list(outside.iterdir())

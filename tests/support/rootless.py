@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,9 @@ def _account() -> Account:
     return Account(found.pw_name, found.pw_uid, found.pw_gid)
 
 
+@cache
 def installed_programs() -> Path:
-    """Return the folder that has ``ocibuild``: of an environment that every user can read."""
+    """Return the folder that has ``ocibuild``: of an environment that every user can read; one for all of a run."""
     if os.geteuid() != 0:
         return Path(sys.executable).parent
     with locked(f"venv-{_version_of_sources()}") as folder:
