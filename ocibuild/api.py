@@ -223,4 +223,3 @@ class Session:
     def _shown(self, title: str) -> Iterator[Emit]:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
             yield emit
-

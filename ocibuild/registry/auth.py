@@ -117,7 +117,7 @@ class Authorizer:
         request = _token_request(realm, challenge.parameters.get("service", ""), scopes, credential, subject)
         answer = self._transport.ask(request)
         if answer.status != 200:
-            raise _refused(answer, subject, self._endpoint.host)
+            raise _refused(answer, subject, self._endpoint.host, given=credential is not None)
         token = _read_token(answer, subject)
         self._tokens[scope] = token
         return token.header
@@ -173,12 +173,16 @@ def _read_token(answer: Answer, subject: str) -> _Token:
     return _Token(f"Bearer {text}", time.monotonic() + seconds * _RENEW_AFTER)
 
 
-def _refused(answer: Answer, subject: str, host: str) -> RegistryError:
+def _refused(answer: Answer, subject: str, host: str, *, given: bool) -> RegistryError:
     if answer.status not in (400, 401, 403):
         return failure(answer, subject)
+    if given:
+        problem, remedy = "the token server refuses the credentials for", "put the right ones into"
+    else:
+        problem, remedy = "the token server wants credentials for", "put them into"
     return Unauthorized(
-        f"{subject}: the token server refuses the credentials for {host}",
+        f"{subject}: {problem} {host}",
         code="UNAUTHORIZED",
         status=answer.status,
-        remedy="put the right ones into ~/.docker/config.json",
+        remedy=f"{remedy} ~/.docker/config.json",
     )
