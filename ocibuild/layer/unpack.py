@@ -12,9 +12,17 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.errors import InvalidLayer, UnsafePath
+from ocibuild.layer.changes import Opaque, Removed
 from ocibuild.layer.entry import Entry, Kind, shown
 from ocibuild.layer.faults import translated
-from ocibuild.layer.whiteouts import Hide, HideContent, is_whiteout, make_opaque, make_whiteout, parse_whiteout
+from ocibuild.layer.whiteouts import (
+    Ignored,
+    Whiteout,
+    is_whiteout,
+    make_opaque,
+    make_whiteout,
+    parse_whiteout,
+)
 from ocibuild.layer.xattrs import put_xattrs
 
 if TYPE_CHECKING:
@@ -242,15 +250,15 @@ class Unpacker:
         if entry.kind is Kind.FIFO:
             os.chmod(last, entry.mode, dir_fd=dir_fd)
 
-    def _hide(self, whiteout: object) -> None:
+    def _hide(self, whiteout: Whiteout) -> None:
         match whiteout:
-            case Hide(name):
+            case Removed(name):
                 self._hide_name(name)
-            case HideContent(name):
+            case Opaque(name):
                 # One component more, so that the directory itself is made as a parent.
                 dir_fd, _ = self._parent(f"{name}/x" if name != "." else "x")
                 make_opaque(dir_fd, ".")
-            case _:
+            case Ignored():
                 pass
 
     def _hide_name(self, name: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.layer.changes import Opaque, Removed
 from ocibuild.layer.entry import shown
 
 PREFIX = ".wh."
@@ -24,25 +25,11 @@ _AUFS = (".wh..wh.aufs", ".wh..wh.orph", ".wh..wh.plnk")
 
 
 @dataclass(frozen=True, slots=True)
-class Hide:
-    """``name`` of the layers below is gone."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class HideContent:
-    """Whatever the layers below have in the directory ``name`` is gone."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Ignored:
     """An entry that is not part of the tree."""
 
 
-Whiteout: TypeAlias = Hide | HideContent | Ignored
+Whiteout: TypeAlias = Removed | Opaque | Ignored
 
 
 def parse_whiteout(name: str) -> Whiteout | None:
@@ -60,10 +47,10 @@ def parse_whiteout(name: str) -> Whiteout | None:
         return Ignored()
     hidden = last.removeprefix(PREFIX)
     if last == OPAQUE and len(reserved) == 1:
-        return HideContent(parent or ".")
+        return Opaque(parent or ".")
     if reserved != [last] or hidden in ("", ".", "..") or hidden.startswith(PREFIX):
         raise InvalidLayer(f"{shown(name)}: names that begin with {PREFIX} are whiteouts, and this one hides nothing")
-    return Hide(f"{parent}/{hidden}" if parent else hidden)
+    return Removed(f"{parent}/{hidden}" if parent else hidden)
 
 
 def whiteout_name(name: str) -> str:
