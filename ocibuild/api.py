@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from ocibuild.errors import NotInStore, UsageError
 from ocibuild.graph import Finished, Started, Transferred
 from ocibuild.oci import Platform, Reference
-from ocibuild.output import Kind, describe_history, describe_image
+from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
 
@@ -77,6 +77,8 @@ class Session:
         """Build an image, put it into the store, and write its outputs."""
         from ocibuild.build import Builder
 
+        for output in request.outputs:
+            check_output(output, request.tags)
         with self._machine() as machine, self._shown("build") as emit, translate_errors(self._settings.root):
             builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit)
             result = builder.build(request)
@@ -111,8 +113,6 @@ class Session:
 
             write_oci_archive(self.store.blobs, result.descriptor, names, output.dest)
         if output.push:
-            if not names:
-                raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
             self._push(result.descriptor, names, emit, step=result.last_step + 1)
 
     # -- transfers

@@ -24,6 +24,7 @@
     │   ├── Unauthorized         no credentials, wrong ones, or not enough
     │   └── NoMatchingPlatform   the image has no manifest for the platform
     ├── SandboxError             this machine refuses what a sandbox needs
+    │   └── CannotStart          a process cannot be started in its root file system
     ├── StepFailed               a step's process ended with a status other than 0
     └── Interrupted              the user asked to stop (exit status 130)
 
@@ -166,6 +167,24 @@ class NoMatchingPlatform(RegistryError):
 
 class SandboxError(OcibuildError):
     """This machine refuses what a sandbox needs."""
+
+
+class CannotStart(SandboxError):
+    """A process cannot be started in its root file system.
+
+    ``exit_status`` is as docker's: 127 for a program that is not there, 126 for one that cannot be run, else 125.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_status: int = 125,
+        remedy: str | None = None,
+        location: SourceRange | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, location=location)
+        self.exit_status = exit_status
 
 
 class StepFailed(OcibuildError):

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from tests.support.rootless import OrdinaryUser
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Peers look for credentials where only root may read, unless they are told of a file."""
+    path = tmp_path_factory.mktemp("credentials") / "auth.json"
+    path.write_text("{}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGISTRY_AUTH_FILE", str(path))
+        yield
+
+
 @pytest.fixture(scope="session")
 def standin() -> Iterator[str]:
     """The address of the demo's registry stand-in, which needs nothing on the machine."""

@@ -123,9 +123,9 @@ def _read_dockerfile(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read(_DOCKERFILE_LIMIT)
     except FileNotFoundError as error:
-        raise SourceError(f"{path}: no such Dockerfile", remedy="name it with --file") from error
+        raise SourceError(f"{path}: no such Dockerfile", remedy="--file names another") from error
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}", remedy="name the Dockerfile with --file") from error
+        raise SourceError(f"{path}: {error.strerror}", remedy="--file names another Dockerfile") from error
 
 
 def _usual_path(context: str) -> str:

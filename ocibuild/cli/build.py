@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.cli.common import pairs, progress_option, refused_options, session
+from ocibuild.output import check_destination
 
 if TYPE_CHECKING:
     from ocibuild.build import BuildRequest, BuildResult
@@ -46,6 +47,8 @@ def build(ctx: click.Context, /, **options: Any) -> None:
     """Build an image from the Dockerfile in CONTEXT, a folder."""
     _refuse(options)
     request = _request(options)
+    for path in filter(None, (options["iidfile"], options["metadata_file"])):
+        check_destination(path)
     quiet = options["quiet"]
     with session(ctx, progress="quiet" if quiet else options["progress"]) as current:
         result = current.build(request)
@@ -93,6 +96,8 @@ def _build_args(values: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for value in values:
         name, separator, text = value.partition("=")
+        if not name:
+            raise click.UsageError(f"--build-arg {value}: not NAME=VALUE")
         if separator:
             found[name] = text
         elif name in os.environ:

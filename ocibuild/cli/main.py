@@ -104,7 +104,7 @@ def cli(ctx: click.Context, root: str | None, config: str | None, debug: bool) -
 
 @cli.group(cls=LazyGroup, names=_IMAGE_COMMANDS, name="image")
 def image() -> None:
-    """Work with images: the same commands by docker's longer names."""
+    """The same commands by longer names."""
 
 
 def _data_home() -> str:
@@ -122,14 +122,21 @@ def run() -> NoReturn:
     """Run the command line: the one place that prints errors and exits."""
     # what is imported stays: looking through it for garbage again and again is a tenth of a short command's time
     gc.set_threshold(100_000)
+    _be_utf8()
+    _have_streams()
     signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))
     try:
         status = cli.main(prog_name="ocibuild", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        status = error.exit_code
     except click.UsageError as error:
         status = report_usage(error)
     except UsageError as error:
         status = report(error, 2)
+    except _Terminated:
+        status = report(Interrupted("terminated"), _TERMINATED)
     except (KeyboardInterrupt, Interrupted, click.Abort):
         status = report(Interrupted(), _INTERRUPTED)
     except Exception as error:  # the last resort: a user gets one line, whatever happened
@@ -150,4 +157,24 @@ def _exit(status: int) -> NoReturn:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:  # noqa: ARG001
-    raise SystemExit(_TERMINATED)
+    raise _Terminated
+
+
+class _Terminated(BaseException):
+    """Somebody asked this process to end."""
+
+
+def _be_utf8() -> None:
+    """Start again in UTF-8 mode where the locale has another encoding: names in an image are UTF-8 everywhere."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "ocibuild", *sys.argv[1:]])
+
+
+def _have_streams() -> None:
+    """Open /dev/null for standard streams that are closed, so that nothing else is taken for them."""
+    while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)

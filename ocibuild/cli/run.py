@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ocibuild.cli.common import refused_options, session
+from ocibuild.cli.failures import report
+from ocibuild.errors import CannotStart
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -38,8 +40,11 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
         network=options["network"] != "none",
         hostname=options["hostname"],
     )
-    with session(ctx) as current:
-        status = current.run(reference, request)
+    try:
+        with session(ctx) as current:
+            status = current.run(reference, request)
+    except CannotStart as error:
+        status = report(error, error.exit_status)
     ctx.exit(status)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import SandboxError
+from ocibuild.errors import Interrupted
 from ocibuild.graph import Stream
 from ocibuild.sandbox import Bind, FileSystem, IDs, StepSpec, Sysfs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ocibuild.executor.process import Process
     from ocibuild.sandbox import Identity, Mount, Outcome, Overlay, Running, Spawner
@@ -55,13 +56,20 @@ class ChrootExecutor:
                 running = self._start(spec, null, ends[0][1], ends[1][1])
                 cleanup.callback(self._forget, running)
             _pump({ends[0][0]: Stream.STDOUT, ends[1][0]: Stream.STDERR}, output)
-            return running.wait()
+            outcome = running.wait()
+        if self._stopped:  # its status says only that it was killed
+            raise Interrupted
+        return outcome
 
     def run_attached(self, process: Process, root: Overlay, scratch: str) -> Outcome:
-        """Run a process to its end with the standard streams of this one."""
+        """Run a process to its end with the standard streams of this one; for the main thread.
+
+        SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
+        """
         running = self._start(self._spec(process, root, scratch), 0, 1, 2)
         try:
-            return running.wait()
+            with _forwarded_to(running):
+                return running.wait()
         finally:
             self._forget(running)
 
@@ -75,7 +83,7 @@ class ChrootExecutor:
     def _start(self, spec: StepSpec, stdin: int, stdout: int, stderr: int) -> Running:
         with self._lock:
             if self._stopped:
-                raise SandboxError("stopped")
+                raise Interrupted
             running = self._spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stderr)
             self._running.add(running)
             return running
@@ -142,6 +150,23 @@ def _own_resolv_conf() -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+@contextmanager
+def _forwarded_to(running: Running) -> Iterator[None]:
+    """Give the signals that mean to end this process to the one that runs."""
+    sent: list[int] = []
+
+    def forward(number: int, _frame: object) -> None:
+        running.kill() if sent else running.signal(number)
+        sent.append(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _pipe(cleanup: ExitStack, theirs: ExitStack) -> tuple[int, int]:

@@ -2,12 +2,14 @@
 
 from ocibuild.output.describe import describe_history, describe_image, size_of
 from ocibuild.output.image import assemble, write_image
-from ocibuild.output.spec import Kind, OutputSpec, parse_output
+from ocibuild.output.spec import Kind, OutputSpec, check_destination, check_output, parse_output
 
 __all__ = [
     "Kind",
     "OutputSpec",
     "assemble",
+    "check_destination",
+    "check_output",
     "describe_history",
     "describe_image",
     "parse_output",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import UsageError
+from ocibuild.errors import OcibuildError, UsageError
 from ocibuild.oci import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Kind(StrEnum):
@@ -52,6 +56,27 @@ def parse_output(text: str) -> OutputSpec:
             return spec
         case _:
             assert_never(kind)
+
+
+def check_output(spec: OutputSpec, tags: Sequence[Reference]) -> None:
+    """Raise OcibuildError for what could not be written once the image is built."""
+    if spec.push and not (spec.names or tags):
+        raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
+    if spec.dest:
+        check_destination(spec.dest)
+
+
+def check_destination(path: str) -> None:
+    """Raise OcibuildError where a file cannot be made at ``path``; ``-`` is standard output."""
+    if path == "-":
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise OcibuildError(f"{path}: is a folder", remedy="name a file in it")
+    if not os.path.isdir(folder):
+        raise OcibuildError(f"{path}: there is no folder {folder}", remedy="make it first")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise OcibuildError(f"{path}: cannot be written", remedy="name another file")
 
 
 def _members(text: str) -> dict[str, str]:

@@ -62,8 +62,6 @@ def _enter_as_root() -> Identity | None:
 
 
 def _enter_user_namespace() -> Identity:
-    import shutil
-
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         users, groups = _own_map("/proc/self/uid_map"), _own_map("/proc/self/gid_map")
@@ -72,7 +70,7 @@ def _enter_user_namespace() -> Identity:
         return _map_one(uid, gid)
     users = id_map(uid, subordinate_ranges("/etc/subuid", _names_of(uid)))
     groups = id_map(gid, subordinate_ranges("/etc/subgid", _names_of(uid)))
-    helpers = shutil.which("newuidmap"), shutil.which("newgidmap")
+    helpers = _find("newuidmap"), _find("newgidmap")
     if len(users) > 1 and len(groups) > 1 and helpers[0] and helpers[1]:
         commands = [[helpers[0], *_words(users)], [helpers[1], *_words(groups)]]
         complaint = _unshare_and_map(lambda pid: _run_helpers(pid, commands))
@@ -84,6 +82,12 @@ def _enter_user_namespace() -> Identity:
         return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
     _unshare_user_namespace()
     return _map_one(uid, gid)
+
+
+def _find(program: str) -> str | None:
+    """Return where a program is; shutil's search would bring in compressors that nobody needs here."""
+    paths = (os.path.join(folder, program) for folder in os.get_exec_path())
+    return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
 def _map_one(uid: int, gid: int) -> Identity:

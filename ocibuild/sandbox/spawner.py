@@ -3,7 +3,8 @@
 It is the first process of a PID namespace, so that when it ends, however that happens, the kernel ends every step with
 it; and it is killed when the builder dies. A request carries the step's spec (JSON in a memory file), its standard
 streams and a channel of its own. Over the channel come the step's messages, each a JSON object: ``created`` once the
-root is made, ``error`` where the process could not be started, ``exit`` at the end. Closing it kills the step.
+root is made, ``error`` where the process could not be started, ``exit`` at the end. A byte the other way is a signal
+for the step's first process; closing the channel kills the step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ocibuild.errors import SandboxError
+from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.step import StepSpec, become
 
@@ -51,7 +52,8 @@ class Running:
         while data := self._receive():
             message = json.loads(data)
             if "error" in message:
-                raise SandboxError(message["error"], remedy=message["remedy"])
+                status = message.get("status", 125)
+                raise CannotStart(message["error"], remedy=message["remedy"], exit_status=status)
             if "exit" in message:
                 return Outcome(message["exit"], created)
             created = tuple(message["created"])
@@ -62,6 +64,11 @@ class Running:
             return self._channel.recv(_MESSAGE_LIMIT)
         except ConnectionResetError:  # the spawner died
             return b""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the step's first process; like any first process it gets only those that it handles."""
+        with suppress(OSError):
+            self._channel.send(bytes([number]))
 
     def kill(self) -> None:
         """End the step and everything it started; safe to repeat and from another thread."""
@@ -186,13 +193,23 @@ def _serve(control: socket.socket) -> None:
 
 
 def _attend(children: dict[int, _Child], fd: int, poll: select.poll) -> None:
-    child = children.pop(fd)
-    poll.unregister(fd)
-    if fd != child.pidfd:  # the builder closed the channel: it wants no more of this step
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    child = children[fd]
+    if fd == child.pidfd:
+        _bury(children, child, poll)
         return
+    number = child.channel.recv(1)
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, number[0] if number else signal.SIGKILL)
+    if not number:  # the builder closed the channel: it wants no more of this step
+        del children[fd]
+        poll.unregister(fd)
+
+
+def _bury(children: dict[int, _Child], child: _Child, poll: select.poll) -> None:
+    """Tell how a step ended, and forget it."""
     _, status = os.waitpid(child.pid, 0)
+    del children[child.pidfd]
+    poll.unregister(child.pidfd)
     os.close(child.pidfd)
     _tell(child.channel, {"exit": shell_status(status)})
     if children.pop(child.channel.fileno(), None):

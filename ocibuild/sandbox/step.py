@@ -17,7 +17,7 @@ import struct
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ocibuild.errors import OcibuildError, SandboxError
+from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.users import User, find_user
 
@@ -123,7 +123,10 @@ def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoRet
     try:
         _try_to_become(spec, standard, channel)
     except OSError as error:
-        _report(channel, {"error": _explain(error), "remedy": None})
+        status = 127 if error.errno == errno.ENOENT else 126
+        _report(channel, {"error": _explain(error), "remedy": None, "status": status})
+    except CannotStart as error:
+        _report(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
     except OcibuildError as error:
         _report(channel, {"error": error.message, "remedy": error.remedy})
     except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
@@ -288,7 +291,9 @@ def _search(name: str, search_path: str) -> str:
         path = os.path.join(folder or ".", name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-    raise SandboxError(f"{name}: executable file not found in $PATH", remedy="install it in an earlier step")
+    raise CannotStart(
+        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
+    )
 
 
 def _refuse_foreign(path: str) -> None:
@@ -352,6 +357,6 @@ def _execute(command: Command) -> None:
     try:
         os.execve(command.path, command.args, command.env)
     except FileNotFoundError as error:  # it was there to be read
-        raise SandboxError(f"{command.path}: its dynamic linker is not in the image") from error
+        raise CannotStart(f"{command.path}: its dynamic linker is not in the image", exit_status=127) from error
     except ValueError as error:
         raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -104,10 +105,18 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "full" in str(error):
+            if "full" in str(error) or _is_full(self._path):
                 raise NoSpace(f"{self._path}: no space left on the device", remedy="free some space") from error
             raise StoreError(f"{self._path}: {error}", remedy="check the store's permissions") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self._path}: {error}", remedy="remove this file; the images stay, the build cache starts anew"
             ) from error
+
+
+def _is_full(path: str) -> bool:
+    """Tell whether the device has no room at all: SQLite calls that an I/O error, or a file that cannot be opened."""
+    try:
+        return os.statvfs(os.path.dirname(path)).f_bavail == 0
+    except OSError:
+        return False

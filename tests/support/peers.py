@@ -84,7 +84,9 @@ def docker_registry(tmp_path: Path) -> Iterator[str]:
     folder.mkdir()
     config = folder / "config.yml"
     config.write_text(_config(address, folder / "files"))
-    environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    # it takes variables of this prefix for its configuration
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    environ["OTEL_TRACES_EXPORTER"] = "none"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log, env=environ)
         try:

@@ -80,7 +80,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, words: list[str], 
     ("words", "message"),
     [
         (["build", "missing"], "the build context 'missing' does not exist"),
-        (["build", "-f", "missing", "context"], "missing: no such Dockerfile (name it with --file)"),
+        (["build", "-f", "missing", "context"], "missing: no such Dockerfile (--file names another)"),
         (["build", "-t", "UPPER", "context"], "UPPER"),
         (["build", "--platform", "a/b/c/d", "context"], "a/b/c/d"),
         (["inspect", "missing"], "missing"),

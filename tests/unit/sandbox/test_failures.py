@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.errors import SandboxError
+from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor import Process
 from ocibuild.sandbox import Spawner
 from tests.support.lab import LONELY, Ended, Lab, in_child, in_lab, lab, needs_busybox, needs_root
@@ -133,11 +133,16 @@ def test_error_in_the_readers_callback_ends_the_step_before_it_is_raised(tmp_pat
 
 
 def test_stop_ends_what_runs_and_lets_nothing_begin(tmp_path: Path) -> None:
-    def work(made: Lab) -> tuple[int, str]:
+    def work(made: Lab) -> list[str]:
         threading.Timer(0.3, made.executor.stop).start()
-        return made.sh("sleep 1000").status, _attempt(made, "true")
+        ends = []
+        for script in ("sleep 1000", "true"):
+            with pytest.raises(Interrupted) as caught:
+                made.sh(script)
+            ends.append(caught.value.message)
+        return ends
 
-    assert in_lab(tmp_path, work) == (137, "stopped")
+    assert in_lab(tmp_path, work) == ["interrupted", "interrupted"]
 
 
 def test_eight_steps_run_at_once(tmp_path: Path) -> None:
@@ -221,9 +226,8 @@ def test_death_of_the_builder_ends_everything(tmp_path: Path) -> None:
     if child == 0:
         with lab(tmp_path / "store") as made:
             os.dup2(write, 2, inheritable=True)
-            threading.Thread(target=lambda: made.executor.run_attached(*_sleeping(made)), daemon=True).start()
-            time.sleep(0.5)
-            os.kill(os.getpid(), signal.SIGKILL)
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            made.executor.run_attached(*_sleeping(made))
     os.close(write)
     os.waitpid(child, 0)
     # the step holds the other end: it comes to its end when the step does
