@@ -15,7 +15,7 @@ from ocibuild.solver.operations.sources import context_digest, context_sources, 
 from ocibuild.solver.plan import LayerVertex, base_chain, make_plan, root_of, topological
 from ocibuild.solver.pool import Task, run_tasks
 from ocibuild.solver.results import Made, Solution
-from ocibuild.store import Record, load_image
+from ocibuild.store import Record, load_image, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,7 +220,7 @@ class Solver:
         return (*self._roots.get(self._keys[chain[-1]], ()), *reversed(own))
 
     def _pack(self, vertex: LayerVertex) -> None:
-        with _located(vertex):
+        with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
             layer = self._shop.snapshotter.pack(self._stack(vertex.base), made.snapshot)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
@@ -248,7 +248,7 @@ class Solver:
         shown = _Shown()
         self._inputs.emit(Started(step, label))
         try:
-            with _located(vertex):
+            with _located(vertex), translate_errors(self._inputs.store.root):
                 yield shown
         except BaseException as error:
             message = error.message if isinstance(error, OcibuildError) else type(error).__name__
