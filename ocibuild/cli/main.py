@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ocibuild.cli.failures import report, report_usage
-from ocibuild.errors import Interrupted, UsageError
+from ocibuild.errors import ConfigError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +99,8 @@ def _unknown(name: str, known: list[str]) -> str:
 @click.pass_context
 def cli(ctx: click.Context, root: str | None, config: str | None, debug: bool) -> None:  # noqa: FBT001, ARG001
     """Build OCI images from Dockerfiles without a daemon and without root."""
+    if config and not os.path.isfile(config):
+        raise ConfigError(f"{config}: no such configuration file", remedy="--config names another")
     ctx.obj = {"root": root or _data_home(), "config": config or _usual_config()}
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _UBUNTU = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _MISSING = "/no-such-program"
+_MOST = "/proc/sys/user/max_user_namespaces"
 _DEBIAN = "/proc/sys/kernel/unprivileged_userns_clone"
 
 
@@ -113,6 +114,8 @@ def _check_spawner(identity: Identity, overlay: Overlay, scratch: str) -> Check:
 
 
 def _namespace_remedy() -> str:
+    if _reads(_MOST, "0"):
+        return f"as root: echo 15000 > {_MOST}"
     if _reads(_UBUNTU, "1"):
         return f"as root: echo 0 > {_UBUNTU}, or run ocibuild as root"
     if _reads(_DEBIAN, "0"):

@@ -79,3 +79,15 @@ def test_examples_print_what_the_document_says(document: Path, busybox_base: str
         failure = f"{done.stderr}[{done.returncode}]\n" if done.returncode else ""
         printed = (done.stdout + failure).replace(registry, "localhost:5000")
         assert re.fullmatch(pattern(example.output), printed), f"{document.name}:{example.line}: printed\n{printed}"
+
+
+def test_example_of_the_python_api_prints_an_image_id(tmp_path: Path) -> None:
+    block = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert block
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL of=readme\n")
+    program = block[1].replace("/var/tmp/store", str(tmp_path / "store"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", done.stdout), done.stderr

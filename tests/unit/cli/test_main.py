@@ -89,7 +89,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, words: list[str], 
         (["push", "missing"], "missing"),
         (["validate", "missing"], "missing: neither a file or folder nor an image in the store"),
         (["--root", "context/file", "images"], "context/file: "),
-        (["--config", "missing", "pull", "127.0.0.1:1/image"], "missing"),
+        (["--config", "missing", "images"], "missing: no such configuration file"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(tmp_path: Path, context: Path, words: list[str], message: str) -> None:
