@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ocibuild.build.bases import Bases
@@ -51,8 +50,9 @@ class Builder:
         then stays cached.
         """
         path = request.dockerfile or _usual_path(request.context)
-        with LocalContext.open(request.context, dockerfile=path) as context:
-            dockerfile = parse(_read_dockerfile(path), file="Dockerfile" if path == "-" else path)
+        from_stdin = path == "-"
+        with LocalContext.open(request.context, dockerfile=None if from_stdin else path) as context:
+            dockerfile = parse(_read_dockerfile(path), file="Dockerfile" if from_stdin else path)
             bases = Bases(self._store, self._registry, self._emit, pull=request.pull)
             target = convert(dockerfile, _options(request), bases.resolve)
             for warning in target.warnings:
@@ -117,15 +117,16 @@ def _options(request: BuildRequest) -> Options:
 
 def _read_dockerfile(path: str) -> bytes:
     """Return the content of a Dockerfile, ``-`` for standard input; raise SourceError where there is none."""
-    if path == "-":
-        return sys.stdin.buffer.read(_DOCKERFILE_LIMIT)
     try:
-        with open(path, "rb") as file:
-            return file.read(_DOCKERFILE_LIMIT)
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            text = file.read(_DOCKERFILE_LIMIT + 1)
     except FileNotFoundError as error:
         raise SourceError(f"{path}: no such Dockerfile", remedy="--file names another") from error
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}", remedy="--file names another Dockerfile") from error
+    if len(text) > _DOCKERFILE_LIMIT:
+        raise SourceError(f"{path}: more than {_DOCKERFILE_LIMIT >> 20} MiB is no Dockerfile")
+    return text
 
 
 def _usual_path(context: str) -> str:

@@ -165,6 +165,17 @@ def test_a_dockerfile_may_come_on_standard_input(tmp_path: Path, context: Path) 
     assert given.returncode == 0, given.stderr
     failed = ocibuild(tmp_path, "build", "-q", "-f", "-", "context", stdin="FROM scratch\nCOPY nothing /other\n")
     assert failed.stderr.startswith("ocibuild: Dockerfile:2: ")
+    (tmp_path / "-.dockerignore").write_text("file\n")  # is not that of standard input
+    assert ocibuild(tmp_path, "build", "-q", "-f", "-", "context", stdin="FROM scratch\nCOPY file /a\n").returncode == 0
+
+
+def test_a_dockerfile_beyond_reason_is_refused_and_not_cut(tmp_path: Path, context: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.write(b"FROM scratch\n")
+        file.truncate((16 << 20) + 1)
+    result = ocibuild(tmp_path, "build", "-q", "-f", "large", "context")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == ["ocibuild: large: more than 16 MiB is no Dockerfile"]
 
 
 def test_global_flags_come_from_the_environment_too(tmp_path: Path, context: Path) -> None:
