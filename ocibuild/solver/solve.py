@@ -189,7 +189,7 @@ class Solver:
     def _make_new(self, vertex: LayerVertex, step: int, key: Digest) -> Made:
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
-            made = Made(active.commit(), _now())
+            made = Made(active.commit(), timestamp(time.time_ns()))
         self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
         return made
 
@@ -277,6 +277,8 @@ def _nothing() -> None:
     """Do nothing: the result is known, only what it rests on is still on its way."""
 
 
-def _now() -> str:
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
+def timestamp(nanoseconds: int) -> str:
+    """Return a time, in nanoseconds since 1970, in RFC 3339 as Go writes it, which other tools give back so."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
