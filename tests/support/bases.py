@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ def write_busybox(path: Path) -> None:
         tree.write(file.write)
 
 
+# where this machine's own packages come from; without any, mmdebstrap's own idea of it
+SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+
+
 def debian_tar() -> Path:
     """Return the tar of a minimal Debian, made once with mmdebstrap and kept between runs."""
     program = require_peer("mmdebstrap")
@@ -52,7 +57,7 @@ def _debootstrap(program: str, path: Path) -> None:
     options = ["--quiet", "--variant=minbase", "--skip=output/dev", "--format=tar"]
     hook = '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
     result = subprocess.run(
-        [program, *options, hook, SUITE, str(path)],
+        [program, *options, hook, SUITE, str(path), *[source for source in SOURCES if os.path.exists(source)][:1]],
         capture_output=True,
         text=True,
         check=False,
