@@ -78,10 +78,12 @@ class Builder:
         ownership = self._machine.ownership()
         snapshotter = OverlaySnapshotter(self._store, ownership)
         snapshotter.prepare()
+        self._store.locks.resume()
         self._store.snapshots.recover()
 
         def stop() -> None:
             executor.stop()
+            self._store.locks.stop()
             self._stop()
 
         return Workshop(inputs.store, inputs.contexts, inputs.emit, snapshotter, executor, ownership, bases.fetch, stop)

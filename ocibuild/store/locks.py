@@ -12,14 +12,19 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from ocibuild.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid
 _FLOCK = struct.Struct("hhqqi4x")
+_SHORTEST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.1
 
 
 class Lock:
@@ -36,28 +41,45 @@ class Lock:
 
 
 class Locks:
-    """The locks of one store, by name."""
+    """The locks of one store, by name.
+
+    Waiting asks again and again, with pauses of up to 0.1 s: a call that waits in the kernel could not be given up by
+    another thread, and an interrupted build must not hang on what somebody else does.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._stopped = threading.Event()
 
     def try_hold(self, name: str) -> Lock | None:
         """Return the exclusive lock ``name``, or None where somebody else has it."""
-        fd = self._open()
-        if _lock(fd, fcntl.F_OFD_SETLK, name):
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            taken = _try_lock(fd, name)
+        except BaseException:
+            os.close(fd)
+            raise
+        if taken:
             return Lock(fd)
         os.close(fd)
         return None
 
     def hold(self, name: str) -> Lock:
-        """Wait for the exclusive lock ``name``; the caller closes it."""
-        fd = self._open()
-        try:
-            _lock(fd, fcntl.F_OFD_SETLKW, name)
-        except BaseException:
-            os.close(fd)
-            raise
-        return Lock(fd)
+        """Wait for the exclusive lock ``name``; the caller closes it. Raises Interrupted after ``stop()``."""
+        pause = _SHORTEST_PAUSE
+        while (lock := self.try_hold(name)) is None:
+            if self._stopped.wait(pause):
+                raise Interrupted
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return lock
+
+    def stop(self) -> None:
+        """Let nobody wait any more, until ``resume()``."""
+        self._stopped.set()
+
+    def resume(self) -> None:
+        """Let waiting be possible again."""
+        self._stopped.clear()
 
     @contextmanager
     def holding(self, name: str) -> Iterator[None]:
@@ -68,15 +90,12 @@ class Locks:
         finally:
             lock.close()
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-
-def _lock(fd: int, command: int, name: str) -> bool:
+def _try_lock(fd: int, name: str) -> bool:
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 2
     request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
     try:
-        fcntl.fcntl(fd, command, request)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

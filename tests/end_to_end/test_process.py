@@ -135,3 +135,23 @@ def test_without_a_command_there_is_help(shared: Program) -> None:
     result = shared.run()
     assert result.returncode == 2
     assert result.stderr.startswith("Usage: ocibuild [OPTIONS] COMMAND [ARGS]...\n\n")
+
+
+def test_a_build_that_waits_for_another_can_be_interrupted(shared: Program, busybox_base: str) -> None:
+    folder = shared.context("waiting", {"Dockerfile": f"FROM {busybox_base}\nRUN echo ready; sleep 100\n"})
+    words = ("sh", "-c", 'exec ocibuild build --no-cache --progress plain "$1" 2>&1', "sh", folder)
+    first, second = shared.user.start(*words), shared.user.start(*words)
+    try:
+        outputs = [process.stdout for process in (first, second)]
+        for output in outputs:
+            assert output is not None
+            while "RUN echo" not in output.readline():
+                pass
+        time.sleep(0.5)
+        for process in (second, first):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 130
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.errors import Interrupted
 from tests.unit.store.processes import start, until_ready
 
 if TYPE_CHECKING:
@@ -104,3 +106,24 @@ for _ in range(100):
             process.communicate()
         assert process.returncode == 0
     assert counter.read_text() == "300"
+
+
+def test_waiting_can_be_given_up(store: Store) -> None:
+    failures: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            store.locks.hold("mine")
+        except Interrupted as error:
+            failures.append(error)
+
+    with store.locks.holding("mine"):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        time.sleep(0.05)
+        assert waiter.is_alive()
+        store.locks.stop()
+        waiter.join(10)
+    assert len(failures) == 1
+    store.locks.resume()
+    store.locks.hold("mine").close()
