@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.peers import require_peer
+from tests.support.peers import require_peer, require_root
 from tests.support.trees import describe, read_archive, tree_of_folder
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def test_docker_sees_no_change_in_a_new_container(pushed: str, docker: Docker) -
 
 
 def test_umoci_unpacks_it(pushed: str, archive: Path, tmp_path: Path) -> None:
+    require_root()  # with true owners
     umoci, skopeo = require_peer("umoci"), require_peer("skopeo")
     _run(skopeo, "copy", "--src-tls-verify=false", f"docker://{pushed}", f"oci:{tmp_path}/layout:image")
     _run(umoci, "unpack", "--image", f"{tmp_path}/layout:image", tmp_path / "bundle")
