@@ -6,15 +6,13 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer import Changed, Opaque, Removed, is_opaque, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ocibuild.fs import Root
     from ocibuild.layer import Change
-
-_OPAQUE = "user.overlay.opaque"
 
 
 def changes(upper: Root, lower: Callable[[], Root]) -> Iterator[Change]:
@@ -24,7 +22,7 @@ def changes(upper: Root, lower: Callable[[], Root]) -> Iterator[Change]:
     opened where one is met) gives ``Opaque`` after its own ``Changed``. The root directory itself is not a change.
     """
     for name, status in upper.walk():
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+        if is_whiteout(status):
             yield Removed(name)
             continue
         yield Changed(name)
@@ -35,9 +33,7 @@ def changes(upper: Root, lower: Callable[[], Root]) -> Iterator[Change]:
 def _is_opaque(upper: Root, name: str) -> bool:
     fd = upper.open_file(name, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return os.getxattr(fd, _OPAQUE) == b"y"
-    except OSError:
-        return False
+        return is_opaque(fd)
     finally:
         os.close(fd)
 

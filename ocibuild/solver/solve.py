@@ -52,6 +52,7 @@ class Solver:
         self._use_cache = use_cache
         self._last_step = first_step - 1
         self._keys = Keys(self._image_key, lambda vertex: context_digest(inputs, vertex))
+        self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self._made: dict[Digest, Made] = {}
@@ -86,7 +87,11 @@ class Solver:
         """Return the layers of an image, none for the empty tree."""
         if not isinstance(image, Image) or image.digest is None:
             return ()
-        return load_image(self._inputs.store.blobs, image.digest, image.platform).layers
+        known = self._images.get(image.digest)
+        if known is None:
+            known = load_image(self._inputs.store.blobs, image.digest, image.platform).layers
+            self._images[image.digest] = known
+        return known
 
     def _cached(self, key: Digest) -> Made | None:
         return self._recorded(key) if self._use_cache else None

@@ -4,7 +4,7 @@ from ocibuild.store.blobs import Blobs, BlobWriter, Follower
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
-from ocibuild.store.records import FileDigests, Record, Records
+from ocibuild.store.records import KnownDigests, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
@@ -14,8 +14,8 @@ __all__ = [
     "ActiveSnapshot",
     "BlobWriter",
     "Blobs",
-    "FileDigests",
     "Follower",
+    "KnownDigests",
     "Layer",
     "ListedImage",
     "Lock",

@@ -55,7 +55,7 @@ class Records:
         self._database.execute_many("UPDATE records SET used = ? WHERE key = ?", [(now, key) for key in keys])
 
 
-class FileDigests:
+class KnownDigests:
     """The digests of files by device, inode, size, mtime and ctime: an unchanged file is not read again.
 
     Everything known is read at the first question, everything new is written by ``flush()``.

@@ -22,7 +22,7 @@ from ocibuild.errors import NoSpace, StoreError
 from ocibuild.store.blobs import Blobs
 from ocibuild.store.database import Database
 from ocibuild.store.locks import Locks
-from ocibuild.store.records import FileDigests, Records
+from ocibuild.store.records import KnownDigests, Records
 from ocibuild.store.snapshots import Snapshots
 from ocibuild.store.tags import Tags
 
@@ -43,7 +43,7 @@ class Store:
         self._database = Database(os.path.join(root, "ocibuild.db"))
         self.snapshots = Snapshots(root, self._database, self.locks)
         self.records = Records(self._database)
-        self.files = FileDigests(self._database)
+        self.files = KnownDigests(self._database)
 
     @classmethod
     def open(cls, root: str) -> Self:
