@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from ocibuild.graph import Context, Copy, Image, MakeDirectory, Run, Scratch, inputs
+from ocibuild.graph import BindMount, Context, Copy, CopySource, Image, MakeDirectory, Run, Scratch, TmpfsMount, inputs
 from ocibuild.oci import Platform, Reference
 
 
 def test_inputs_are_the_base_first() -> None:
     scratch, context = Scratch(), Context()
     run = Run(scratch, ("true",))
-    copy = Copy(run, context, ("a",), "/a")
-    assert inputs(copy) == (run, context)
+    copy = Copy(run, (CopySource(context, ("a",)), CopySource(scratch, ("b",))), "/a")
+    assert inputs(copy) == (run, context, scratch)
+    mounting = Run(copy, ("true",), mounts=(TmpfsMount("/tmp"), BindMount("/src", context)))
+    assert inputs(mounting) == (copy, context)
     assert inputs(run) == (scratch,)
     assert inputs(MakeDirectory(copy, "/w")) == (copy,)
     image = Image(Reference.parse("alpine"), Platform("linux", "amd64"))
