@@ -13,6 +13,8 @@
     ├── InvalidLayer             a changeset that cannot be applied
     ├── UnsafePath               a path that leaves its root
     ├── DockerfileError          a Dockerfile that cannot be understood
+    │   ├── DockerfileErrors     several faults of one Dockerfile, each with its place
+    │   └── LintFailed           a rule of the linter is not kept, in a Dockerfile that makes that an error
     ├── SourceError              a context or a file in it that cannot be used
     ├── ConfigError              a configuration file that cannot be used
     ├── StoreError               the store cannot be used
@@ -33,19 +35,28 @@ The library raises; only ``cli`` prints and exits.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 
-class SourceRange(NamedTuple):
-    """Lines ``first`` to ``last`` (from 1) of ``file``, with their text where it is known."""
+@dataclass(frozen=True, slots=True)
+class SourceRange:
+    """Lines ``first`` to ``last`` (from 1) of ``file``, with their text where it is known.
+
+    ``source`` is the whole file's lines, where they are known: to show what stands around.
+    """
 
     file: str
     first: int
     last: int
     lines: tuple[str, ...] = ()
+    source: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.first}"
+
+    def last_line(self) -> SourceRange:
+        """Return the last line alone."""
+        return SourceRange(self.file, self.last, self.last, self.lines[-1:], self.source)
 
 
 class OcibuildError(Exception):
@@ -104,6 +115,21 @@ class UnsafePath(OcibuildError):
 
 class DockerfileError(OcibuildError):
     """A Dockerfile, or a .dockerignore, that cannot be understood."""
+
+
+class DockerfileErrors(DockerfileError):
+    """Several faults of one Dockerfile, in the order of its lines; each of ``errors`` says one with its place."""
+
+    def __init__(self, errors: tuple[DockerfileError, ...]) -> None:
+        super().__init__(f"{len(errors)} errors", location=errors[0].location)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
+
+
+class LintFailed(DockerfileError):
+    """Rules of the linter are not kept, in a Dockerfile that makes that an error."""
 
 
 class SourceError(OcibuildError):

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("day", 86400), ("hour", 3600))
 
 
+def printable(text: str) -> str:
+    """Return ``text`` without control characters: it may be a stranger's, and this is a terminal."""
+    return "".join(char if char.isprintable() or char == "\t" else "?" for char in text)
+
+
 def size(count: int) -> str:
     """Return bytes with three digits and a decimal unit: ``1.23MB``."""
     value = float(count)

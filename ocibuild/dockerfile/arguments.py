@@ -6,16 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from ocibuild.dockerfile.lines import SPACE
-from ocibuild.dockerfile.words import raw_words
+from ocibuild.dockerfile.lines import SPACE, SURROGATE
 from ocibuild.errors import DockerfileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ASCII_SPACE = "\t\n\v\f\r "
+_IN_FLAG = re.compile(r"[^\\'\"\t\n\v\f\r ]+|\\.?|['\"\t\n\v\f\r ]", re.DOTALL)
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_HEREDOC = re.compile(r"\d*<<-?([^<]+)", re.ASCII)
 
 
 class Statement(NamedTuple):
@@ -42,7 +41,7 @@ def _leading_flags(text: str) -> tuple[list[str], int]:
     position = 0
     while text.startswith("--", position):
         flag, position = _flag(text, position)
-        while position < len(text) and text[position] in SPACE:
+        while position < len(text) and text[position] in _ASCII_SPACE:
             position += 1
         if flag == "--":
             break
@@ -54,20 +53,17 @@ def _flag(text: str, position: int) -> tuple[str, int]:
     """Read one flag: quotes group and are removed, a backslash takes the next character as it is."""
     word: list[str] = []
     quote = ""
-    while position < len(text):
-        character = text[position]
-        if not quote and character in SPACE:
+    while position < len(text) and (found := _IN_FLAG.match(text, position)):
+        token = found[0]
+        if not quote and token[0] in _ASCII_SPACE:
             break
-        position += 1
-        if character == "\\":
-            word.append(text[position : position + 1])
-            position += 1
-        elif character == quote:
+        position = found.end()
+        if token == quote:
             quote = ""
-        elif not quote and character in "'\"":
-            quote = character
+        elif not quote and token in {"'", '"'}:
+            quote = token
         else:
-            word.append(character)
+            word.append(token.removeprefix("\\"))
     return "".join(word), position
 
 
@@ -136,25 +132,8 @@ def json_strings(rest: str) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(item, str) for item in found):
         raise DockerfileError("when using JSON array syntax, arrays must be comprised of strings only")
-    return tuple(_SURROGATE.sub("\ufffd", item) for item in found)
+    return tuple(SURROGATE.sub("\ufffd", item) for item in found)
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def heredoc_name(word: str) -> str | None:
-    """Return the name of the heredoc that ``word`` opens (``<<EOF``, ``<<-EOF``, ``3<<"EOF"``), or None."""
-    found = _HEREDOC.fullmatch(word)
-    return found[1] if found else None
-
-
-def first_heredoc(text: str) -> str | None:
-    """Return the name of the first heredoc that a line opens."""
-    if "<<" not in text:
-        return None
-    try:
-        words = raw_words(text)
-    except DockerfileError:
-        return None
-    return next(filter(None, map(heredoc_name, words)), None)

@@ -24,14 +24,20 @@ MAX_GROWTH = 1 << 18
 
 _SPACES = re.compile(f"[{SPACE}]+")
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
+_OPENER = re.compile(r"<(?:<[ \t\r]*)?")
 
 
 class _Keep(NamedTuple):
-    """What is left in the text rather than processed."""
+    """What is left in the text rather than processed; ``openers`` keeps the blanks after ``<<`` in its word.
+
+    In a ``document`` quotes are characters like any other.
+    """
 
     quotes: bool = False
     escapes: bool = False
     unset: bool = False
+    openers: bool = False
+    document: bool = False
 
 
 class _Piece(NamedTuple):
@@ -61,14 +67,19 @@ def expand_known(text: str, variables: Mapping[str, str], *, escape: str = "\\")
     return _join(_Scanner(text, variables, escape, _Keep(quotes=True, unset=True)).scan())
 
 
-def raw_words(text: str) -> tuple[str, ...]:
-    """Return the words of ``text`` with their quotes, escapes and variables as written."""
-    return _split(_Scanner(text, {}, "\\", _Keep(quotes=True, escapes=True, unset=True)).scan())
+def raw_words(text: str, *, quotes: bool = True, escapes: bool = True) -> tuple[str, ...]:
+    """Return the words of ``text`` with their variables, ``quotes`` and ``escapes`` as written; ``<< x`` is one."""
+    return _split(_Scanner(text, {}, "\\", _Keep(quotes, escapes, unset=True, openers=True)).scan())
+
+
+def expand_document(text: str, variables: Mapping[str, str]) -> str:
+    """Return ``text`` with its variables replaced and its escapes, which are backslashes, removed; quotes stay."""
+    return _join(_Scanner(text, variables, "\\", _Keep(document=True)).scan())
 
 
 @cache
-def _special(escape: str, stop: str = "") -> re.Pattern[str]:
-    return re.compile(f"[$'\"{re.escape(escape + stop)}]")
+def _special(escape: str, stop: str = "", quotes: str = "'\"") -> re.Pattern[str]:
+    return re.compile(f"[${quotes}{re.escape(escape + stop)}]")
 
 
 def _join(pieces: list[_Piece]) -> str:
@@ -113,7 +124,7 @@ class _Scanner:
         """Read up to ``stop``, or to the end where it is empty."""
         keep = self.keep.escapes if keep_escapes is None else keep_escapes
         pieces: list[_Piece] = []
-        special = _special(self.escape, stop)
+        special = _special(self.escape, stop + "<" * self.keep.openers, "" if self.keep.document else "'\"")
         while self.position < len(self.text):
             found = special.search(self.text, self.position)
             end = found.start() if found else len(self.text)
@@ -137,6 +148,9 @@ class _Scanner:
             return _Piece(self.single_quoted(), whole=True)
         if character == '"':
             return _Piece(self.double_quoted(keep_escapes=keep_escapes), whole=True)
+        if character == "<" and (opener := _OPENER.match(self.text, self.position)):
+            self.position = opener.end()
+            return _Piece(opener[0], whole=True)
         self.position += 1
         return _Piece((self.escape if keep_escapes else "") + self.next(), whole=True)
 

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from ocibuild.dockerfile.arguments import (
     blank_separated,
-    first_heredoc,
-    heredoc_name,
     json_strings,
     quoted_words,
     split_statement,
@@ -33,6 +31,18 @@ STATEMENTS = [
     ("RUN -x --y", ("RUN", (), "-x --y")),
     ("RUN a --y", ("RUN", (), "a --y")),
     ("RUN   a  ", ("RUN", (), "a")),
+    ("RUN\va\f", ("RUN", (), "a")),
+    ("RUN\xa0a", ("RUN\xa0a", (), "")),
+    ("RUN --\\\\a b", ("RUN", ("--\\a",), "b")),
+    ("RUN --a\\", ("RUN", ("--a",), "")),
+    ("RUN --a='b\\", ("RUN", ("--a=b",), "")),
+    ('RUN --a="b\'c" d', ("RUN", ("--a=b'c",), "d")),
+    ("RUN --a=\xa0 b", ("RUN", ("--a=\xa0",), "b")),
+    ("RUN --a=' b", ("RUN", ("--a= b",), "")),
+    ("RUN '--a' b", ("RUN", (), "'--a' b")),
+    ("RUN --a -b --c", ("RUN", ("--a",), "-b --c")),
+    ("RUN --a -- --b", ("RUN", ("--a",), "--b")),
+    ("RUN --- a", ("RUN", ("---",), "a")),
 ]
 
 
@@ -103,29 +113,6 @@ def test_a_json_array_of_anything_else_is_refused(text: str) -> None:
 
 def test_blanks_separate_without_quotes() -> None:
     assert blank_separated("a  'b c'\td") == ("a", "'b", "c'", "d")
-
-
-HEREDOCS = [
-    ("<<EOF", "EOF"),
-    ("<<-EOF", "EOF"),
-    ("3<<EOF", "EOF"),
-    ('<<"EOF"', '"EOF"'),
-    ("<<<EOF", None),
-    ("<<", None),
-    ("a<<EOF", None),
-    ("$((1<<2))", None),
-]
-
-
-@pytest.mark.parametrize(("word", "expected"), HEREDOCS, ids=[row[0] for row in HEREDOCS])
-def test_a_heredoc_is_known_by_its_word(word: str, expected: str | None) -> None:
-    assert heredoc_name(word) == expected
-
-
-def test_a_heredoc_in_quotes_is_none() -> None:
-    assert first_heredoc('echo "x <<EOF" <<END') == "END"
-    assert first_heredoc("echo '<<EOF'") is None
-    assert first_heredoc("echo 'open <<EOF") is None
 
 
 @given(st.text(), st.sampled_from("\\`"))

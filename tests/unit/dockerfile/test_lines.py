@@ -6,13 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocibuild.dockerfile.lines import logical_lines, split_lines
-from ocibuild.errors import DockerfileError
+from ocibuild.dockerfile.lines import MAX_LINE, LineReader, LogicalLine, split_lines
+from ocibuild.errors import DockerfileError, SourceRange
 from tests.unit.dockerfile.helpers import refusal
 
 
+def reader(data: bytes, escape: str = "\\", directives: int = 0) -> LineReader:
+    return LineReader(split_lines(data), escape=escape, file="D", directives=directives)
+
+
+def lines(data: bytes, escape: str = "\\", directives: int = 0) -> list[LogicalLine]:
+    return list(iter(reader(data, escape, directives).next, None))
+
+
 def texts(data: bytes, escape: str = "\\") -> list[str]:
-    return [line.text for line in logical_lines(split_lines(data), escape=escape, file="D")]
+    return [line.text for line in lines(data, escape)]
 
 
 LINES = [
@@ -38,6 +46,16 @@ LINES = [
     ("byte order mark", b"\xef\xbb\xbfRUN a\n", ["RUN a"]),
     ("wrong bytes in a comment", b"# caf\xe9\nRUN a\n", ["RUN a"]),
     ("nbsp before", "\xa0RUN a\n".encode(), ["RUN a"]),
+    ("crlf and a blank line inside", b"RUN a \\\r\n\r\nb\r\n", ["RUN a b"]),
+    ("crlf and a comment inside", b"RUN a \\\r\n# c\r\nb\r\n", ["RUN a b"]),
+    ("several carriage returns", b"RUN a\r\r\n", ["RUN a"]),
+    ("carriage return inside", b"RUN a\rb\n", ["RUN a\rb"]),
+    ("byte order mark later", b"RUN a\n\xef\xbb\xbfRUN b\n", ["RUN a", "\ufeffRUN b"]),
+    ("vertical tab after the escape", b"RUN a \\\v\nRUN b\n", ["RUN a \\\v", "RUN b"]),
+    ("escape alone last", b"RUN a\n\\\n", ["RUN a", ""]),
+    ("hash first in a continued line", b"RUN a \\\n#b\nRUN c\n", ["RUN a RUN c"]),
+    ("three escapes", b"RUN a\\\\\\\nRUN b\n", ["RUN a\\\\\\", "RUN b"]),
+    ("other bytes", b"RUN \xe9\n", ["RUN \udce9"]),
 ]
 
 
@@ -51,30 +69,75 @@ def test_the_escape_character_continues_lines() -> None:
 
 
 def test_a_line_knows_where_it_stands() -> None:
-    (first, second) = logical_lines(split_lines(b"# c\nRUN a \\\n\n  b\n\nRUN c\n"), escape="\\", file="D")
-    assert first.location == ("D", 2, 4, ("RUN a \\", "", "  b"))
+    (first, second) = lines(b"# c\nRUN a \\\n\n  b\n\nRUN c\n")
+    assert first.location == SourceRange("D", 2, 4, ("RUN a \\", "", "  b"))
+    assert first.location.source == ("# c", "RUN a \\", "", "  b", "", "RUN c")
     assert first.blank_continuation
     assert str(second.location) == "D:6"
     assert not second.blank_continuation
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [(b"RUN \xff\n", "not valid UTF-8"), (b"RUN a\0b\n", "NUL")],
-    ids=["latin-1", "nul"],
-)
-def test_an_instruction_must_be_text(data: bytes, message: str) -> None:
-    with pytest.raises(DockerfileError, match=message) as caught:
-        texts(b"FROM a\n" + data)
+COMMENTS = [
+    ("one", b"# a\nRUN\n", ["a"]),
+    ("several", b"# a\n#b\nRUN\n", ["a", "b"]),
+    ("blank lines between", b"# a\n\n# b\n\nRUN\n", ["a", "b"]),
+    ("an empty one forgets", b"# a\n#\n# b\nRUN\n", ["b"]),
+    ("blanks around it", b"#  a \t\nRUN\n", ["a"]),
+    ("an indented one keeps its hash", b"  # a\nRUN\n", ["# a"]),
+    ("crlf", b"# a\r\nRUN\r\n", ["a"]),
+    ("of the instruction before", b"# a\nRUN\nRUN\n", []),
+    ("inside the instruction before", b"RUN \\\n# a\nb\nRUN\n", []),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), [row[1:] for row in COMMENTS], ids=[row[0] for row in COMMENTS])
+def test_the_comments_above_an_instruction_are_kept(data: bytes, expected: list[str]) -> None:
+    assert list(lines(data)[-1].comments) == expected
+
+
+def test_a_directive_is_no_comment() -> None:
+    assert lines(b"# escape=`\n# a\nRUN\n", directives=1)[0].comments == ("a",)
+
+
+def test_an_instruction_holds_no_nul_and_reading_goes_on_after_it() -> None:
+    found = reader(b"FROM a\nRUN a\0b\nRUN c\n")
+    found.next()
+    with pytest.raises(DockerfileError, match="NUL") as caught:
+        found.next()
     assert caught.value.location is not None
     assert caught.value.location.first == 2
+    assert found.next() is not None
+
+
+@pytest.mark.parametrize("character", ["x", "\xe9", "\u20ac", "\U0001f600"], ids=["1", "2", "3", "4"])
+def test_a_line_has_an_end(character: str) -> None:
+    size = len(character.encode())
+    longest = "#" * (MAX_LINE % size) + character * (MAX_LINE // size)
+    assert len(longest.encode()) == MAX_LINE
+    lines(f"RUN\n{longest}".encode())
+    with pytest.raises(DockerfileError, match="more than 65535 bytes") as caught:
+        lines(f"RUN\n{longest}x\n".encode())
+    assert caught.value.location == SourceRange("D", 2, 2, (f"{longest}x",))
+
+
+def test_a_document_ends_with_its_name_alone() -> None:
+    found = reader(b"RUN\n a\\\n\n# b\r\nEOF \n\tEOF\nEOF\r\nRUN c\n")
+    found.next()
+    assert found.document("EOF", strip_tabs=False) == " a\\\n\n# b\r\nEOF \n\tEOF\n"
+    assert found.since(1).last == 7
+    assert found.document("EOF", strip_tabs=False) is None
+
+
+def test_tabs_before_the_name_may_be_stripped() -> None:
+    found = reader(b"\ta\n\t\tEOF\n")
+    assert found.document("EOF", strip_tabs=True) == "\ta\n"
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"RUN a\n" + b"\\\n" * 1_000_000,
-        b"RUN " + b"x" * 5_000_000,
+        b"RUN " + (b"x" * 60_000 + b"\\\n") * 100,
         b"#\n" * 1_000_000,
         b"RUN \\\n" + b" \n" * 1_000_000,
     ],
