@@ -6,25 +6,28 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ocibuild import graph
-from ocibuild.dockerfile.environment import DEFAULT_PATH, Variables, global_arguments, unused_arguments
+from ocibuild.dockerfile.buildarguments import argument_warnings, created_text
+from ocibuild.dockerfile.environment import Variables, global_arguments
+from ocibuild.dockerfile.history import layer_entry
 from ocibuild.dockerfile.instructions import Add, Copy, OnBuild, Run, Workdir
 from ocibuild.dockerfile.located import located
 from ocibuild.dockerfile.options import Target
 from ocibuild.dockerfile.parser import parse_trigger
 from ocibuild.dockerfile.stagebuild import BuiltStage, StageBuilder, StepLabels
-from ocibuild.dockerfile.stages import ContextInput, ImageInput, ScratchInput, StageInput, Stages
+from ocibuild.dockerfile.stages import ContextInput, ImageInput, StageInput, Stages
+from ocibuild.dockerfile.trees import Trees
+from ocibuild.dockerfile.words import expand_word
 from ocibuild.errors import DockerfileError
-from ocibuild.oci import ImageConfig, Platform, RunConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ocibuild.dockerfile.instructions import StageInstruction
-    from ocibuild.dockerfile.options import ImageResolver, Options, ResolvedBase
+    from ocibuild.dockerfile.options import ImageResolver, Options
     from ocibuild.dockerfile.parser import Dockerfile
-    from ocibuild.dockerfile.stages import Input
+    from ocibuild.dockerfile.stages import Input, PlannedStage
     from ocibuild.errors import SourceRange
-    from ocibuild.oci import Reference
+    from ocibuild.oci import Platform
 
 
 def convert(dockerfile: Dockerfile, options: Options, resolve: ImageResolver) -> Target:
@@ -34,14 +37,16 @@ def convert(dockerfile: Dockerfile, options: Options, resolve: ImageResolver) ->
     """
     conversion = _Conversion(dockerfile, options, resolve)
     built = conversion.build(conversion.stages.target(options.target))
+    created = created_text(options.build_args)
+    missing = (layer_entry(built.vertex, created),) if built.unrecorded else ()
     config = replace(
         built.config,
         platform=_platform(built.config.platform, options),
+        created=created,
         config=replace(built.config.config, labels={**built.config.config.labels, **options.labels}),
+        history=(*built.config.history, *missing),
     )
-    unused = unused_arguments(dockerfile, options.build_args)
-    warnings = [f"build arguments that no ARG names: {', '.join(unused)}"] if unused else []
-    return Target(built.vertex, config, (*dockerfile.warnings, *warnings))
+    return Target(built.vertex, config, argument_warnings(dockerfile, options.build_args))
 
 
 def _platform(found: Platform, options: Options) -> Platform:
@@ -78,11 +83,9 @@ class _Conversion:
     def __init__(self, dockerfile: Dockerfile, options: Options, resolve: ImageResolver) -> None:
         self._escape = dockerfile.directives.escape
         self._options = options
-        self._resolve = resolve
-        self._resolved: dict[tuple[str, str], ResolvedBase] = {}
-        self._context = graph.Context(origin=graph.Origin("[internal] load build context"))
         self._arguments = global_arguments(dockerfile, options)
         self._built: dict[int, BuiltStage] = {}
+        self._trees = Trees(options, resolve)
         self.stages = Stages(dockerfile, options, self._arguments)
 
     def build(self, target: int) -> BuiltStage:
@@ -93,9 +96,9 @@ class _Conversion:
         return self._built[target]
 
     def _needed(self, target: int) -> dict[int, _Body]:
-        """Return the bodies of the stages that ``target`` needs, those that triggers copy from included."""
+        """Return the bodies of the stages that ``target`` needs, those that triggers take files from included."""
         bodies: dict[int, _Body] = {}
-        waiting = [target]
+        waiting = list(range(len(self.stages.planned)))[::-1] if self._options.every_stage else [target]
         while waiting:
             index = waiting.pop()
             if index in bodies:
@@ -106,46 +109,54 @@ class _Conversion:
 
     def _body(self, index: int) -> _Body:
         planned = self.stages.planned[index]
-        if planned.replaced:
+        if planned.replaced and not self._options.every_stage:
             return _Body((), ())
         location = planned.stage.start.location
-        triggers = tuple(parse_trigger(text, location=location) for text in self._triggers(index))
+        triggers = tuple(parse_trigger(text, location=location) for text in self._triggers(planned))
         return _Body(triggers, planned.stage.instructions)
 
-    def _triggers(self, index: int) -> Sequence[str]:
+    def _triggers(self, planned: PlannedStage) -> Sequence[str]:
         """Return the ONBUILD triggers of the stage's base, as written: an image's config has them, or a stage."""
-        planned = self.stages.planned[index]
-        match planned.base:
-            case StageInput(base):
-                instructions = self.stages.planned[base].stage.instructions
-                return [instruction.trigger for instruction in instructions if isinstance(instruction, OnBuild)]
-            case ImageInput(reference):
-                with located(planned.stage.start.location):
-                    return self._image(reference, planned.platform).config.config.on_build
-            case ContextInput() | ScratchInput():
+        if isinstance(planned.base, StageInput):
+            base = self.stages.planned[planned.base.index]
+            if base.replaced:
                 return ()
+            return [found.trigger for found in base.stage.instructions if isinstance(found, OnBuild)]
+        with located(planned.stage.start.location):
+            found = self._trees.config(planned.base, planned.platform)
+        if isinstance(planned.base, ImageInput):
+            self._observe_image(planned, found.platform)
+        return found.config.on_build
+
+    def _observe_image(self, planned: PlannedStage, found: Platform) -> None:
+        start = planned.stage.start
+        name = expand_word(start.base, self._arguments, escape=self._escape)
+        for observer in self._options.observers:
+            observer.image(name, start.location, planned.platform or self._options.platform, found)
 
     def _inputs(self, index: int, body: _Body) -> list[int]:
         base = self.stages.planned[index].base
         found = [base.index] if isinstance(base, StageInput) else []
         for instruction in (*body.triggers, *body.instructions):
-            if isinstance(instruction, Copy) and instruction.from_:
-                with located(instruction.location):
-                    source = self.stages.source(instruction.from_, index)
-                    found.extend(_earlier(source, index, instruction.from_))
+            with located(instruction.location):
+                for name, source in self.stages.inputs(instruction, index):
+                    found.extend(_earlier(source, index, name, "mount" if isinstance(instruction, Run) else "copy"))
         return found
 
     def _stage(self, index: int, body: _Body) -> BuiltStage:
         planned = self.stages.planned[index]
         start = planned.stage.start
+        for observer in self._options.observers:
+            on = planned.base.index if isinstance(planned.base, StageInput) else None
+            observer.stage(index, on, self._inputs(index, body))
         is_step = isinstance(planned.base, (ImageInput, ContextInput))
         labels = StepLabels(self.stages.label(index), is_step + body.steps)
         with located(start.location):
-            base = self._base(planned.base, planned.platform, labels, start.location)
+            base = self._base(planned, labels)
         builder = StageBuilder(
             base,
             labels,
-            _StageSources(self, index),
+            _StageSources(self.stages, self._trees, self._built, index),
             self._options,
             global_arguments=self._arguments,
             escape=self._escape,
@@ -158,73 +169,45 @@ class _Conversion:
                 builder.add(instruction)
         return builder.result()
 
-    def _base(self, base: Input, platform: Platform | None, labels: StepLabels, location: SourceRange) -> BuiltStage:
-        match base:
-            case StageInput(index):
-                return self._built[index]
-            case ImageInput(reference):
-                resolved = self._image(reference, platform)
-                label = labels.next(f"FROM {reference.with_digest(resolved.digest)}")
-                vertex = self._image_vertex(reference, platform, graph.Origin(label, location))
-                return BuiltStage(vertex, resolved.config, Variables())
-            case ContextInput(name):
-                origin = graph.Origin(labels.next(f"FROM {name}"), location)
-                return BuiltStage(graph.Context(name, origin), self._empty_config(), Variables())
-            case ScratchInput():
-                return BuiltStage(graph.Scratch(graph.Origin("", location)), self._empty_config(), Variables())
-
-    def _empty_config(self) -> ImageConfig:
-        config = RunConfig(working_dir="/", env=(f"PATH={DEFAULT_PATH}",))
-        return ImageConfig(platform=self._options.platform, config=config)
-
-    def _image(self, reference: Reference, platform: Platform | None) -> ResolvedBase:
-        wanted = platform or self._options.platform
-        key = (str(reference), str(wanted))
-        if key not in self._resolved:
-            self._resolved[key] = self._resolve(reference, wanted)
-        return self._resolved[key]
-
-    def _image_vertex(self, reference: Reference, platform: Platform | None, origin: graph.Origin) -> graph.Image:
-        digest = self._image(reference, platform).digest
-        return graph.Image(reference, platform or self._options.platform, digest, origin)
-
-    def context(self) -> graph.Vertex:
-        """Return the main build context."""
-        return self._context
-
-    def copied(self, instruction: Copy, user: int) -> graph.Vertex:
-        """Return the tree that ``instruction`` in the stage ``user`` copies from."""
-        match self.stages.source(instruction.from_, user):
-            case StageInput(index):
-                return self._built[index].vertex
-            case ImageInput(reference):
-                digest = self._image(reference, None).digest
-                origin = graph.Origin(f"FROM {reference.with_digest(digest)}", instruction.location)
-                return self._image_vertex(reference, None, origin)
-            case ContextInput(name):
-                return graph.Context(name, graph.Origin(f"[context {name}] load", instruction.location))
-            case ScratchInput():
-                return graph.Scratch(graph.Origin("", instruction.location))
+    def _base(self, planned: PlannedStage, labels: StepLabels) -> BuiltStage:
+        base, platform = planned.base, planned.platform
+        if isinstance(base, StageInput):
+            return self._built[base.index]
+        config = self._trees.config(base, platform)
+        label = None
+        if isinstance(base, ImageInput):
+            label = labels.next(f"FROM {self._trees.pinned(base.reference, platform)}")
+        vertex = self._trees.base(base, platform, planned.stage.start.location, label=label)
+        return BuiltStage(vertex, config, Variables(), unrecorded=isinstance(vertex, graph.Copy))
 
 
-def _earlier(source: Input, user: int, name: str) -> list[int]:
+def _earlier(source: Input, user: int, name: str, verb: str) -> list[int]:
     """Return the stage that ``source`` is, if it is one, which must stand before ``user``."""
     if not isinstance(source, StageInput):
         return []
     if source.index > user:
-        raise DockerfileError(f"cannot copy from stage {name!r}, it needs to be defined before the stage that uses it")
+        raise DockerfileError(
+            f"cannot {verb} from stage {name!r}, it needs to be defined before the stage that uses it"
+        )
     return [source.index]
 
 
 @dataclass(frozen=True, slots=True)
 class _StageSources:
-    """The trees that one stage copies from."""
+    """The trees that one stage takes files from."""
 
-    conversion: _Conversion
-    stage: int
+    stages: Stages
+    trees: Trees
+    built: Mapping[int, BuiltStage]
+    user: int
 
-    def context(self) -> graph.Vertex:
-        return self.conversion.context()
+    def copied(self, name: str, location: SourceRange) -> graph.Vertex:
+        return self._tree(self.stages.copied(name, self.user), location) if name else self.trees.main
 
-    def copied(self, instruction: Copy) -> graph.Vertex:
-        return self.conversion.copied(instruction, self.stage)
+    def mounted(self, name: str, location: SourceRange) -> graph.Vertex:
+        return self._tree(self.stages.mounted(name, self.user), location) if name else self.trees.main
+
+    def _tree(self, source: Input, location: SourceRange) -> graph.Vertex:
+        if isinstance(source, StageInput):
+            return self.built[source.index].vertex
+        return self.trees.tree(source, None, location)

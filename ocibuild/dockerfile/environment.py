@@ -19,9 +19,9 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_SIZE = 4 << 20
 """Most characters that the variables of one stage may have together."""
 
-_PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
 _PLATFORM_PARTS = ("PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT")
-_PREDEFINED = frozenset(f"{side}{part}" for side in ("BUILD", "TARGET") for part in (*_PLATFORM_PARTS, "STAGE"))
+PLATFORM_ARGUMENTS = frozenset(f"{side}{part}" for side in ("BUILD", "TARGET") for part in (*_PLATFORM_PARTS, "STAGE"))
+"""What every build knows of its platforms and its target, in FROM and where an ARG asks for it."""
 
 
 class Variables(dict[str, str]):
@@ -87,27 +87,3 @@ def _platform_arguments(dockerfile: Dockerfile, options: Options) -> Iterator[tu
             yield side + part, options.build_args.get(side + part, value)
     stage = options.target or dockerfile.stages[-1].start.name or "default"
     yield "TARGETSTAGE", options.build_args.get("TARGETSTAGE", stage)
-
-
-def proxy_settings(build_args: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the predefined proxy arguments among ``build_args`` as a RUN sees them: in upper and in lower case."""
-    proxies = {name.lower(): value for name, value in sorted(build_args.items()) if name.lower() in _PROXIES}
-    return tuple(f"{name}={value}" for lower, value in proxies.items() for name in (lower.upper(), lower))
-
-
-def unused_arguments(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> list[str]:
-    """Return the ``build_args`` that no ARG of the Dockerfile names and that have no meaning of their own, sorted."""
-    from ocibuild.dockerfile.instructions import Arg
-
-    declared = {name for instruction in dockerfile.global_args for name, _ in instruction.pairs}
-    for stage in dockerfile.stages:
-        for instruction in stage.instructions:
-            if isinstance(instruction, Arg):
-                declared.update(name for name, _ in instruction.pairs)
-    return sorted(name for name in build_args if name not in declared and not _is_predefined(name))
-
-
-def _is_predefined(name: str) -> bool:
-    return (
-        name.lower() in _PROXIES or name in _PREDEFINED or name.startswith("BUILDKIT_") or name == "SOURCE_DATE_EPOCH"
-    )

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 from ocibuild.dockerfile.durations import format_duration
 from ocibuild.dockerfile.goformat import quote, quote_list, quote_rune
 from ocibuild.errors import DockerfileError
+from ocibuild.graph import Context, Copy, CopySource, GitTree, HttpFile, Run, Scratch
 from ocibuild.oci import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ocibuild.dockerfile.instructions import Pairs
+    from ocibuild.graph import Vertex
     from ocibuild.oci import Healthcheck
 
 COMMENT = "buildkit.dockerfile.v0"
 """What tools look for to know which kind of builder wrote an entry."""
+EXPORTER_COMMENT = "buildkit.exporter.image.v0"
+"""What an entry has that no instruction stands behind."""
 MAX_SIZE = 4 << 20
 """Most characters that all entries of one image may have together: a registry takes no larger config."""
 
 
 class HistoryLog:
-    """The entries of one image, oldest first; they get their times when the image is assembled."""
+    """The entries of one image, oldest first; new ones get the time ``created``, or one when the image is assembled."""
 
-    def __init__(self, entries: Sequence[History] = ()) -> None:
+    def __init__(self, entries: Sequence[History] = (), *, created: str | None = None) -> None:
+        self._created = created
         self._entries = list(entries)
         self._size = sum(len(entry.created_by) for entry in entries)
 
@@ -33,7 +38,7 @@ class HistoryLog:
         self._size += len(created_by)
         if self._size > MAX_SIZE:
             raise DockerfileError(f"the history of this image would be larger than {MAX_SIZE} characters")
-        self._entries.append(History(created_by=created_by, comment=COMMENT, empty_layer=not makes_layer))
+        self._entries.append(History(self._created, created_by, comment=COMMENT, empty_layer=not makes_layer))
 
     def entries(self) -> tuple[History, ...]:
         """Return the entries so far."""
@@ -47,10 +52,26 @@ def run_text(args: Sequence[str], arguments: Mapping[str, str]) -> str:
     return " ".join(["RUN", *count, *declared, *args, "# buildkit"])
 
 
-def copy_text(name: str, sources: Sequence[str], destination: str, *, owner: str, mode: str) -> str:
-    """Return what a COPY or ADD is recorded as, with its words expanded."""
-    flags = [f"--chown={owner}"] * bool(owner) + [f"--chmod={mode}"] * bool(mode)
-    return " ".join([name, *flags, *sources, destination, "# buildkit"])
+def layer_entry(vertex: Vertex, created: str | None) -> History:
+    """Return the entry for a layer that no instruction made: it tells of ``vertex``, the last one of its image.
+
+    So the reference implementation ends the history of an image that stands on a build context.
+    """
+    return History(created, _layer_text(vertex), comment=EXPORTER_COMMENT)
+
+
+def _layer_text(vertex: Vertex) -> str:
+    match vertex:
+        case Run(args=args):
+            return f"mount / from exec {' '.join(args)}"
+        case Copy(base=Scratch(), sources=(CopySource(tree=Context(name=name)),)):
+            return f"local source for {name}"
+        case Copy(base=Scratch(), sources=(CopySource(tree=GitTree(reference=reference)),)):
+            return f"git snapshot for {reference.shown}#{reference.ref}"
+        case Copy(base=Scratch(), sources=(CopySource(tree=HttpFile(url=url)),)):
+            return f"http url {url}"
+        case _:
+            return vertex.origin.label
 
 
 def pairs_text(name: str, pairs: Pairs) -> str:

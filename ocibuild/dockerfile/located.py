@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import DockerfileError, InvalidPlatform, InvalidReference, OcibuildError
+from ocibuild.errors import DockerfileError, InvalidDigest, InvalidPlatform, InvalidReference, OcibuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def located(location: SourceRange) -> Iterator[None]:
-    """Give ``location`` to an error from the block that has none; a wrong reference or platform is the file's fault."""
+    """Give ``location`` to an error of the block that has none; wrong references and the like are the file's fault."""
     try:
         yield
-    except (InvalidReference, InvalidPlatform) as error:
+    except (InvalidDigest, InvalidReference, InvalidPlatform) as error:
         raise DockerfileError(error.message, remedy=error.remedy, location=error.location or location) from error
     except OcibuildError as error:
         error.location = error.location or location

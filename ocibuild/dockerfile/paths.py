@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def clean(path: str) -> str:
     """Return ``path`` as an absolute path without ``.``, ``..`` and doubled slashes; ``..`` stops at the root."""
@@ -34,3 +36,16 @@ def destination(directory: str, path: str) -> str:
 def source(path: str) -> str:
     """Return a source of COPY or ADD relative to the root of its tree, which it cannot leave; ``.`` is all of it."""
     return clean(path)[1:] or "."
+
+
+def source_with_parents(path: str) -> str:
+    """Return a source of COPY --parents: as ``source()``, with the pivot ``/./`` after which directories are kept."""
+    parent, pivot, pattern = path.partition("/./")
+    if not pivot or source(parent) == ".":
+        return source(pattern if pivot else path)
+    return f"{source(parent)}/./{source(pattern)}"
+
+
+def literal(path: str) -> str:
+    """Return the pattern that matches ``path`` alone."""
+    return re.sub(r"([*?\[\]\\])", r"\\\1", path)

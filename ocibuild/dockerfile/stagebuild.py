@@ -3,44 +3,60 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ocibuild import graph
 from ocibuild.dockerfile import instructions as ins
 from ocibuild.dockerfile import paths
-from ocibuild.dockerfile.environment import Variables, image_environment, proxy_settings
-from ocibuild.dockerfile.history import HistoryLog, copy_text, pairs_text, run_text
-from ocibuild.dockerfile.settings import apply_setting, command_line, expand_pairs
-from ocibuild.dockerfile.sources import parse_mode, require_local
-from ocibuild.dockerfile.words import expand_known, expand_word
+from ocibuild.dockerfile.buildarguments import (
+    CACHE_NAMESPACE,
+    HOSTNAME,
+    NO_VARIABLES,
+    created_text,
+    proxy_settings,
+    source_date,
+)
+from ocibuild.dockerfile.copies import copy_text, expanded, mode_change, taken_files
+from ocibuild.dockerfile.environment import Variables, image_environment
+from ocibuild.dockerfile.history import HistoryLog, pairs_text, run_text
+from ocibuild.dockerfile.options import Seen
+from ocibuild.dockerfile.runmounts import read_mounts
+from ocibuild.dockerfile.runs import run_command, run_label, run_network, run_security
+from ocibuild.dockerfile.settings import apply_setting, expand_pairs
+from ocibuild.dockerfile.words import expand_word
 from ocibuild.errors import DockerfileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ocibuild.dockerfile.options import Options
+    from ocibuild.errors import SourceRange
     from ocibuild.oci import ImageConfig
 
 
 class Sources(Protocol):
-    """Gives the trees that COPY and ADD read."""
+    """Gives the trees that instructions take files from; no name is that of the main build context."""
 
-    def context(self) -> graph.Vertex:
-        """Return the main build context."""
+    def copied(self, name: str, location: SourceRange) -> graph.Vertex:
+        """Return the tree that ``COPY --from=name`` means."""
 
-    def copied(self, instruction: ins.Copy) -> graph.Vertex:
-        """Return the tree that the ``--from`` of ``instruction`` names."""
+    def mounted(self, name: str, location: SourceRange) -> graph.Vertex:
+        """Return the tree that ``from=name`` means in a mount."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltStage:
-    """What a stage gives to those that stand on it: ``variables`` as a RUN sees them, ``arguments`` declared so far."""
+    """What a stage gives to those that stand on it: ``variables`` as a RUN sees them, ``arguments`` as declared so far.
+
+    With ``unrecorded`` its first layer has no entry in the history: it holds the files of a build context.
+    """
 
     vertex: graph.Vertex
     config: ImageConfig
     variables: Variables
-    arguments: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    unrecorded: bool = False
 
 
 @dataclass(slots=True)
@@ -78,11 +94,12 @@ class StageBuilder:
         found = base.config.config.working_dir
         self._config = replace(base.config.config, on_build=(), working_dir=found and paths.working_dir("/", found))
         self._author = base.config.author
-        self._history = HistoryLog(base.config.history)
+        self._unrecorded = base.unrecorded
+        self._history = HistoryLog(base.config.history, created=created_text(options.build_args))
         self._variables = Variables(base.variables)
         for name, value in self._environment.items():
             self._variables.assign(name, value)
-        self._arguments = dict.fromkeys(base.arguments)
+        self._arguments = dict(base.arguments)
         self._settings: tuple[str, ...] | None = None
         self._cmd_is_own = False
         self._labels = labels
@@ -96,10 +113,12 @@ class StageBuilder:
         """Return the stage as it stands."""
         config = replace(self._config, env=self._environment.settings())
         image = replace(self._image, created=None, author=self._author, config=config, history=self._history.entries())
-        return BuiltStage(self._vertex, image, self._variables, tuple(self._arguments))
+        return BuiltStage(self._vertex, image, self._variables, dict(self._arguments), self._unrecorded)
 
     def add(self, instruction: ins.StageInstruction, *, trigger: bool = False) -> None:
         """Convert one more instruction; ``trigger`` where it comes from an ONBUILD of the base."""
+        for observer in self._options.observers:
+            observer.instruction(instruction, Seen(self._variables, self._arguments, bool(self._config.shell)))
         match instruction:
             case ins.Run():
                 self._run(instruction, trigger=trigger)
@@ -133,17 +152,23 @@ class StageBuilder:
     def _shown(self, instruction: ins.Instruction) -> str:
         """Return the instruction as progress shows it, as written where a variable in it cannot be expanded."""
         try:
-            if isinstance(instruction, ins.Run):
-                return expand_known(instruction.text, self._variables, escape=self._escape)
             return self._expand(instruction.text)
         except DockerfileError:
             return instruction.text
 
     def _run(self, instruction: ins.Run, *, trigger: bool) -> None:
-        args = command_line(instruction.command, self._config)
+        args, script = run_command(instruction, self._config)
         if self._settings is None:
             self._settings = self._variables.settings()
-        default = instruction.network is graph.Network.DEFAULT
+        mounts = read_mounts(
+            instruction.mounts,
+            working_dir=self._config.working_dir,
+            namespace=self._options.build_args.get(CACHE_NAMESPACE, ""),
+            expand=self._expand,
+            tree_of=lambda name: self._sources.mounted(name, instruction.location),
+            location=instruction.location,
+        )
+        label = run_label(instruction, self._variables, mounts, escape=self._escape)
         self._vertex = graph.Run(
             self._vertex,
             args,
@@ -151,40 +176,40 @@ class StageBuilder:
             hidden_env=self._hidden,
             user=self._config.user,
             working_dir=paths.clean(self._config.working_dir),
-            network=self._options.network if default else instruction.network,
-            origin=self._origin(instruction, self._shown(instruction), trigger=trigger),
+            hostname=self._options.build_args.get(HOSTNAME) or graph.DEFAULT_HOSTNAME,
+            network=run_network(instruction, self._options),
+            security=run_security(instruction, self._options),
+            mounts=(script, *mounts) if script else mounts,
+            origin=self._origin(instruction, label, trigger=trigger),
         )
-        arguments = {name: self._variables.get(name, "") for name in self._arguments}
+        arguments = {name: self._variables.get(name, value) for name, value in self._arguments.items()}
         self._history.add(run_text(args, arguments), makes_layer=True)
 
     def _copy(self, instruction: ins.Copy | ins.Add, *, trigger: bool) -> None:
-        name = "ADD" if isinstance(instruction, ins.Add) else "COPY"
-        sources = [self._expand(source) for source in instruction.sources]
-        destination = self._expand(instruction.destination)
-        owner, mode = self._expand(instruction.owner), self._expand(instruction.mode)
-        for source in sources:
-            require_local(name, source)
-        tree = self._sources.context()
-        if isinstance(instruction, ins.Copy) and instruction.from_:
-            tree = self._sources.copied(instruction)
+        origin = self._origin(instruction, self._shown(instruction), trigger=trigger)
+        instruction = expanded(instruction, self._variables, escape=self._escape)
+        from_ = instruction.from_ if isinstance(instruction, ins.Copy) else ""
+        mode = mode_change(instruction)
         self._vertex = graph.Copy(
             self._vertex,
-            tree,
-            tuple(map(paths.source, sources)),
-            paths.destination(self._config.working_dir, destination),
-            owner=owner or None,
-            mode=parse_mode(name, mode),
-            unpack=name == "ADD",
-            origin=self._origin(instruction, self._shown(instruction), trigger=trigger),
+            taken_files(instruction, self._sources.copied(from_, instruction.location), origin),
+            paths.destination(self._config.working_dir, instruction.destination),
+            owner=instruction.owner or None,
+            mode=mode,
+            parents=isinstance(instruction, ins.Copy) and instruction.parents,
+            exclude=instruction.exclude,
+            link=instruction.link and mode is None,
+            origin=origin,
         )
-        self._history.add(copy_text(name, sources, destination, owner=owner, mode=mode), makes_layer=True)
+        self._history.add(copy_text(instruction), makes_layer=True)
 
     def _workdir(self, instruction: ins.Workdir, *, trigger: bool) -> None:
         path = paths.working_dir(self._config.working_dir, self._expand(instruction.path))
         self._config = replace(self._config, working_dir=path)
         if path != "/":
             origin = self._origin(instruction, self._shown(instruction), trigger=trigger)
-            self._vertex = graph.MakeDirectory(self._vertex, paths.clean(path), self._config.user, origin)
+            time = source_date(self._options.build_args)
+            self._vertex = graph.MakeDirectory(self._vertex, paths.clean(path), self._config.user, time, origin)
         self._history.add(f"WORKDIR {path}", makes_layer=path != "/")
 
     def _env(self, instruction: ins.Env) -> None:
@@ -198,9 +223,9 @@ class StageBuilder:
         declared = []
         for name, default in instruction.pairs:
             value = self._argument(name, default)
-            if value is not None:
+            if value is not None and name not in NO_VARIABLES:
                 self._assign(name, value)
-            self._arguments[name] = None
+            self._arguments[name] = value or ""
             declared.append(name if value is None else f"{name}={value}")
         self._history.add(" ".join(["ARG", *declared]))
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ocibuild.dockerfile import ResolvedBase, convert, parse
 from ocibuild.errors import NotFound, SourceRange
+from ocibuild.fs import ModeChange
 from ocibuild.graph import Context, Copy, Image, MakeDirectory, Network, Run, Scratch
 from ocibuild.oci import DiffID, Digest, Healthcheck, History, ImageConfig, Platform, Reference, RunConfig
 from tests.unit.dockerfile.helpers import (
@@ -72,16 +73,9 @@ REFUSED = [
     ("COPY http://x/y /z", "the source of COPY cannot be a URL"),
     ("COPY https://github.com/a/b.git /z", "the source of COPY cannot be a Git repository"),
     ("COPY git@github.com:a/b /z", "the source of COPY cannot be a Git repository"),
-    ("ADD http://x/y /z", "ADD of a URL is not built yet"),
-    ("ADD https://x/y.git.tar /z", "ADD of a URL is not built yet"),
-    ("ADD https://x/y.git#main:dir /z", "ADD of a Git repository is not built yet"),
-    ("ADD git://x/y /z", "ADD of a Git repository is not built yet"),
-    ("ADD ssh://git@x/y /z", "ADD of a Git repository is not built yet"),
-    ("COPY --chmod=u+x a b", "COPY --chmod=u+x: symbolic modes are not built yet"),
-    ("ADD --chmod=a=r a b", "ADD --chmod=a=r: symbolic modes are not built yet"),
-    ("COPY --chmod=888 a b", "invalid COPY --chmod=888"),
-    ("COPY --chmod=17777 a b", "invalid COPY --chmod=17777"),
-    ("COPY --chmod=0o644 a b", "invalid COPY --chmod=0o644"),
+    ("COPY --chmod=888 a b", "COPY --chmod=888: invalid mode '888'"),
+    ("COPY --chmod=17777 a b", "COPY --chmod=17777: invalid mode '17777'"),
+    ("ADD --chmod=0o644 a b", "ADD --chmod=0o644: invalid mode '0o644'"),
     ("COPY --from=$X a b", "variable expansion is not supported for --from"),
     ("COPY --from=9 a b", "invalid stage index 9"),
     ("COPY --from=-1 a b", "invalid stage index -1"),
@@ -117,9 +111,10 @@ def test_an_ordinary_build_becomes_a_chain() -> None:
     assert isinstance(directory, MakeDirectory)
     assert (directory.path, directory.user) == ("/src", "")
     assert isinstance(copy, Copy)
-    assert isinstance(copy.source, Context)
-    assert copy.source.name == ""
-    assert (copy.paths, copy.destination, copy.unpack) == (("go.*",), "/src/", False)
+    (source,) = copy.sources
+    assert isinstance(source.tree, Context)
+    assert source.tree.name == ""
+    assert (source.paths, copy.destination, source.unpack) == (("go.*",), "/src/", False)
     assert isinstance(run, Run)
     assert (run.args, run.env, run.working_dir, run.user) == (("/bin/sh", "-c", "make"), (PATH,), "/src", "")
     assert isinstance(last, Run)
@@ -214,15 +209,15 @@ def test_copy_cleans_and_expands_its_paths() -> None:
     text = 'FROM a\nENV D=dir O=1:2 M=0750\nWORKDIR /w\nCOPY --chown=$O --chmod=$M ../x ./$D/../y /z* "$D/sub"\n'
     copy = build(text).vertex
     assert isinstance(copy, Copy)
-    assert (copy.paths, copy.destination) == (("x", "y", "z*"), "/w/dir/sub")
-    assert (copy.owner, copy.mode) == ("1:2", 0o750)
+    assert (copy.sources[0].paths, copy.destination) == (("x", "y", "z*"), "/w/dir/sub")
+    assert (copy.owner, copy.mode) == ("1:2", ModeChange.parse("0750"))
 
 
 def test_a_copy_is_recorded_with_its_words_expanded() -> None:
     target = build('FROM a\nENV D=d\nCOPY --chown=1 --chmod=644 ./a "$D/" /x/\nADD --chown= a.tar .\n')
     assert created_by(target)[1:] == ["COPY --chown=1 --chmod=644 ./a d/ /x/ # buildkit", "ADD a.tar . # buildkit"]
     assert isinstance(target.vertex, Copy)
-    assert target.vertex.unpack
+    assert target.vertex.sources[0].unpack
     assert target.vertex.owner is None
 
 
@@ -238,14 +233,15 @@ def test_copy_reads_stages_images_and_numbers() -> None:
     assert isinstance(by_number, Copy)
     assert isinstance(image, Copy)
     assert isinstance(scratch, Copy)
-    assert isinstance(by_name.source, Run)
-    assert by_number.source is by_name.source
-    assert by_name.paths == ("o",)
-    assert isinstance(image.source, Image)
-    assert image.source.reference == Reference.parse("c:2")
-    assert isinstance(scratch.source, Scratch)
+    builder, image_tree = by_name.sources[0].tree, image.sources[0].tree
+    assert isinstance(builder, Run)
+    assert by_number.sources[0].tree is builder
+    assert by_name.sources[0].paths == ("o",)
+    assert isinstance(image_tree, Image)
+    assert image_tree.reference == Reference.parse("c:2")
+    assert isinstance(scratch.sources[0].tree, Scratch)
     assert labels(target)[1] == "[stage-1 2/5] COPY --from=BUILDER /o /p"
-    assert by_name.source.origin.label == "[builder 2/2] RUN x"
+    assert builder.origin.label == "[builder 2/2] RUN x"
     assert images.asked == [("b:latest", "linux/amd64"), ("a:latest", "linux/amd64"), ("c:2", "linux/amd64")]
 
 
@@ -254,7 +250,7 @@ def test_the_context_is_one_vertex() -> None:
     _, first, second = chain(target)
     assert isinstance(first, Copy)
     assert isinstance(second, Copy)
-    assert first.source is second.source
+    assert first.sources[0].tree is second.sources[0].tree
 
 
 def test_a_later_stage_cannot_be_copied_from() -> None:
@@ -368,7 +364,7 @@ def test_the_platform_of_the_config_is_the_wanted_one() -> None:
 
 def test_networks() -> None:
     text = "FROM a\nRUN a\nRUN --network=none b\nRUN --network=host c\nRUN --network=default d\n"
-    _, *runs = chain(build(text, network=Network.NONE))
+    _, *runs = chain(build(text, network=Network.NONE, allowed={"network.host"}))
     assert [run.network for run in runs if isinstance(run, Run)] == ["none", "none", "host", "none"]
 
 
@@ -393,7 +389,7 @@ def test_triggers_of_the_base_run_first_and_are_cleared() -> None:
     target = build("FROM b AS s\nRUN zero\nFROM a\nRUN two $X\nONBUILD RUN later\n", images)
     _, one, copy, two = chain(target)
     assert isinstance(copy, Copy)
-    assert isinstance(copy.source, Run)
+    assert isinstance(copy.sources[0].tree, Run)
     assert one.origin.label == "[stage-1 2/5] ONBUILD RUN one"
     assert one.origin.location == SourceRange("Dockerfile", 3, 3, ("FROM a",))
     assert two.origin.label == "[stage-1 4/5] RUN two 1"
@@ -423,26 +419,6 @@ def test_maintainer_sets_the_author() -> None:
     target = build("FROM a\nMAINTAINER me <a@b>\n")
     assert target.config.author == "me <a@b>"
     assert created_by(target) == ["MAINTAINER me <a@b>"]
-    assert "MAINTAINER is deprecated" in target.warnings[0]
-
-
-def test_a_named_context_replaces_images_and_stages() -> None:
-    images = Images()
-    text = "FROM alpine:latest AS base\nRUN x\nFROM b AS other\nRUN y\nFROM other\nCOPY --from=files a /\nCOPY . /\n"
-    target = build(text, images, contexts={"other", "files", "alpine"})
-    context, copy, last = chain(target)
-    assert isinstance(context, Context)
-    assert context.name == "other"
-    assert isinstance(copy, Copy)
-    assert isinstance(copy.source, Context)
-    assert copy.source.name == "files"
-    assert isinstance(last, Copy)
-    assert isinstance(last.source, Context)
-    assert last.source.name == ""
-    assert images.asked == []
-    base = chain(build(text, images, contexts={"alpine"}, target="base"))[0]
-    assert isinstance(base, Context)
-    assert base.name == "alpine"
 
 
 def test_a_thousand_stages_are_no_trouble() -> None:
@@ -451,7 +427,7 @@ def test_a_thousand_stages_are_no_trouble() -> None:
 
 
 def test_a_history_that_grows_too_large_is_refused() -> None:
-    error = refused("FROM a\nENV A=" + "x" * 200_000 + "\n" + "".join("LABEL a=$A\n" for _ in range(30)))
+    error = refused("FROM a\nENV A=" + "x" * 60_000 + "\n" + "".join("LABEL a=$A\n" for _ in range(80)))
     assert "history of this image would be larger" in error.message
 
 

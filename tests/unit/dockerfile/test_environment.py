@@ -8,8 +8,6 @@ from ocibuild.dockerfile.environment import (
     Variables,
     global_arguments,
     image_environment,
-    proxy_settings,
-    unused_arguments,
 )
 from ocibuild.errors import DockerfileError
 from ocibuild.graph import Run
@@ -115,13 +113,6 @@ def test_proxies_reach_steps_without_a_declaration_or_a_trace() -> None:
     assert target.warnings == ()
 
 
-@pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"])
-def test_every_proxy_argument_is_known_in_both_cases(name: str) -> None:
-    expected = (f"{name.upper()}=p", f"{name}=p")
-    assert proxy_settings({name: "p"}) == expected
-    assert proxy_settings({name.upper(): "p"}) == expected
-
-
 HISTORIES = [
     ("ARG A=1\nRUN x", {}, ["ARG A=1", "RUN |1 A=1 /bin/sh -c x # buildkit"]),
     ("ARG A\nRUN x", {}, ["ARG A", "RUN |1 A= /bin/sh -c x # buildkit"]),
@@ -130,21 +121,22 @@ HISTORIES = [
     ("ARG A=1\nENV A=2\nRUN x", {}, ["ARG A=1", "ENV A=2", "RUN |1 A=2 /bin/sh -c x # buildkit"]),
     ("ARG A=1\nARG A=2\nRUN x", {}, ["ARG A=1", "ARG A=2", "RUN |1 A=2 /bin/sh -c x # buildkit"]),
     ('RUN ["x", "$A"]', {}, ["RUN x $A # buildkit"]),
+    (
+        "ARG BUILDKIT_SBOM_SCAN_STAGE=true\nRUN x",
+        {},
+        ["ARG BUILDKIT_SBOM_SCAN_STAGE=true", "RUN |1 BUILDKIT_SBOM_SCAN_STAGE=true /bin/sh -c x # buildkit"],
+    ),
+    (
+        "ARG SOURCE_DATE_EPOCH\nRUN x",
+        {"SOURCE_DATE_EPOCH": "5"},
+        ["ARG SOURCE_DATE_EPOCH=5", "RUN |1 SOURCE_DATE_EPOCH=5 /bin/sh -c x # buildkit"],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "build_args", "expected"), HISTORIES, ids=[row[0] for row in HISTORIES])
 def test_arguments_are_recorded(text: str, build_args: dict[str, str], expected: list[str]) -> None:
     assert created_by(build(f"FROM a\n{text}\n", build_args=build_args)) == expected
-
-
-def test_unused_build_arguments_are_warned_about() -> None:
-    text = b"ARG G\nFROM a AS unneeded\nARG S\nFROM a\n"
-    given = dict.fromkeys(
-        ["G", "S", "X", "B", "TARGETARCH", "HTTP_PROXY", "BUILDKIT_INLINE_CACHE", "SOURCE_DATE_EPOCH"], ""
-    )
-    assert unused_arguments(parse(text, file="D"), given) == ["B", "X"]
-    assert build(text.decode(), build_args=given).warnings == ("build arguments that no ARG names: B, X",)
 
 
 def test_an_image_gets_a_path() -> None:
