@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ class PatternError(ValueError):
 def has_wildcard(pattern: str) -> bool:
     """Say whether the pattern may match any other name than itself, or holds an escape."""
     return any(character in pattern for character in "*?[\\")
+
+
+def literal_start(pattern: str) -> list[str]:
+    """Return the components of a pattern before the first that may match another name than itself."""
+    return list(takewhile(lambda part: not has_wildcard(part), pattern.split("/")))
+
+
+def may_match_below(directory: str, starts: Iterable[Sequence[str]]) -> bool:
+    """Say whether patterns with these literal starts may match something below ``directory``, or it itself."""
+    parts = directory.split("/")
+    return any(all(map(str.__eq__, parts, start)) for start in starts)
 
 
 class Match:
@@ -135,6 +147,10 @@ _NOT_A_SLASH = _Class((), negated=True)
 def _list_tokens(pattern: str) -> Iterator[_Piece]:
     if not pattern:
         raise PatternError("'!' stands alone: a pattern must follow it")
+    end = pattern.removeprefix("**")
+    if end != pattern and not end.startswith("/") and end and not any(character in "*?[]\\" for character in end):
+        # as docker's library, which compares the ends of names then: **.md is any name that ends so
+        return iter([_Anything(), *end])
     return _tokens(pattern, directories=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from ocibuild.graph import Copy, MakeDirectory, Run, inputs
+from ocibuild.graph import Copy, GitTree, HttpFile, Inline, MakeDirectory, Run, inputs, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LayerVertex: TypeAlias = Run | Copy | MakeDirectory
 """A vertex that makes a layer."""
+MadeVertex: TypeAlias = LayerVertex | Inline | HttpFile | GitTree
+"""A vertex whose files this machine makes, and keeps under the key of the vertex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Plan:
 def make_plan(target: Vertex, keys: Keys, cached: Callable[[Digest], Made | None]) -> Plan:
     """Return the plan for ``target``; ``cached`` tells the result of a key from before, asked once for each.
 
-    A base is always needed, for its layers; the source of a COPY only where the COPY must be done.
+    A base is always needed, for its layers; the sources of a COPY or RUN only where that must be done.
     """
     made: dict[Digest, Made] = {}
     files: set[Digest] = set()
@@ -49,16 +51,14 @@ def make_plan(target: Vertex, keys: Keys, cached: Callable[[Digest], Made | None
             if key in needed:
                 continue
             needed.add(key)
-            if not isinstance(vertex, LayerVertex):
+            if not isinstance(vertex, MadeVertex):
                 continue
             result = cached(key)
             if result is not None:
                 made[key] = result
                 continue
-            files.add(keys[root_of(vertex.base)])
-            if isinstance(vertex, Copy):
-                files.add(keys[root_of(vertex.source)])
-                pending.append(vertex.source)
+            files.update(keys[root_of(tree)] for tree in files_of(vertex))
+            pending.extend(sources(vertex))
     chain = tuple(reversed(list(base_chain(target))))
     first: dict[Digest, Vertex] = {}
     for vertex in topological(target):
@@ -67,6 +67,21 @@ def make_plan(target: Vertex, keys: Keys, cached: Callable[[Digest], Made | None
     # of two images with the same tree, the blobs of the target's own are wanted
     first.update({keys[vertex]: vertex for vertex in chain})
     return Plan(tuple(first.values()), made, frozenset(files), chain)
+
+
+def files_of(vertex: Vertex) -> tuple[Vertex, ...]:
+    """Return the vertices whose files must be there to make ``vertex``."""
+    linked = isinstance(vertex, Copy) and vertex.link
+    return sources(vertex) if linked else inputs(vertex)
+
+
+def waits_for(vertex: Vertex) -> Iterator[Vertex]:
+    """Yield the vertices that must be done before ``vertex`` can: what lies below a linked copy does so on its own."""
+    for tree in files_of(vertex):
+        for below in base_chain(tree):
+            yield below
+            if not (isinstance(below, Copy) and below.link):
+                break
 
 
 def base_chain(vertex: Vertex) -> Iterator[Vertex]:
@@ -78,7 +93,7 @@ def base_chain(vertex: Vertex) -> Iterator[Vertex]:
 
 
 def root_of(vertex: Vertex) -> Vertex:
-    """Return where the chain of bases begins: an image, the empty tree or a context."""
+    """Return where the chain of bases begins: a vertex that has none."""
     while isinstance(vertex, LayerVertex):
         vertex = vertex.base
     return vertex

@@ -8,11 +8,36 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import OcibuildError
-from ocibuild.graph import Context, Copy, Finished, Image, MakeDirectory, Run, Scratch, Started, inputs
+from ocibuild.graph import (
+    BindMount,
+    CacheMount,
+    Context,
+    Copy,
+    CopySource,
+    Finished,
+    GitTree,
+    HttpFile,
+    Image,
+    Inline,
+    MakeDirectory,
+    Run,
+    Scratch,
+    Started,
+    sources,
+)
 from ocibuild.oci import chain_id, chain_ids, prepare_validation
 from ocibuild.solver.keys import Keys
-from ocibuild.solver.operations.sources import context_digest, context_sources, stage_sources
-from ocibuild.solver.plan import LayerVertex, base_chain, make_plan, root_of, topological
+from ocibuild.solver.operations.sources import context_digest, stage_digest
+from ocibuild.solver.plan import (
+    LayerVertex,
+    MadeVertex,
+    base_chain,
+    files_of,
+    make_plan,
+    root_of,
+    topological,
+    waits_for,
+)
 from ocibuild.solver.pool import Task, run_tasks
 from ocibuild.solver.results import Made, Solution
 from ocibuild.store import Record, load_image, translate_errors
@@ -20,7 +45,7 @@ from ocibuild.store import Record, load_image, translate_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.graph import Vertex
+    from ocibuild.graph import Mount, Vertex
     from ocibuild.oci import Digest
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.workshop import Inputs, Workshop
@@ -51,7 +76,7 @@ class Solver:
         self._jobs = jobs
         self._use_cache = use_cache
         self._last_step = first_step - 1
-        self._keys = Keys(self._image_key, lambda vertex: context_digest(inputs, vertex))
+        self._keys = Keys(self._image_key, partial(context_digest, inputs), inputs.identify)
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
@@ -106,11 +131,11 @@ class Solver:
         own = [vertex for vertex in plan.chain if isinstance(vertex, LayerVertex)]
         unpacked = [vertex for vertex in own if self._must_pack(vertex)]
         # packing looks at what lies below
-        files = plan.files | {self._keys[root_of(vertex)] for vertex in unpacked}
+        files = plan.files | {self._keys[root_of(tree)] for vertex in unpacked for tree in files_of(vertex)[:1]}
         tasks: dict[Digest, Task] = {}
         for vertex in plan.vertices:
             key = self._keys[vertex]
-            after = [tasks[self._keys[needed]] for needed in inputs(vertex) if self._keys[needed] in tasks]
+            after = [tasks[self._keys[needed]] for needed in waits_for(vertex) if self._keys[needed] in tasks]
             work = self._work(vertex, files=key in files, blobs=vertex is plan.chain[0])
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
@@ -159,7 +184,7 @@ class Solver:
             stack = materialise(self._shop, image, self._layers(image), files=files, blobs=blobs, step=step)
             self._roots[self._keys[image]] = stack
 
-    def _make(self, vertex: LayerVertex, step: int) -> None:
+    def _make(self, vertex: MadeVertex, step: int) -> None:
         """Make the result of a vertex, or wait for another process that is making it."""
         key = self._keys[vertex]
         with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
@@ -175,59 +200,68 @@ class Solver:
                 shown.cached = True
             self._made[key] = made
 
-    def _second_key(self, vertex: LayerVertex) -> Digest | None:
+    def _second_key(self, vertex: MadeVertex) -> Digest | None:
         """Return the key by what the inputs are, now that they are there; None where it could tell nothing new.
 
-        That is so unless there is a COPY from another stage, which may give the same files however that was made.
+        That is so unless something in its tree comes from another stage, which may give the same files however that
+        was made.
         """
-        if not any(isinstance(one, Copy) and not isinstance(one.source, Context) for one in base_chain(vertex)):
+        if not isinstance(vertex, LayerVertex):
             return None
-        base = [
-            self._made[self._keys[one]].snapshot.id for one in base_chain(vertex.base) if isinstance(one, LayerVertex)
-        ]
-        content = None
-        if isinstance(vertex, Copy) and not isinstance(vertex.source, Context):
-            with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
-                content = sources.digest(self._inputs)
-        return self._keys.by_content(vertex, base, content)
+        if not any(isinstance(tree, LayerVertex) for one in base_chain(vertex) for tree in sources(one)):
+            return None
+        base = [snapshot.id for snapshot in self._base_stack(vertex)]
+        return self._keys.by_content(vertex, base, self._contents(vertex))
 
-    def _make_new(self, vertex: LayerVertex, step: int, key: Digest) -> Made:
+    def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
+        """Return the digests of what ``vertex`` takes from stages."""
+        return {
+            number: stage_digest(self._shop, self._inputs, source, vertex, self._stack(source.tree))
+            for number, source in enumerate(_taken(vertex))
+            if isinstance(source.tree, LayerVertex)
+        }
+
+    def _make_new(self, vertex: MadeVertex, step: int, key: Digest) -> Made:
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
             made = Made(active.commit(), timestamp(time.time_ns()))
         self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
         return made
 
-    def _operate(self, vertex: LayerVertex, active: ActiveSnapshot, step: int) -> None:
+    def _operate(self, vertex: MadeVertex, active: ActiveSnapshot, step: int) -> None:
         from ocibuild.solver.operations.copy import copy
         from ocibuild.solver.operations.directory import make_directory
+        from ocibuild.solver.operations.inline import make_files
         from ocibuild.solver.operations.run import run
 
-        stack = self._stack(vertex.base)
         match vertex:
             case Run():
-                run(self._shop, vertex, stack, active, step)
+                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack)
             case MakeDirectory():
-                make_directory(self._shop, vertex, stack, active)
-            case Copy(source=Context()):
-                with context_sources(self._inputs, vertex) as sources:
-                    copy(self._shop, vertex, sources, stack, active)
+                make_directory(self._shop, vertex, self._base_stack(vertex), active)
             case Copy():
-                with stage_sources(self._shop, vertex, self._stack(vertex.source)) as sources:
-                    copy(self._shop, vertex, sources, stack, active)
+                copy(self._shop, self._inputs, vertex, self._base_stack(vertex), active, self._stack)
+            case Inline():
+                make_files(self._shop, vertex, active)
+            case HttpFile() | GitTree():
+                self._shop.bring(vertex, active, step)
             case _:
                 assert_never(vertex)
+
+    def _base_stack(self, vertex: LayerVertex) -> tuple[Snapshot, ...]:
+        """Return the snapshots that a vertex changes, oldest first: none where it is linked to them only later."""
+        return () if isinstance(vertex, Copy) and vertex.link else self._stack(vertex.base)
 
     def _stack(self, vertex: Vertex) -> tuple[Snapshot, ...]:
         """Return the snapshots of a vertex's tree, oldest first."""
         chain = list(base_chain(vertex))
-        own = [self._made[self._keys[one]].snapshot for one in chain if isinstance(one, LayerVertex)]
+        own = [self._made[self._keys[one]].snapshot for one in chain if isinstance(one, MadeVertex)]
         return (*self._roots.get(self._keys[chain[-1]], ()), *reversed(own))
 
     def _pack(self, vertex: LayerVertex) -> None:
         with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
-            layer = self._shop.snapshotter.pack(self._stack(vertex.base), made.snapshot)
+            layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
 
@@ -241,9 +275,9 @@ class Solver:
         return Solution(layers, tuple(made.created for made in own), self._last_step)
 
     def _touch(self, plan: Plan) -> None:
-        layered = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
-        self._inputs.store.records.touch(self._keys[vertex] for vertex in layered)
-        self._inputs.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in layered])
+        made = [vertex for vertex in plan.vertices if isinstance(vertex, MadeVertex)]
+        self._inputs.store.records.touch(self._keys[vertex] for vertex in made)
+        self._inputs.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in made])
 
     @contextmanager
     def _shown(self, vertex: Vertex, step: int) -> Iterator[_Shown]:
@@ -276,6 +310,23 @@ def _located(vertex: Vertex) -> Iterator[None]:
     except OcibuildError as error:
         error.location = error.location or vertex.origin.location
         raise
+
+
+def _taken(vertex: LayerVertex) -> list[CopySource]:
+    """Return what a vertex takes from other trees: each source of a COPY, and for each mount of a RUN the mount's."""
+    match vertex:
+        case Copy():
+            return list(vertex.sources)
+        case Run():
+            return [_mounted(mount) for mount in vertex.mounts]
+        case MakeDirectory():
+            return []
+
+
+def _mounted(mount: Mount) -> CopySource:
+    if isinstance(mount, BindMount | CacheMount) and mount.source is not None:
+        return CopySource(mount.source, (mount.path.lstrip("/") or ".",))
+    return CopySource(Scratch(), ())
 
 
 def _nothing() -> None:

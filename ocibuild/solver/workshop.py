@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from socket import socket
 
     from ocibuild.executor import Process
-    from ocibuild.graph import Emit, Image, Stream
+    from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
     from ocibuild.layer import Ownership
     from ocibuild.oci import Descriptor
     from ocibuild.rootfs import OverlaySnapshotter
     from ocibuild.sandbox import Outcome, Overlay
     from ocibuild.source import LocalContext
-    from ocibuild.store import Store
+    from ocibuild.store import ActiveSnapshot, Store
 
 
 class Executor(Protocol):
@@ -32,6 +33,38 @@ class Fetch(Protocol):
         """Give all bytes of the blob to ``write``."""
 
 
+class Identify(Protocol):
+    """Finds out what is behind a URL or in a repository, without fetching more than it must."""
+
+    def __call__(self, vertex: HttpFile | GitTree, /) -> str:
+        """Return a name for the files, which is another where they are; raise SourceError where there are none."""
+
+
+class Bring(Protocol):
+    """Gets the files that ``Identify`` has named."""
+
+    def __call__(self, vertex: HttpFile | GitTree, active: ActiveSnapshot, step: int, /) -> None:
+        """Put the files into the directory of ``active``; raise SourceError."""
+
+
+class Secrets(Protocol):
+    """The secrets of a build."""
+
+    def __call__(self, name: str, /) -> bytes | None:
+        """Return what a secret holds, None where the build was not given it; raise SourceError."""
+
+
+class Agents(Protocol):
+    """The SSH agents of a build."""
+
+    def __call__(self, name: str, /) -> Callable[[], socket] | None:
+        """Return what connects to an agent, None where the build was not given it; raise SourceError."""
+
+
+def nothing_given(name: str, /) -> None:
+    """Give no secret and no agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What looking up needs: all that a build which is cached ever touches."""
@@ -39,6 +72,7 @@ class Inputs:
     store: Store
     contexts: Mapping[str, LocalContext]
     emit: Emit
+    identify: Identify
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +83,7 @@ class Workshop(Inputs):
     executor: Executor
     ownership: Ownership
     fetch: Fetch
+    bring: Bring
     stop: Callable[[], None]
+    secrets: Secrets = nothing_given
+    agents: Agents = nothing_given

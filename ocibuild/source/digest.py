@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import Root
     from ocibuild.source.contents import DigestCache
-    from ocibuild.source.files import Exclusion, Selected
+    from ocibuild.source.files import Exclusion, Found, Selected
 
-_FORMAT = b"ocibuild content 1\n"
+_FORMAT = b"ocibuild content 2\n"
 _WAITING = 4096
 """Records that may wait for the digest of a file before them."""
 
@@ -38,19 +38,22 @@ def content_digest(
     selected: Sequence[Selected],
     *,
     excluded: Exclusion | None = None,
+    exclude: Sequence[str] = (),
     owner: Owner = owned_by_root,
     cache: DigestCache | None = None,
 ) -> Digest:
     """Return a digest that differs where COPY of ``selected`` would give other files.
 
-    It covers, in order, each source's own name where it is no directory, and of it and all below: name, type,
-    permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file. Times, hard
-    links and the size of a directory are not in it. A file whose state ``cache`` knows is not opened. Raises
-    SourceError for a file that cannot be read.
+    It covers, in order, each source's own name where it is no directory, and of it and all that is taken below: name,
+    type, permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file, and
+    whether it is there as a parent only. Times, hard links and the size of a directory are not in it. ``exclude`` are
+    the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. Raises SourceError for a file that
+    cannot be read.
     """
     whole = hashlib.sha256(_FORMAT)
     with FileDigests(root, cache) as contents:
-        for record in _in_order(_records(root, selected, excluded, owner, contents)):
+        taken = ((source, walk(root, source, excluded=excluded, exclude=exclude)) for source in selected)
+        for record in _in_order(_records(root, taken, owner, contents)):
             whole.update(record)
     return Digest(f"sha256:{whole.hexdigest()}")
 
@@ -60,17 +63,17 @@ _Record: TypeAlias = "tuple[bytes, _Payload]"
 
 
 def _records(
-    root: Root, selected: Sequence[Selected], excluded: Exclusion | None, owner: Owner, contents: FileDigests
+    root: Root, taken: Iterable[tuple[Selected, Iterable[Found]]], owner: Owner, contents: FileDigests
 ) -> Iterator[_Record]:
-    for source in selected:
+    for source, below in taken:
         own_name = b"" if source.is_directory else os.fsencode(source.name.rpartition("/")[2])
         yield b"source %d:%b" % (len(own_name), own_name), b""
         prefix = f"{source.path}/" if source.path else ""
-        for name, status in walk(root, source, excluded=excluded):
+        for name, status, is_parent in below:
             path = prefix + name if name else source.path
             encoded = os.fsencode(name)
             head = b"%d:%b %o %d %d %o " % (len(encoded), encoded, stat.S_IFMT(status.st_mode), *owner(path, status))
-            yield head, _payload(root, path, status, contents)
+            yield head + b"parent " * is_parent, _payload(root, path, status, contents)
 
 
 def _payload(root: Root, path: str, status: os.stat_result, contents: FileDigests) -> _Payload:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DockerfileError, SourceError, SourceRange
-from ocibuild.fs import IgnorePatterns, PatternError, has_wildcard
+from ocibuild.fs import IgnorePatterns, PatternError, literal_start, may_match_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ class Ignore:
         self.file = file
         self.patterns = tuple(patterns)
         self._matcher = IgnorePatterns(patterns)
-        self._kept = [_literal_part(pattern[1:]) for pattern in patterns if pattern.startswith("!")]
+        self._kept = [literal_start(pattern[1:]) for pattern in patterns if pattern.startswith("!")]
 
     def excludes(self, name: str) -> bool:
         """Return whether ``name``, relative to the context, is left out."""
@@ -40,25 +39,25 @@ class Ignore:
 
     def may_keep_below(self, name: str) -> bool:
         """Return whether a rule with ``!`` may match something below the directory ``name``."""
-        parts = name.split("/")
-        return any(all(map(str.__eq__, parts, literal)) for literal in self._kept)
+        return may_match_below(name, self._kept)
 
 
-def _literal_part(pattern: str) -> list[str]:
-    return list(takewhile(lambda part: not has_wildcard(part), pattern.split("/")))
-
-
-def load_ignore(root: Root, *, dockerfile: str | None = None) -> Ignore | None:
+def load_ignore(root: Root, *, dockerfile: str | None = None, inside: str | None = None) -> Ignore | None:
     """Return the rules for the context ``root``, or None where there are none.
 
-    ``DOCKERFILE.dockerignore`` beside the Dockerfile, which may be outside of the context, goes before the context's
-    own ``.dockerignore``. Raises DockerfileError, SourceError.
+    ``DOCKERFILE.dockerignore`` beside the Dockerfile, which may be outside of the context, or is ``inside`` of it and
+    a stranger's, goes before the context's own ``.dockerignore``. Raises DockerfileError, SourceError.
     """
     if dockerfile is not None:
         own = dockerfile + NAME
         data = _read(lambda: os.open(own, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), own)
         if data is not None:
             return parse_ignore(data, file=own)
+    if inside is not None:
+        strange = inside + NAME
+        data = _read(lambda: root.open_file(root.resolve(strange)), strange)
+        if data is not None:
+            return parse_ignore(data, file=strange)
     data = _read(lambda: root.open_file(root.resolve(NAME)), NAME)
     return None if data is None else parse_ignore(data, file=NAME)
 

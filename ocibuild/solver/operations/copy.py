@@ -1,31 +1,35 @@
-"""COPY and ADD: files of one tree put into another, by the rules of BuildKit."""
+"""COPY and ADD: files of other trees put into one, by the rules of BuildKit."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import SourceError, UnsafePath
+from ocibuild.errors import SourceError
+from ocibuild.graph import Scratch
 from ocibuild.layer import Entry, Kind, is_whiteout
 from ocibuild.solver.operations.archive import is_archive, unpack
-from ocibuild.solver.operations.directory import explained, find_owner, make_directories
+from ocibuild.solver.operations.destination import Destination
+from ocibuild.solver.operations.directory import explained
+from ocibuild.solver.operations.owners import find_owner
 from ocibuild.solver.operations.placing import Placer
-from ocibuild.source import walk
+from ocibuild.solver.operations.sources import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ocibuild.graph import Copy
+    from ocibuild.fs import ModeChange, Root
+    from ocibuild.graph import Copy, Vertex
     from ocibuild.solver.operations.sources import Sources
-    from ocibuild.solver.workshop import Workshop
-    from ocibuild.source import Selected
+    from ocibuild.solver.workshop import Inputs, Workshop
+    from ocibuild.source import Found, Selected
     from ocibuild.store import ActiveSnapshot, Snapshot
 
-_MAX_LINKS = 40
+_NEW_DIRECTORY = 0o755
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -36,93 +40,93 @@ _KINDS = {
 }
 
 
-def copy(shop: Workshop, vertex: Copy, sources: Sources, stack: Sequence[Snapshot], active: ActiveSnapshot) -> None:
+def copy(
+    shop: Workshop,
+    inputs: Inputs,
+    vertex: Copy,
+    stack: Sequence[Snapshot],
+    active: ActiveSnapshot,
+    stack_of: Callable[[Vertex], Sequence[Snapshot]],
+) -> None:
     """Put the sources of ``vertex`` into the tree of ``stack``, the changes going into ``active``.
 
-    A directory gives what it holds, a file itself; the destination is a directory where it ends with a slash or is one
-    already, and its symlinks are followed. Raises SourceError.
+    ``stack_of`` gives the trees that are copied from. A directory gives what it holds, a file itself; the destination
+    is a directory where it ends with a slash or is one already, and its symlinks are followed. Sources are copied one
+    after the other: several files that go to one name leave the last. Raises SourceError.
     """
     with shop.snapshotter.writing(stack, active) as root, explained(vertex.destination):
-        owner = find_owner(vertex.owner, root) if vertex.owner is not None else None
+        owner = _owner(vertex, root)
         placer = Placer(root, shop.ownership)
-        copier = _Copier(sources, placer, vertex.destination, owner, vertex.mode)
-        for selected in sources.selected:
-            if selected.is_directory:
-                copier.copy_directory(selected)
-            elif vertex.unpack and is_archive(sources.root, selected.path):
-                copier.unpack(selected)
-            else:
-                copier.copy_file(selected)
+        # a mode in letters changes one that is there, and these are made from nothing
+        mode = vertex.mode.octal if vertex.mode else None
+        destination = Destination(placer, vertex.destination, owner, _NEW_DIRECTORY if mode is None else mode)
+        for source in vertex.sources:
+            with opened(shop, inputs, vertex, source, stack_of) as sources:
+                copier = _Copier(sources, placer, destination, owner, vertex.mode)
+                copier.copy_all(unpack_archives=source.unpack)
         placer.finish()
+
+
+def _owner(vertex: Copy, root: Root) -> tuple[int, int] | None:
+    if vertex.owner is None:
+        return None
+    has_image = not (vertex.link or isinstance(vertex.base, Scratch))
+    return find_owner(vertex.owner, root if has_image else None)
 
 
 @dataclass(slots=True)
 class _Copier:
-    """One COPY being done; ``_links`` has the new name of each file of the current source that has several."""
+    """One source of a COPY being copied; ``_links`` has the new name of each file that has several."""
 
     sources: Sources
     placer: Placer
-    destination: str
+    destination: Destination
     owner: tuple[int, int] | None
-    mode: int | None
+    mode: ModeChange | None
     _links: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def copy_file(self, selected: Selected) -> None:
-        """Copy a source that is no directory."""
-        self._links.clear()
-        into = self.destination.endswith("/")
-        target = self.destination if into else self._follow(self.destination)
-        if into or self._is_directory(target):
-            target = f"{target.rstrip('/')}/{os.path.basename(selected.name)}"
-        elif len(self.sources.selected) > 1:
-            raise SourceError(
-                f"{self.destination} in the image is not a directory, and there are several sources",
-                remedy="end the destination with a slash",
-            )
-        self._make_parents(target)
-        self._copy_one(selected.path, selected.status, target)
+    def copy_all(self, *, unpack_archives: bool) -> None:
+        """Copy everything that is selected."""
+        for selected in self.sources.selected:
+            self._links.clear()
+            if selected.is_directory:
+                self._copy_directory(selected)
+            elif unpack_archives and is_archive(self.sources.root, selected.path):
+                self._unpack(selected)
+            else:
+                target = self.destination.for_file(os.path.basename(selected.name))
+                self._copy_one(selected.path, selected.status, target)
 
-    def copy_directory(self, selected: Selected) -> None:
+    def _copy_directory(self, selected: Selected) -> None:
         """Copy what a directory holds; the destination itself gets only its time."""
-        self._links.clear()
-        top = self.destination.rstrip("/")
-        self._make_parents(f"{top}/")
-        for found in walk(self.sources.root, selected, excluded=self.sources.excluded):
+        top = self.destination.top
+        self.destination.make_directory()
+        for found in self.sources.below(selected):
             if found.name:
                 source = f"{selected.path}/{found.name}" if selected.path else found.name
-                self._copy_one(source, found.status, f"{top}/{found.name}")
+                self._copy_below(source, found, f"{top}/{found.name}")
         real = self.placer.root.resolve(f"{top}/")
         self.placer.keep_time(real, selected.status.st_mtime_ns)
 
-    def unpack(self, selected: Selected) -> None:
+    def _copy_below(self, source: str, found: Found, name: str) -> None:
+        """Copy what is in a directory; one that is only a parent gives the one that is there no more than its mode."""
+        there = self.placer.there(name) if found.is_parent else None
+        if there is not None and stat.S_ISDIR(there.st_mode):
+            self.placer.change_mode(name, self.sources.owner(source, found.status)[2])
+        else:
+            self._copy_one(source, found.status, name)
+
+    def _unpack(self, selected: Selected) -> None:
         """Unpack an archive: as in BuildKit its entries keep their modes, and symlinks stay below the destination."""
         root = self.placer.root
-        top = f"{self.destination.rstrip('/')}/"
-        make_directories(root, top, self.placer.ownership, owner=self.owner)
+        top = f"{self.destination.top}/"
+        replace(self.destination, mode=_NEW_DIRECTORY).make_directory()
         with root.open_directory(top) as inside:
             unpack(self.sources.root, selected.path, Placer(inside, self.placer.ownership), owner=self.owner)
         root.forget()
 
-    def _follow(self, target: str) -> str:
-        """Return where the symlinks at ``target`` lead, the directories on the way made."""
-        for _ in range(_MAX_LINKS):
-            self._make_parents(target)
-            there = self.placer.there(target)
-            if there is None or not stat.S_ISLNK(there.st_mode):
-                return target
-            link = self.placer.root.readlink(target)
-            target = link if link.startswith("/") else f"{os.path.dirname(target)}/{link}"
-        raise UnsafePath(f"{self.destination}: more than {_MAX_LINKS} symbolic links, or a loop of them")
-
-    def _is_directory(self, target: str) -> bool:
-        there = self.placer.there(target)
-        return there is not None and stat.S_ISDIR(there.st_mode)
-
-    def _make_parents(self, name: str) -> None:
-        self.placer.parents(name, owner=self.owner, mode=0o755 if self.mode is None else self.mode)
-
     def _copy_one(self, source: str, status: os.stat_result, name: str) -> None:
-        self._make_room(name, directory=stat.S_ISDIR(status.st_mode))
+        self.destination.make_room(name, directory=stat.S_ISDIR(status.st_mode))
         inode = (status.st_dev, status.st_ino)
         first = self._links.get(inode) if status.st_nlink > 1 else None
         if first is not None:
@@ -140,18 +144,6 @@ class _Copier:
             case _:
                 self.placer.node(entry)
 
-    def _make_room(self, name: str, *, directory: bool) -> None:
-        """Remove what a file replaces; neither a file nor a directory takes the place of the other."""
-        there = self.placer.there(name)
-        if there is None:
-            return
-        if stat.S_ISDIR(there.st_mode) != directory:
-            kinds = ("a directory", "something that is no directory")
-            copied, found = kinds if directory else kinds[::-1]
-            raise SourceError(f"{name} in the image is {found}, and {copied} cannot replace it")
-        if not directory:
-            self.placer.root.remove(name)
-
     def _copy_content(self, source: str, entry: Entry) -> None:
         reader = self.sources.root.open_file(source)
         try:
@@ -168,7 +160,7 @@ class _Copier:
         return Entry(
             name,
             kind,
-            mode if self.mode is None else self.mode,
+            self.mode.apply(mode, is_directory=kind is Kind.DIRECTORY) if self.mode else mode,
             *(self.owner or (uid, gid)),
             mtime_ns=status.st_mtime_ns,
             linkname=self.sources.root.readlink(source) if kind is Kind.SYMLINK else "",

@@ -51,6 +51,14 @@ class Placer:
             os.close(fd)
         self.keep_time(entry.name, entry.mtime_ns)
 
+    def change_mode(self, name: str, mode: int) -> None:
+        """Give the directory ``name``, which is there, this mode."""
+        fd = self.root.open_file(name, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
     def keep_time(self, name: str, mtime_ns: int) -> None:
         """Give the directory ``name`` this time in the end."""
         self._times.pop(name, None)

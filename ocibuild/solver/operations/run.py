@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import StepFailed
 from ocibuild.executor import Process
-from ocibuild.graph import Network, Output
+from ocibuild.graph import Network, Output, Security
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
-    from ocibuild.graph import Run, Stream
+    from ocibuild.graph import Run, Stream, Vertex
+    from ocibuild.solver.operations.mounts import Given
     from ocibuild.solver.workshop import Workshop
     from ocibuild.store import ActiveSnapshot, Snapshot
 
@@ -20,10 +23,18 @@ _KEPT = 16 << 10  # bytes of output that an error shows the end of
 _LINES = 20
 
 
-def run(shop: Workshop, vertex: Run, stack: Sequence[Snapshot], active: ActiveSnapshot, step: int) -> None:
+def run(
+    shop: Workshop,
+    vertex: Run,
+    stack: Sequence[Snapshot],
+    active: ActiveSnapshot,
+    step: int,
+    stack_of: Callable[[Vertex], Sequence[Snapshot]],
+) -> None:
     """Run the process of ``vertex`` on ``stack``, its changes going into ``active``.
 
-    Raises StepFailed where its status is not 0, SandboxError where it cannot be started.
+    ``stack_of`` gives the trees that it mounts. Raises StepFailed where its status is not 0, SandboxError where it
+    cannot be started, SourceError where something that it mounts is missing.
     """
     tail = bytearray()
 
@@ -33,19 +44,33 @@ def run(shop: Workshop, vertex: Run, stack: Sequence[Snapshot], active: ActiveSn
         del tail[:-_KEPT]
 
     root = shop.snapshotter.root_of_step(stack, active)
-    outcome = shop.executor.run(_process(vertex), root, active.scratch, output=output)
+    with _given(shop, vertex, active, stack_of) as given:
+        outcome = shop.executor.run(_process(vertex, given), root, active.scratch, output=output)
     if outcome.exit_status:
         raise _failure(vertex, outcome.exit_status, bytes(tail))
     shop.snapshotter.forget_targets(active, outcome.created)
 
 
-def _process(vertex: Run) -> Process:
+def _given(
+    shop: Workshop, vertex: Run, active: ActiveSnapshot, stack_of: Callable[[Vertex], Sequence[Snapshot]]
+) -> AbstractContextManager[Given | None]:
+    if not vertex.mounts:
+        return nullcontext()
+    from ocibuild.solver.operations.mounts import given_to
+
+    return given_to(shop, vertex, active, stack_of)
+
+
+def _process(vertex: Run, given: Given | None) -> Process:
     return Process(
         args=vertex.args,
-        env=(*vertex.env, *vertex.hidden_env),
+        env=(*vertex.env, *vertex.hidden_env, *(given.env if given else ())),
         user=vertex.user,
         working_dir=vertex.working_dir,
+        hostname=vertex.hostname,
         network=vertex.network is not Network.NONE,
+        mounts=given.mounts if given else (),
+        insecure=vertex.security is Security.INSECURE,
     )
 
 

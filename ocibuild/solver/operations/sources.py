@@ -1,4 +1,4 @@
-"""What a COPY takes: files of a build context, or of the tree of another stage."""
+"""What a COPY or a mount takes: files of a build context, of the tree of another stage, or made for it alone."""
 
 from __future__ import annotations
 
@@ -6,64 +6,106 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.graph import Context
-from ocibuild.source import content_digest, owned_by_root, select
+from ocibuild.graph import Context, Copy, GitTree, HttpFile, Inline
+from ocibuild.source import content_digest, owned_by_root, select, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.fs import Root
-    from ocibuild.graph import Copy
+    from ocibuild.graph import CopySource, MakeDirectory, Run, Vertex
     from ocibuild.layer import Ownership
     from ocibuild.oci import Digest
     from ocibuild.solver.workshop import Inputs, Workshop
-    from ocibuild.source import Exclusion, Owner, Selected
+    from ocibuild.source import Exclusion, Found, Owner, Selected
     from ocibuild.store import Snapshot
-
-_CAPABILITY = "security.capability"
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """``selected`` of the tree ``root``, without what is ``excluded``; ``owner`` tells whose each file is.
 
-    Of a build context's extended attributes only capabilities count: the others are of the machine that it lies on.
+    ``exclude`` are the patterns of ``--exclude``. Extended attributes come from images alone: those of a build context
+    are of the machine that it lies on, and docker loses even capabilities on their way.
     """
 
     root: Root
     selected: Sequence[Selected]
     owner: Owner
+    exclude: Sequence[str] = ()
     excluded: Exclusion | None = None
     is_image: bool = False
+
+    def below(self, selected: Selected) -> Iterator[Found]:
+        """Yield one of ``selected`` itself, and what is taken below it."""
+        return walk(self.root, selected, excluded=self.excluded, exclude=self.exclude)
 
     def digest(self, inputs: Inputs) -> Digest:
         """Return the digest of the names, owners, modes and contents of all files."""
         return content_digest(
-            self.root, self.selected, excluded=self.excluded, owner=self.owner, cache=inputs.store.files
+            self.root,
+            self.selected,
+            excluded=self.excluded,
+            exclude=self.exclude,
+            owner=self.owner,
+            cache=inputs.store.files,
         )
 
     def xattrs(self, fd: int) -> dict[str, bytes]:
         """Return the extended attributes that a copy of an open file gets."""
         from ocibuild.layer import read_xattrs
 
-        return {key: value for key, value in read_xattrs(fd).items() if self.is_image or key == _CAPABILITY}
+        return read_xattrs(fd) if self.is_image else {}
+
+
+class _Manner(NamedTuple):
+    """How the paths of a source are meant; ``literal`` is without wildcards."""
+
+    parents: bool = False
+    literal: bool = False
+    exclude: tuple[str, ...] = ()
+
+
+def _manner(vertex: Copy | Run | MakeDirectory, source: CopySource) -> _Manner:
+    """Only what a Dockerfile names in a context or stage has patterns, not what a mount or a URL does."""
+    if not isinstance(vertex, Copy):
+        return _Manner(literal=True)
+    if isinstance(source.tree, Inline | HttpFile | GitTree):
+        return _Manner(literal=True, exclude=vertex.exclude)
+    return _Manner(parents=vertex.parents, exclude=vertex.exclude)
 
 
 @contextmanager
-def context_sources(inputs: Inputs, vertex: Copy) -> Iterator[Sources]:
-    """Give what a COPY takes from a build context; raise SourceError where something is not there."""
-    assert isinstance(vertex.source, Context)
-    with inputs.contexts[vertex.source.name].again() as context:  # each is for one thread
-        yield Sources(context.root, context.select(vertex.paths), owned_by_root, context.excluded)
+def opened(
+    shop: Workshop,
+    inputs: Inputs,
+    vertex: Copy,
+    source: CopySource,
+    stack_of: Callable[[Vertex], Sequence[Snapshot]],
+) -> Iterator[Sources]:
+    """Give what ``source`` of ``vertex`` takes; raise SourceError where something is not there."""
+    if isinstance(source.tree, Context):
+        with _in_context(inputs, source.tree, source, _manner(vertex, source)) as sources:
+            yield sources
+    else:
+        with _in_stage(shop, source, _manner(vertex, source), stack_of(source.tree)) as sources:
+            yield sources
 
 
 @contextmanager
-def stage_sources(shop: Workshop, vertex: Copy, stack: Sequence[Snapshot]) -> Iterator[Sources]:
-    """Give what a COPY takes from the tree ``stack``; raise SourceError where something is not there."""
+def _in_context(inputs: Inputs, tree: Context, source: CopySource, manner: _Manner) -> Iterator[Sources]:
+    with inputs.contexts[tree.name].again() as context:  # each is for one thread
+        selected = context.select(source.paths, parents=manner.parents, literal=manner.literal)
+        yield Sources(context.root, selected, owned_by_root, manner.exclude, context.excluded)
+
+
+@contextmanager
+def _in_stage(shop: Workshop, source: CopySource, manner: _Manner, stack: Sequence[Snapshot]) -> Iterator[Sources]:
     with shop.snapshotter.reading(stack) as root:
-        yield Sources(root, select(root, vertex.paths, what="the stage"), owner_in(root, shop.ownership), is_image=True)
+        selected = select(root, source.paths, what="the stage", parents=manner.parents, literal=manner.literal)
+        yield Sources(root, selected, owner_in(root, shop.ownership), manner.exclude, is_image=True)
 
 
 def owner_in(root: Root, ownership: Ownership) -> Owner:
@@ -83,7 +125,20 @@ def owner_in(root: Root, ownership: Ownership) -> Owner:
     return owner
 
 
-def context_digest(inputs: Inputs, vertex: Copy) -> Digest:
-    """Return the digest of what a COPY takes from a build context."""
-    with context_sources(inputs, vertex) as sources:
+def context_digest(inputs: Inputs, vertex: Copy | Run, source: CopySource) -> Digest:
+    """Return the digest of what a COPY or a mount takes from a build context."""
+    assert isinstance(source.tree, Context)
+    with _in_context(inputs, source.tree, source, _manner(vertex, source)) as sources:
+        return sources.digest(inputs)
+
+
+def stage_digest(
+    shop: Workshop,
+    inputs: Inputs,
+    source: CopySource,
+    vertex: Copy | Run | MakeDirectory,
+    stack: Sequence[Snapshot],
+) -> Digest:
+    """Return the digest of what a COPY or a mount takes from the tree ``stack``."""
+    with _in_stage(shop, source, _manner(vertex, source), stack) as sources:
         return sources.digest(inputs)

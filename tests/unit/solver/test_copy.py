@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,6 +99,8 @@ def below(folder: str, names: dict[str, str]) -> dict[str, str]:
         ("COPY one two /d750", {"d750/one": _ONE, "d750/two": _TWO}),
         ("COPY empty one /new", {"new": "d0755 0:0", "new/one": _ONE}),
         ("COPY src empty /new", {"new": "d0755 0:0", **below("new", _SRC)}),
+        ("COPY one two /new", {"new": _TWO}),
+        ("COPY two one /file", {"file": _ONE}),
         # wildcards
         ("COPY on? /new", {"new": _ONE}),
         ("COPY [ot]* /new/", {"new": "d0755 0:0", "new/one": _ONE, "new/oneln": _ONE, "new/two": _TWO}),
@@ -126,6 +129,9 @@ def below(folder: str, names: dict[str, str]) -> dict[str, str]:
         ("COPY --chown=app:staff one /new", {"new": "-0644 1000:50 one"}),
         ("COPY --chown=:staff one /new", {"new": "-0644 0:50 one"}),
         ("COPY --chown=77 one /new", {"new": "-0644 77:77 one"}),
+        ("COPY --chown=app: one /new", {"new": "-0644 1000:0 one"}),
+        ("COPY --chown=nobody one /new", {"new": "-0644 0:0 one"}),
+        ("COPY --chown=app:none one /new", {"new": "-0644 1000:1001 one"}),
         ("COPY --chown=5:6 one /d750/", {"d750/one": "-0644 5:6 one"}),
         ("COPY --chown=5:6 one /file", {"file": "-0644 5:6 one"}),
         ("COPY --chown=5:6 src /new", {"new": "d0755 5:6", "new/x": "-0640 5:6 x", "new/sub": "d2770 5:6",
@@ -154,12 +160,9 @@ def test_copy_gives(kit: Bench, lines: str, expected: dict[str, str]) -> None:
         ("COPY src /tofile", "/file in the image is not a directory"),
         ("WORKDIR /file", "/file in the image is not a directory"),
         ("COPY one /loop", "/loop: more than 40 symbolic links"),
-        ("COPY one two /new", "there are several sources (end the destination with a slash)"),
         ("COPY over-dir /", "/d750 in the image is a directory, and something that is no directory cannot replace it"),
         ("COPY over-file /", "/file in the image is something that is no directory, and a directory cannot replace it"),
         ("COPY over-link /", "/todir in the image is something that is no directory, and a directory cannot"),
-        ("COPY --chown=nobody one /new", "user 'nobody': not in the image's /etc/passwd"),
-        ("COPY --chown=app:none one /new", "group 'none': not in the image's /etc/group"),
         ("COPY missing /new", "'missing' in the build context does not exist"),
         ("COPY ../../etc/passwd /new", "'etc/passwd' in the build context does not exist"),
     ],
@@ -243,20 +246,22 @@ def test_a_directory_with_set_group_id_gives_its_group_to_what_is_made_on_the_wa
     }
 
 
-def test_capabilities_are_copied_and_other_attributes_only_from_a_stage(kit: Bench) -> None:
+def test_attributes_come_from_a_stage_but_not_from_a_context(kit: Bench) -> None:
     capability = struct.pack("<5I", 0x02000001, 0x2000, 0, 0, 0)
     try:
         os.setxattr(kit.context / "one", "security.capability", capability)
     except PermissionError:
         pytest.skip("left out: only root can set a capability")
     os.setxattr(kit.context / "one", "user.origin", b"https://host.example/one")
-    found = kit.build("FROM scratch\nCOPY one /new\n").xattrs
-    assert found["new"] == {"security.capability": capability}
-    kit.add_shell()
-    stage = (
-        'FROM scratch AS made\nCOPY busybox one /\nRUN ["/busybox", "true"]\nFROM scratch\nCOPY --from=made /one /two\n'
-    )
-    assert kit.build(stage).xattrs["two"] == {"security.capability": capability}
+    assert kit.build("FROM scratch\nCOPY one /new\n").xattrs["new"] == {}
+    value = capability.decode("latin1")
+    with tarfile.open(kit.context / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("capable")
+        member.pax_headers = {"SCHILY.xattr.security.capability": value, "SCHILY.xattr.user.origin": "a tar"}
+        tar.addfile(member)
+    stage = "FROM scratch AS made\nADD a.tar /\nFROM scratch\nCOPY --from=made /capable /two\n"
+    expected = {"security.capability": capability, "user.origin": b"a tar"}
+    assert kit.build(stage).xattrs["two"] == expected
 
 
 def test_copy_from_a_stage_keeps_owners_and_modes(kit: Bench) -> None:

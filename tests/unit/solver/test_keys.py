@@ -8,7 +8,25 @@ from typing import Any
 import pytest
 
 from ocibuild.errors import SourceRange
-from ocibuild.graph import Context, Copy, Image, MakeDirectory, Network, Origin, Run, Scratch
+from ocibuild.fs import ModeChange
+from ocibuild.graph import (
+    BindMount,
+    CacheMount,
+    Context,
+    Copy,
+    CopySource,
+    HttpFile,
+    Image,
+    Inline,
+    InlineFile,
+    MakeDirectory,
+    Network,
+    Origin,
+    Run,
+    Scratch,
+    SecretMount,
+    Security,
+)
 from ocibuild.graph import Vertex as AnyVertex
 from ocibuild.oci import Digest, Platform, Reference
 from ocibuild.solver.keys import Keys
@@ -16,13 +34,25 @@ from ocibuild.solver.plan import topological
 
 _IMAGE = Image(Reference.parse("base"), Platform("linux", "amd64"), Digest.of(b"manifest"))
 _RUN = Run(_IMAGE, ("sh", "-c", "make"), ("A=1", "B=2"), ("http_proxy=x",), "app", "/w", Network.DEFAULT)
-_COPY = Copy(_IMAGE, Context(), ("a", "b"), "/to", "app", 0o755)
-_FROM = Copy(_IMAGE, _RUN, ("a", "b"), "/to", "app", 0o755)
+_MODE, _OTHER_MODE = ModeChange.parse("755"), ModeChange.parse("go-w")
+_COPY = Copy(_IMAGE, (CopySource(Context(), ("a", "b")),), "/to", "app", _MODE)
+_FROM = Copy(_IMAGE, (CopySource(_RUN, ("a", "b")),), "/to", "app", _MODE)
+_LINK = replace(_FROM, link=True)
+_INLINE = Inline((InlineFile("a", b"content"),))
+_HTTP = HttpFile("http://host.example/a", "a")
+_BIND, _CACHE = BindMount("/src", Context(), "/src"), CacheMount("/cache", "id", source=_IMAGE)
+_MOUNTS = replace(_RUN, mounts=(_BIND, _CACHE))
 _MAKE = MakeDirectory(_IMAGE, "/w", "app")
 
 
-def keys_of(vertex: AnyVertex, *, chain: str = "chain", content: bytes = b"content") -> tuple[Keys, Digest]:
-    keys = Keys(lambda _: chain, lambda _: Digest.of(content))
+def taking(*paths: str, tree: AnyVertex = _RUN, unpack: bool = False) -> dict[str, Any]:
+    return {"sources": (CopySource(tree, paths, unpack),)}
+
+
+def keys_of(
+    vertex: AnyVertex, *, chain: str = "chain", content: bytes = b"content", remote: str = "etag"
+) -> tuple[Keys, Digest]:
+    keys = Keys(lambda _: chain, lambda *_: Digest.of(content), lambda _: remote)
     for one in topological(vertex):
         keys.compute(one)
     return keys, keys[vertex]
@@ -38,22 +68,41 @@ def keys_of(vertex: AnyVertex, *, chain: str = "chain", content: bytes = b"conte
         (_RUN, {"user": "root"}),
         (_RUN, {"working_dir": "/"}),
         (_RUN, {"network": Network.NONE}),
+        (_RUN, {"hostname": "other"}),
         (_RUN, {"base": Scratch()}),
         (_RUN, {"base": MakeDirectory(_IMAGE, "/x")}),
         (_COPY, {"destination": "/to/"}),
         (_COPY, {"owner": "other"}),
         (_COPY, {"owner": None}),
-        (_COPY, {"mode": 0o700}),
+        (_COPY, {"mode": _OTHER_MODE}),
         (_COPY, {"mode": None}),
-        (_COPY, {"unpack": True}),
+        (_COPY, taking("a", "b", tree=Context(), unpack=True)),
+        (_COPY, {"sources": (*_COPY.sources, CopySource(_INLINE, ("a",)))}),
+        (_COPY, {"parents": True}),
+        (_COPY, {"exclude": ("*.md",)}),
+        (_COPY, {"link": True}),
         (_COPY, {"base": Scratch()}),
-        (_FROM, {"paths": ("a",)}),
-        (_FROM, {"paths": ("b", "a")}),
+        (_FROM, taking("a")),
+        (_FROM, taking("b", "a")),
+        (_FROM, taking("a", "b", unpack=True)),
         (_FROM, {"destination": "/other"}),
         (_FROM, {"owner": None}),
         (_FROM, {"mode": None}),
         (_FROM, {"base": Scratch()}),
-        (_FROM, {"source": replace(_RUN, user="")}),
+        (_FROM, taking("a", "b", tree=replace(_RUN, user=""))),
+        (_LINK, taking("a", "b", tree=replace(_RUN, user=""))),
+        (_RUN, {"security": Security.INSECURE}),
+        (_RUN, {"mounts": (SecretMount("token", "/run/secrets/token"),)}),
+        (_MOUNTS, {"mounts": (replace(_BIND, target="/other"), _CACHE)}),
+        (_MOUNTS, {"mounts": (replace(_BIND, read_only=False), _CACHE)}),
+        (_MOUNTS, {"mounts": (_BIND, replace(_CACHE, path="/other"))}),
+        (_MAKE, {"time": 0}),
+        (_INLINE, {"files": (InlineFile("a", b"other"),)}),
+        (_INLINE, {"files": (InlineFile("b", b"content"),)}),
+        (_HTTP, {"name": "b"}),
+        (Run(_LINK, ("sh",)), {"base": replace(_LINK, base=Scratch())}),
+        (Copy(_IMAGE, (CopySource(_LINK, ("a",)),), "/"), taking("a", tree=replace(_LINK, base=Scratch()))),
+        (Run(_IMAGE, (), mounts=(BindMount("/a", _LINK),)), {"mounts": (BindMount("/a", replace(_LINK, base=_RUN)),)}),
         (_MAKE, {"path": "/other"}),
         (_MAKE, {"user": ""}),
         (_MAKE, {"base": Scratch()}),
@@ -70,24 +119,36 @@ def test_a_part_of_the_meaning_changes_the_key(vertex: Any, change: dict[str, An
         (_RUN, {"hidden_env": ("http_proxy=y",)}),
         (_RUN, {"origin": Origin("[2/2] RUN make", SourceRange("Dockerfile", 3, 4))}),
         (_COPY, {"origin": Origin("other")}),
-        (_COPY, {"paths": ("pattern*",)}),
+        (_COPY, taking("pattern*", tree=Context())),
+        (_MOUNTS, {"mounts": (replace(_BIND, path="/elsewhere"), _CACHE)}),
+        (_LINK, {"base": Scratch()}),
         (_IMAGE, {"reference": Reference.parse("other"), "digest": Digest.of(b"other manifest")}),
     ],
-    ids=["proxies", "origin", "origin-of-copy", "how-files-are-named", "name-of-an-image"],
+    ids=[
+        "proxies",
+        "origin",
+        "origin-of-copy",
+        "how-files-are-named",
+        "where-mounted-files-are",
+        "what-a-link-lies-on",
+        "name-of-an-image",
+    ],
 )
 def test_what_is_no_part_of_the_meaning_does_not(vertex: Any, change: dict[str, Any]) -> None:
     assert keys_of(replace(vertex, **change))[1] == keys_of(vertex)[1]
 
 
-def test_the_content_of_a_context_counts_and_the_chain_of_an_image() -> None:
+def test_the_content_of_a_context_counts_and_the_chain_of_an_image_and_what_a_url_gives() -> None:
     assert keys_of(_COPY, content=b"other")[1] != keys_of(_COPY)[1]
+    assert keys_of(_MOUNTS, content=b"other")[1] != keys_of(_MOUNTS)[1]
+    assert keys_of(_HTTP, remote="other")[1] != keys_of(_HTTP)[1]
     assert keys_of(_RUN, chain="other")[1] != keys_of(_RUN)[1]
 
 
 def test_the_second_key_is_by_what_the_inputs_are() -> None:
-    other = replace(_FROM, source=replace(_RUN, args=("other",)), paths=("pattern*",), base=Scratch())
+    other = replace(_FROM, **taking("pattern*", tree=replace(_RUN, args=("other",))), base=Scratch())
     keys, other_keys = keys_of(_FROM)[0], keys_of(other)[0]
-    same, different = Digest.of(b"same"), Digest.of(b"different")
+    same, different = {0: Digest.of(b"same")}, {0: Digest.of(b"different")}
     second = keys.by_content(_FROM, ["root", 1], same)
     assert second == other_keys.by_content(other, ["root", 1], same)
     assert second != keys.by_content(_FROM, ["root", 1], different)
@@ -99,9 +160,9 @@ def test_the_second_key_is_by_what_the_inputs_are() -> None:
 def test_the_second_key_of_a_run_is_by_its_tree_and_its_process() -> None:
     on_other = replace(_RUN, base=Scratch())
     keys, other_keys = keys_of(_RUN)[0], keys_of(on_other)[0]
-    assert keys.by_content(_RUN, [1], None) == other_keys.by_content(on_other, [1], None)
+    assert keys.by_content(_RUN, [1], {}) == other_keys.by_content(on_other, [1], {})
     changed = replace(_RUN, user="else")
-    assert keys.by_content(_RUN, [1], None) != keys_of(changed)[0].by_content(changed, [1], None)
+    assert keys.by_content(_RUN, [1], {}) != keys_of(changed)[0].by_content(changed, [1], {})
 
 
 def test_names_that_are_not_utf8_have_keys() -> None:

@@ -2,10 +2,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.graph import Context, Copy, Image, MakeDirectory, Run, Scratch
+from ocibuild.graph import (
+    BindMount,
+    Context,
+    Copy,
+    CopySource,
+    Image,
+    Inline,
+    InlineFile,
+    MakeDirectory,
+    Run,
+    Scratch,
+    inputs,
+)
 from ocibuild.oci import Digest, Platform, Reference
 from ocibuild.solver.keys import Keys
-from ocibuild.solver.plan import Plan, make_plan, root_of, topological
+from ocibuild.solver.plan import Plan, files_of, make_plan, root_of, topological, waits_for
 from ocibuild.solver.results import Made
 from ocibuild.store import Snapshot
 
@@ -25,8 +37,12 @@ def run(base: Vertex, command: str) -> Run:
     return Run(base, (command,))
 
 
+def copy(base: Vertex, source: Vertex, path: str, destination: str, *, link: bool = False) -> Copy:
+    return Copy(base, (CopySource(source, (path,)),), destination, link=link)
+
+
 def plan(target: Vertex, cached: Sequence[Vertex] = ()) -> tuple[Plan, Keys]:
-    keys = Keys(lambda image: str(image.digest), lambda copy: Digest.of(repr(copy.paths).encode()))
+    keys = Keys(lambda image: str(image.digest), lambda _, source: Digest.of(repr(source.paths).encode()), str)
     for vertex in topological(target):
         keys.compute(vertex)
     asked: list[Digest] = []
@@ -42,18 +58,17 @@ def plan(target: Vertex, cached: Sequence[Vertex] = ()) -> tuple[Plan, Keys]:
 
 def test_vertices_come_after_their_inputs() -> None:
     base, builder, context = image("base"), image("builder"), Context()
-    made = Copy(run(builder, "make"), context, (".",), "/src")
-    target = Copy(run(base, "prepare"), made, ("app",), "/app")
+    made = copy(run(builder, "make"), context, ".", "/src")
+    target = copy(run(base, "prepare"), made, "app", "/app")
     order = topological(target)
     assert len(order) == 7
     for vertex in order:
-        for needed in (getattr(vertex, "base", None), getattr(vertex, "source", None)):
-            assert needed is None or order.index(needed) < order.index(vertex)
+        assert all(order.index(needed) < order.index(vertex) for needed in inputs(vertex))
 
 
 def test_everything_is_made_where_nothing_is_cached() -> None:
     base, builder = image("base"), image("builder")
-    target = Copy(run(base, "prepare"), run(builder, "make"), ("app",), "/app")
+    target = copy(run(base, "prepare"), run(builder, "make"), "app", "/app")
     found, keys = plan(target)
     assert set(found.vertices) == set(topological(target))
     assert found.made == {}
@@ -63,11 +78,11 @@ def test_everything_is_made_where_nothing_is_cached() -> None:
 
 def test_the_sources_of_a_cached_copy_are_not_made() -> None:
     base, builder = image("base"), image("builder")
-    copy = Copy(base, run(builder, "make"), ("app",), "/app")
-    target = run(copy, "use")
-    found, keys = plan(target, cached=[copy])
-    assert found.vertices == (base, copy, target)
-    assert set(found.made) == {keys[copy]}
+    copied = copy(base, run(builder, "make"), "app", "/app")
+    target = run(copied, "use")
+    found, keys = plan(target, cached=[copied])
+    assert found.vertices == (base, copied, target)
+    assert set(found.made) == {keys[copied]}
     assert found.files == {keys[base]}
 
 
@@ -81,7 +96,7 @@ def test_no_files_of_a_base_are_wanted_where_all_is_cached() -> None:
 
 def test_what_is_copied_from_is_made_even_where_the_copies_base_is_cached() -> None:
     base, source = run(Scratch(), "base"), run(image("builder"), "make")
-    target = Copy(base, source, ("app",), "/app")
+    target = copy(base, source, "app", "/app")
     found, keys = plan(target, cached=[base])
     assert source in found.vertices
     assert set(found.made) == {keys[base]}
@@ -90,7 +105,7 @@ def test_what_is_copied_from_is_made_even_where_the_copies_base_is_cached() -> N
 def test_two_vertices_of_one_key_are_one() -> None:
     base = image("base")
     first, second = run(base, "same"), run(image("base"), "same")
-    target = Copy(first, second, ("app",), "/app")
+    target = copy(first, second, "app", "/app")
     found, keys = plan(target)
     assert keys[first] == keys[second]
     assert [vertex for vertex in found.vertices if isinstance(vertex, Run)] == [first]
@@ -99,18 +114,46 @@ def test_two_vertices_of_one_key_are_one() -> None:
 
 def test_of_two_images_with_one_tree_the_targets_own_is_meant() -> None:
     own, other = image("same"), image("same")
-    target = Copy(run(own, "x"), other, ("app",), "/app")
+    target = copy(run(own, "x"), other, "app", "/app")
     found, _ = plan(target)
     assert found.vertices[0] is own
-    target = Copy(own, run(other, "x"), ("app",), "/app")
+    target = copy(own, run(other, "x"), "app", "/app")
     assert own in plan(target)[0].vertices
 
 
 def test_chains_of_thousands_need_no_recursion() -> None:
     vertex: Vertex = Scratch()
     for number in range(3000):
-        vertex = run(vertex, str(number)) if number % 2 else Copy(vertex, vertex, ("a",), "/a")
+        vertex = run(vertex, str(number)) if number % 2 else copy(vertex, vertex, "a", "/a")
     found, _ = plan(vertex)
     assert len(found.vertices) == 3001
     assert isinstance(root_of(vertex), Scratch)
     assert len(found.chain) == 3001
+
+
+def test_what_a_linked_copy_lies_on_needs_no_files() -> None:
+    base, builder = image("base"), image("builder")
+    target = copy(base, run(builder, "make"), "app", "/app", link=True)
+    found, keys = plan(target)
+    assert found.files == {keys[builder]}
+    assert base in found.vertices
+    assert files_of(target) == inputs(target)[1:]
+
+
+def test_a_step_on_linked_copies_waits_for_all_below_them() -> None:
+    made = run(image("base"), "make")
+    first = copy(made, Context(), "a", "/a", link=True)
+    second = copy(first, Context(), "b", "/b", link=True)
+    target = run(second, "use")
+    assert list(waits_for(target)) == [second, first, made]
+    assert list(waits_for(run(target, "more"))) == [target]
+    assert list(waits_for(second)) == list(inputs(second)[1:])
+
+
+def test_mounted_trees_and_inline_files_are_made_first() -> None:
+    inline = Inline((InlineFile("script", b"true"),))
+    mounted = run(image("tools"), "make")
+    target = Run(copy(image("base"), inline, "script", "/"), ("sh",), mounts=(BindMount("/tools", mounted),))
+    found, keys = plan(target)
+    assert {inline, mounted} <= set(found.vertices)
+    assert keys[root_of(mounted)] in found.files

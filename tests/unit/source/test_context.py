@@ -66,30 +66,26 @@ def test_a_file_is_no_context(tmp_path: Path) -> None:
         LocalContext.open(str(tmp_path / "Dockerfile"))
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("-", "standard input"),
-        ("https://host.example/repo.git#main:sub", "Git repository"),
-        ("https://host.example/repo.git", "Git repository"),
-        ("git://host.example/repo", "Git repository"),
-        ("git@host.example:repo", "Git repository"),
-        ("ssh://git@host.example/repo", "Git repository"),
-        ("github.com/user/repo", "Git repository"),
-        ("https://host.example/context.tar.gz", "URL"),
-        ("http://host.example/", "URL"),
-        ("ftp://host.example/", "URL"),
-    ],
-)
-def test_other_kinds_of_context_are_refused_by_name(path: str, kind: str) -> None:
-    with pytest.raises(SourceError, match=f"{kind}.*not supported yet.*give its folder"):
-        LocalContext.open(path)
+def test_errors_call_a_named_context_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"the build context 'lib' '.*missing' does not exist"):
+        LocalContext.open(str(tmp_path / "missing"), what="the build context 'lib'")
+    with (
+        LocalContext.open(str(tmp_path), what="the build context 'lib'") as context,
+        context.again() as other,
+        pytest.raises(SourceError, match="the build context 'lib'"),
+    ):
+        other.select(["nothing"])
 
 
-def test_a_refusal_shows_no_password() -> None:
-    with pytest.raises(SourceError) as caught:
-        LocalContext.open("https://user:secret@host.example/repo.git")
-    assert "secret" not in str(caught.value)
+def test_the_rules_beside_a_strange_dockerfile_do_not_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "outside").write_text("*")
+    (tmp_path / "context/Dockerfile.dockerignore").symlink_to("../outside")
+    (tmp_path / "context/outside").write_text("b")
+    (tmp_path / "context/a").touch()
+    (tmp_path / "context/b").touch()
+    with LocalContext.open(str(tmp_path / "context"), inside="Dockerfile") as context:
+        assert [selected.name for selected in context.select(["?"])] == ["a"]
 
 
 def test_a_folder_that_is_named_like_a_url_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

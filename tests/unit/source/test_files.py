@@ -63,8 +63,8 @@ def _walked(root: Root, path: str, rules: str = "") -> list[str]:
         ("*.zip", []),
         ("src/*.zip", []),
         ("a.txt/*", []),
-        ("nothing/*.c", []),
-        ("\\[x].txt", ["[x].txt"]),
+        ("[\\[]x].txt", ["[x].txt"]),
+        ("s*/lib/\\lib.[ch]", ["src/lib/lib.c", "src/lib/lib.h"]),
     ],
 )
 def test_a_path_stands_for_names(root: Root, path: str, names: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_paths_keep_their_order(root: Root) -> None:
     assert _names(root, "docs", "*.md", "a.txt") == ["docs", "c.md", "a.txt"]
 
 
-@pytest.mark.parametrize("path", ["nothing", "src/nothing", "a.txt/b"])
+@pytest.mark.parametrize("path", ["nothing", "src/nothing", "a.txt/b", "nothing/*.c", "\\[x].txt", "\\a.txt"])
 def test_what_does_not_exist_is_named(root: Root, path: str) -> None:
     with pytest.raises(SourceError, match="does not exist") as caught:
         select(root, [path], what="the build context")

@@ -1,0 +1,34 @@
+"""Files whose content stands in the Dockerfile, made in a tree of their own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ocibuild.layer import Entry, Kind
+from ocibuild.solver.operations.placing import Placer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.graph import Inline
+    from ocibuild.solver.workshop import Workshop
+    from ocibuild.store import ActiveSnapshot
+
+
+def make_files(shop: Workshop, vertex: Inline, active: ActiveSnapshot) -> None:
+    """Make the files of ``vertex`` in ``active``, owned by root; as in BuildKit their time is now."""
+    now = time.time_ns()
+    with shop.snapshotter.writing((), active) as root:
+        placer = Placer(root, shop.ownership)
+        for file in vertex.files:
+            placer.file(Entry(file.name, Kind.FILE, file.mode, 0, 0, mtime_ns=now), _writer(file.content))
+        placer.finish()
+
+
+def _writer(content: bytes) -> Callable[[int], None]:
+    def fill(fd: int) -> None:
+        with open(fd, "wb", closefd=False) as opened:
+            opened.write(content)
+
+    return fill
