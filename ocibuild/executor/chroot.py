@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted
 from ocibuild.graph import Stream
-from ocibuild.sandbox import Bind, FileSystem, IDs, StepSpec, Sysfs
+from ocibuild.sandbox import Bind, FileSystem, IDs, Secret, StepSpec, Sysfs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.executor.process import Process
     from ocibuild.sandbox import Identity, Mount, Outcome, Overlay, Running, Spawner
@@ -97,9 +97,9 @@ class ChrootExecutor:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
         return StepSpec(
-            root=root,
+            root=root._replace(devices=process.insecure),
             mount_point=mount_point,
-            mounts=[*_system_mounts(), *_network_files(scratch, process.hostname)],
+            mounts=[*_system_mounts(writable=process.insecure), *_network_files(scratch, process.hostname)],
             links=list(_LINKS),
             args=list(process.args),
             env=list(process.env),
@@ -108,13 +108,22 @@ class ChrootExecutor:
             hostname=process.hostname,
             own_network=not process.network,
             extra_groups=self._identity.ids is not IDs.ONE,
+            own_mounts=self._owned(process.mounts),
+            insecure=process.insecure,
         )
 
+    def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:
+        """Let every secret belong to the one ID that there is, where there is one: it is that of every step."""
+        if self._identity.ids is not IDs.ONE:
+            return mounts
+        return [mount._replace(uid=0, gid=0) if isinstance(mount, Secret) else mount for mount in mounts]
 
-def _system_mounts() -> list[Mount]:
+
+def _system_mounts(*, writable: bool) -> list[Mount]:
     """Return /proc, /sys and /dev as docker gives them.
 
-    The device nodes are the machine's own: a step may use them, but not change their modes or owners.
+    The device nodes are the machine's own: a step may use them, but not change their modes or owners. ``writable``
+    concerns /sys alone.
     """
     return [
         FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")]),
@@ -123,7 +132,7 @@ def _system_mounts() -> list[Mount]:
         FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", "65536k")]),  # noqa: S108  (the step's, not ours)
         FileSystem("mqueue", "/dev/mqueue"),
         FileSystem("proc", "/proc"),
-        Sysfs(),
+        Sysfs(writable=writable),
     ]
 
 

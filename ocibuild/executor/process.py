@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ocibuild.sandbox import Mount
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What to run: ``args`` whole, ``env`` as ``NAME=value``, ``user`` as in USER; False for ``network`` is none."""
+    """What to run: ``args`` whole, ``env`` as ``NAME=value``, ``user`` as in USER; False for ``network`` is none.
+
+    ``mounts`` are what it sees beside the usual ones. ``insecure`` gives it every capability that the builder has.
+    """
 
     args: tuple[str, ...]
     env: tuple[str, ...]
@@ -15,3 +22,5 @@ class Process:
     working_dir: str = "/"
     hostname: str = "ocibuild"
     network: bool = True
+    mounts: tuple[Mount, ...] = ()
+    insecure: bool = False

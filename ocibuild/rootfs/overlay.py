@@ -49,6 +49,18 @@ class OverlaySnapshotter:
         """Return the mount of the tree that a step sees and changes."""
         return self._overlay([*_topmost_first(stack), self._stubs], active)
 
+    def tree_of_mount(self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, read_only: bool) -> Overlay:
+        """Return the mount of a tree that a step sees part of; what it changes there goes into the scratch."""
+        lowers = [*_topmost_first(stack), self._empty]
+        if read_only:
+            return Overlay(lowers, None, None, self._mount_point)
+        folder = os.path.join(active.scratch, f"mount-{len(os.listdir(active.scratch))}")
+        upper, work = os.path.join(folder, "upper"), os.path.join(folder, "work")
+        for path in (folder, upper, work):
+            os.mkdir(path)
+        os.chmod(upper, 0o755)
+        return Overlay(lowers, upper, work, self._mount_point)
+
     @contextmanager
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
         """Give the tree of ``stack``; what is changed in it goes into ``active``."""
@@ -61,12 +73,22 @@ class OverlaySnapshotter:
         with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._mount_point)) as root:
             yield root
 
+    @property
+    def mount_point(self) -> str:
+        """An empty directory that a step may mount over for a moment."""
+        return self._mount_point
+
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
-        """Remove the mount targets that had to be made in a step's tree, where nothing was put into them."""
+        """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
+
+        The directories that they were in keep their times.
+        """
         with Root.open(active.upper) as upper:
             for path in created:
                 with suppress(OSError), upper.parent_of(path) as (fd, name):
+                    before = os.stat(".", dir_fd=fd)
                     _remove_if_empty(fd, name)
+                    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=fd)
 
     def pack(
         self,

@@ -1,7 +1,7 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
 from ocibuild.sandbox.identity import Identity, IDs, enter
-from ocibuild.sandbox.mounts import Bind, FileSystem, Mount, Overlay, Sysfs
+from ocibuild.sandbox.mounts import Bind, FileSystem, Mount, Overlay, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.users import User, find_user
@@ -15,9 +15,12 @@ __all__ = [
     "Outcome",
     "Overlay",
     "Running",
+    "Secret",
     "Spawner",
     "StepSpec",
     "Sysfs",
+    "Tmpfs",
+    "Tree",
     "User",
     "enter",
     "find_user",

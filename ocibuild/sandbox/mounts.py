@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY
 class Overlay(NamedTuple):
     """The directories ``lowers``, topmost first, under ``upper``; read-only where that is None.
 
-    Device nodes in it cannot be opened: root's steps may make them for their layer, not use them on this machine.
+    Unless ``devices``, nodes in it cannot be opened: root's steps may make them for their layer, not use them on this
+    machine.
     What the layers cover is kept in ``user.overlay.`` attributes whoever mounts it: so the layers are the same for root
     and for others, and the kernel offers no redirects or metadata-only copies, which a layer could not hold.
     ``scratch`` is an empty directory, only used where it must be, as one more lower directory or a mount point.
@@ -34,12 +37,13 @@ class Overlay(NamedTuple):
     upper: str | None
     work: str | None
     scratch: str
+    devices: bool = False
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
         try:
             with _named(self._directories()) as names:
-                return syscalls.new_mount("overlay", self._options(names), syscalls.MOUNT_ATTR_NODEV)
+                return syscalls.new_mount("overlay", self._options(names), self._attributes())
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -57,6 +61,9 @@ class Overlay(NamedTuple):
         keys += ["lowerdir+"] * (len(names) - len(keys))
         return [*((flag, None) for flag in self._flags()), *zip(keys, names, strict=True)]
 
+    def _attributes(self) -> int:
+        return 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
+
     def _flags(self) -> list[str]:
         # volatile: else each unmount would write back all that is unwritten on the upper directory's file system
         return ["userxattr"] if self.upper is None else ["userxattr", "volatile"]
@@ -68,7 +75,7 @@ class Overlay(NamedTuple):
             lowers = "lowerdir=" + ":".join(names[len(changing) :])
             syscalls.mount("overlay", self.scratch, "overlay", 0, ",".join([*self._flags(), lowers, *changing]))
         try:
-            return _copy_of_mount(self.scratch, syscalls.MOUNT_ATTR_NODEV, recursive=False)
+            return _copy_of_mount(self.scratch, self._attributes(), recursive=False)
         finally:
             syscalls.unmount(self.scratch, syscalls.MNT_DETACH)
 
@@ -90,15 +97,80 @@ def _named(directories: Sequence[str]) -> Iterator[list[str]]:
 
 
 class Bind(NamedTuple):
-    """The file or directory ``source`` of the machine, with all that is mounted below it."""
+    """The file or directory ``source`` of the machine, with all that is mounted below it.
+
+    Unless ``devices``, no device node in it can be opened.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    devices: bool = True
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
-        return _copy_of_mount(self.source, _READ_ONLY if self.read_only else 0)
+        attributes = _READ_ONLY if self.read_only else 0
+        return _copy_of_mount(self.source, attributes | (0 if self.devices else syscalls.MOUNT_ATTR_NODEV))
+
+
+class Tree(NamedTuple):
+    """The file or directory ``path`` in the tree of ``overlay``, whose symbolic links lead nowhere else."""
+
+    overlay: Overlay
+    path: str
+    target: str
+    read_only: bool = True
+
+    def open(self) -> int:
+        """Return a descriptor of the mount, attached nowhere; raise SandboxError where nothing is at the path."""
+        overlay = Overlay(*self.overlay)  # as JSON it is a list
+        tree = overlay.open()
+        try:
+            return _part(tree, self.path, overlay.scratch, _READ_ONLY if self.read_only else 0)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SandboxError(f"mount at {self.target}: its source has no {self.path}") from error
+        finally:
+            os.close(tree)
+
+
+class Secret(NamedTuple):
+    """A read-only file in memory that is never swapped out; ``content`` has one character for each byte."""
+
+    content: str
+    target: str
+    mode: int
+    uid: int
+    gid: int
+    scratch: str
+
+    def __repr__(self) -> str:
+        return f"Secret({self.target!r})"
+
+    def open(self) -> int:
+        """Return a descriptor of the mount, attached nowhere; ``scratch`` is a directory to mount over for a moment."""
+        memory = syscalls.new_mount("ramfs", [("mode", "700")], _NO_PRIVILEGES)
+        try:
+            self._write(memory)
+            return _part(memory, "secret", self.scratch, _READ_ONLY)
+        finally:
+            os.close(memory)
+
+    def _write(self, folder: int) -> None:
+        fd = os.open("secret", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        with open(fd, "wb") as file:
+            file.write(self.content.encode("latin-1"))
+            if (self.uid, self.gid) != (0, 0):
+                self._give(fd)
+            os.fchmod(fd, self.mode)
+
+    def _give(self, fd: int) -> None:
+        try:
+            os.fchown(fd, self.uid, self.gid)
+        except OSError as error:
+            raise SandboxError(
+                f"mount at {self.target}: this machine gives the build no ID {self.uid}:{self.gid}",
+                remedy="give the user a range in /etc/subuid and /etc/subgid",
+            ) from error
 
 
 class FileSystem(NamedTuple):
@@ -118,22 +190,48 @@ class FileSystem(NamedTuple):
         return syscalls.new_mount(self.kind, self.options, attributes)
 
 
+class Tmpfs(NamedTuple):
+    """An empty directory in memory of ``size`` bytes at most, half of the machine's where that is None.
+
+    Its mode is that of the directory that it covers, as with docker, else 1777.
+    """
+
+    target: str
+    size: int | None = None
+    read_only: bool = False
+
+    def open(self) -> int:
+        """Return a descriptor of the mount, attached nowhere; ``settle()`` it before it is attached."""
+        options = [("source", "tmpfs"), ("mode", "1777"), *([] if self.size is None else [("size", str(self.size))])]
+        return syscalls.new_mount("tmpfs", options, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+
+    def settle(self, fd: int, path: str) -> None:
+        """Make it what it is to be at ``path``."""
+        if os.path.isdir(path):
+            top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+            os.fchmod(top, stat.S_IMODE(os.stat(path).st_mode))
+            os.close(top)
+        if self.read_only:
+            syscalls.restrict_mount(fd, _READ_ONLY)
+
+
 class Sysfs(NamedTuple):
-    """The kernel's /sys, read-only: a new one where we own the network namespace, else the machine's."""
+    """The kernel's /sys, a new one where we own the network namespace, else the machine's; ``writable`` is for root."""
 
     target: str = "/sys"
+    writable: bool = False
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
         try:
-            return syscalls.new_mount("sysfs", [], _NO_PRIVILEGES | _READ_ONLY)
+            return syscalls.new_mount("sysfs", [], _NO_PRIVILEGES | (0 if self.writable else _READ_ONLY))
         except PermissionError:
-            return Bind("/sys", self.target, read_only=True).open()
+            return Bind("/sys", self.target, read_only=not self.writable).open()
 
 
-Mount: TypeAlias = Bind | FileSystem | Sysfs
+Mount: TypeAlias = Bind | FileSystem | Sysfs | Tree | Tmpfs | Secret
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Overlay, Bind, FileSystem, Sysfs)}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Overlay, Bind, FileSystem, Sysfs, Tree, Tmpfs, Secret)}
 
 
 def dump(mount: Mount | Overlay) -> list[Any]:
@@ -172,6 +270,26 @@ def _copy_of_mount(path: str, attributes: int, *, recursive: bool = True) -> int
         os.close(fd)
         raise
     return fd
+
+
+def _part(fd: int, path: str, scratch: str, attributes: int) -> int:
+    """Return a detached copy of what is at ``path`` in the detached mount ``fd``.
+
+    Kernels before 6.15 copy no part of a detached mount, so it is attached at ``scratch`` for that moment: only in a
+    step's own mount namespace is it seen there.
+    """
+    syscalls.move_mount(fd, scratch)
+    try:
+        found = syscalls.open_in_root(fd, path, os.O_PATH)
+        try:
+            part = syscalls.copy_tree(found)
+        finally:
+            os.close(found)
+    finally:
+        syscalls.unmount(scratch, syscalls.MNT_DETACH)
+    if attributes:
+        syscalls.restrict_mount(part, attributes)
+    return part
 
 
 def _attach(fd: int, path: str) -> None:

@@ -22,7 +22,7 @@ from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ocibuild.sandbox.mounts import Mount, Overlay
 
@@ -72,8 +72,9 @@ class StepSpec(NamedTuple):
     """What a step's process is: its root, what is mounted there, and how it runs.
 
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
-    ``links`` are symbolic links (target, path) made after the mounts. ``extra_groups`` is False where the kernel
-    forbids setgroups(2).
+    ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
+    for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
+    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
     """
 
     root: Overlay
@@ -87,12 +88,15 @@ class StepSpec(NamedTuple):
     hostname: str
     own_network: bool = False
     extra_groups: bool = True
+    own_mounts: Sequence[Mount] = ()
+    insecure: bool = False
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
         members = self._asdict()
         members["root"] = mounts.dump(self.root)
-        members["mounts"] = [mounts.dump(mount) for mount in self.mounts]
+        for key in ("mounts", "own_mounts"):
+            members[key] = [mounts.dump(mount) for mount in members[key]]
         return json.dumps(members).encode()
 
     @classmethod
@@ -100,7 +104,8 @@ class StepSpec(NamedTuple):
         """Return the spec that ``to_json()`` wrote."""
         members: dict[str, Any] = json.loads(data)
         members["root"] = mounts.load(members["root"])
-        members["mounts"] = [mounts.load(value) for value in members["mounts"]]
+        for key in ("mounts", "own_mounts"):
+            members[key] = [mounts.load(value) for value in members[key]]
         return cls(**members)
 
     @property
@@ -140,13 +145,23 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     _take_streams(standard)
     syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
+    own = [(mount.open(), mount) for mount in spec.own_mounts]
     _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
-    _report(channel, {"created": _furnish(opened, spec.links)})
+    created = _furnish(opened, spec.links)
+    if not spec.insecure:
+        _confine()
+    for fd, mount in own:
+        created += _place(fd, mount)
+    _report(channel, {"created": created})
     _take_real_ids(spec, user)
     command = _find_command(spec, user)
-    _drop_privileges(user)
+    if spec.insecure:
+        _take_ids_and_keep_capabilities(user)
+    else:
+        _drop_capabilities()
+        _take_ids(user)
     _reset_signals()
     _execute(command)
 
@@ -182,17 +197,40 @@ def _change_root(spec: StepSpec) -> None:
 
 
 def _furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list[str]:
-    """Attach mounts, make links, and hide what is the machine's; return the mount targets that had to be made."""
+    """Attach mounts and make links; return the mount targets that had to be made."""
     created: list[str] = []
     for fd, target in opened:
         created += _attach(fd, target)
     for target, path in links:
         os.symlink(target, path)
+    return created
+
+
+def _confine() -> None:
+    """Hide and freeze what is the machine's."""
     for path in _HIDDEN:
         mounts.hide(path)
     for path in _FROZEN:
         mounts.freeze(path)
-    return created
+
+
+def _place(fd: int, mount: Mount) -> list[str]:
+    """Attach a mount that the step asks for, where the symbolic links at its target lead; return what was made.
+
+    Raises SandboxError for a place in /proc, which we read ourselves and which confines the step.
+    """
+    path = os.path.realpath(mount.target)
+    if path == "/" or f"{path}/".startswith("/proc/"):
+        raise SandboxError(f"mount at {mount.target}: nothing can be mounted at {path}")
+    try:
+        if os.path.lexists(path) and os.path.isdir(path) != stat.S_ISDIR(os.fstat(fd).st_mode):
+            kinds = ("a directory", "none") if os.path.isdir(path) else ("no directory", "one")
+            raise SandboxError(f"mount at {mount.target}: the image has {kinds[0]} there, and the source is {kinds[1]}")
+        if isinstance(mount, mounts.Tmpfs):
+            mount.settle(fd, path)
+        return _attach(fd, path)
+    except OSError as error:
+        raise SandboxError(f"mount at {mount.target}: {_explain(error)}") from error
 
 
 def _set_hostname(name: str) -> None:
@@ -276,7 +314,10 @@ def _find_command(spec: StepSpec, user: User) -> Command:
 
 
 def _change_directory(path: str) -> None:
+    """Go to ``path``; as with docker, it is made where it is missing, and stays."""
     try:
+        if not os.path.lexists(path):
+            os.makedirs(path, 0o755)
         fd = syscalls.open_without_magic(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
         raise SandboxError(f"working directory {path}: {error.strerror}") from error
@@ -319,7 +360,7 @@ def _refuse_foreign(path: str) -> None:
         path = os.fsdecode(words[0])
 
 
-def _drop_privileges(user: User) -> None:
+def _drop_capabilities() -> None:
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # as text it would look for its codec's module
         last = int(file.read())
     for number in range(last + 1):
@@ -327,6 +368,16 @@ def _drop_privileges(user: User) -> None:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     syscalls.limit_capabilities(_KEPT)
+
+
+def _take_ids_and_keep_capabilities(user: User) -> None:
+    """Become the user, whoever that is with every capability, as docker's insecure steps are."""
+    syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+    _take_ids(user)
+    syscalls.inherit_capabilities()
+
+
+def _take_ids(user: User) -> None:
     with _explained(user):
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, user.uid)

@@ -37,10 +37,13 @@ MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
 
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
+PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _MACHINE = os.uname().machine
@@ -128,6 +131,17 @@ def open_without_magic(path: str, flags: int) -> int:
     return _call(_SYS_OPENAT2, AT_FDCWD, _text(path), how, ctypes.c_size_t(len(how)), path=path)
 
 
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open ``path`` as if the directory ``root`` were the root, whatever symbolic links are in it; see openat2(2)."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return _call(_SYS_OPENAT2, root, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+
+
+def copy_tree(fd: int) -> int:
+    """Return a descriptor of a detached copy of the mount that shows the open file or directory ``fd`` alone."""
+    return _call(_SYS_OPEN_TREE, fd, b"", ctypes.c_uint(_OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | AT_EMPTY_PATH))
+
+
 def open_tree(path: str, *, recursive: bool) -> int:
     """Return a descriptor of a detached copy of the mount at ``path``; see open_tree(2)."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
@@ -177,15 +191,36 @@ def prctl(option: int, value: int, third: int = 0) -> int:
 
 def limit_capabilities(kept: int) -> None:
     """Keep what is in the bit set ``kept`` of this thread's capabilities, none of it inheritable; see capset(2)."""
-    version_3 = 0x20080522
-    header = struct.pack("=Ii", version_3, 0)
+    effective, permitted = _capabilities()
+    _set_capabilities(effective & kept, permitted & kept, 0)
+
+
+def inherit_capabilities() -> None:
+    """Have every capability that this thread may have, and let programs have it whoever runs them; see capabilities(7).
+
+    After a change of user, ``PR_SET_KEEPCAPS`` must have been set before it.
+    """
+    _, permitted = _capabilities()
+    _set_capabilities(permitted, permitted, permitted)
+    for number in range(permitted.bit_length()):
+        if permitted & 1 << number:
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
+
+
+_VERSION_3 = struct.pack("=Ii", 0x20080522, 0)
+
+
+def _capabilities() -> tuple[int, int]:
+    """Return the effective and the permitted capabilities of this thread."""
     sets = ctypes.create_string_buffer(24)
-    _check(_libc.capget(header, sets))
-    halves = []
-    for offset, mask in ((0, kept & 0xFFFFFFFF), (12, kept >> 32)):
-        effective, permitted, _ = struct.unpack_from("=III", sets, offset)
-        halves += [effective & mask, permitted & mask, 0]
-    _check(_libc.capset(header, struct.pack("=IIIIII", *halves)))
+    _check(_libc.capget(ctypes.create_string_buffer(_VERSION_3), sets))
+    low, high = struct.unpack_from("=III", sets, 0), struct.unpack_from("=III", sets, 12)
+    return low[0] | high[0] << 32, low[1] | high[1] << 32
+
+
+def _set_capabilities(*sets: int) -> None:
+    halves = [one & 0xFFFFFFFF for one in sets] + [one >> 32 for one in sets]
+    _check(_libc.capset(ctypes.create_string_buffer(_VERSION_3), struct.pack("=IIIIII", *halves)))
 
 
 def join_new_session_keyring() -> None:

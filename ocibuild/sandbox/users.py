@@ -24,37 +24,36 @@ class User(NamedTuple):
 def find_user(text: str, passwd: str, group: str) -> User:
     """Return the user that ``text`` names: USER, USER:GROUP, each a name or a number; empty is root.
 
-    ``passwd`` and ``group`` are the contents of the image's files. A number needs no entry there; a name does, else
-    SandboxError. A user without an entry has the group 0 and no home, as with docker. With an explicit group there are
-    no supplementary ones.
+    ``passwd`` and ``group`` are the contents of the image's files. A number needs no entry there, and never means a
+    name; a name needs one, else SandboxError. A user without an entry has the group 0 and no home, as with docker.
+    ``groups`` always begins with the user's own; with an explicit group there are no others.
     """
     name, _, group_name = text.partition(":")
     user = _user(name or "0", passwd, group)
-    if not group_name:
-        return user
-    return user._replace(gid=_group(group_name, group), groups=[])
+    gid, others = (_group(group_name, group), []) if group_name else (user.gid, user.groups)
+    return user._replace(gid=gid, groups=list(dict.fromkeys([gid, *others])))
 
 
 def _user(name: str, passwd: str, group: str) -> User:
+    wanted = _number(name)
     for fields in _entries(passwd, 7):
         uid, gid = _number(fields[2]), _number(fields[3])
-        if uid is not None and gid is not None and (fields[0] == name or uid == _number(name)):
+        if uid is not None and gid is not None and (fields[0] == name if wanted is None else uid == wanted):
             return User(uid, gid, _memberships(fields[0], group), fields[5])
-    uid = _number(name)
-    if uid is None:
+    if wanted is None:
         raise SandboxError(f"user {name!r}: not in the image's /etc/passwd", remedy="create it in an earlier step")
-    return User(uid, 0, [], "")
+    return User(wanted, 0, [], "")
 
 
 def _group(name: str, group: str) -> int:
+    wanted = _number(name)
+    if wanted is not None:
+        return wanted
     for fields in _entries(group, 4):
         gid = _number(fields[2])
-        if gid is not None and (fields[0] == name or gid == _number(name)):
+        if gid is not None and fields[0] == name:
             return gid
-    gid = _number(name)
-    if gid is None:
-        raise SandboxError(f"group {name!r}: not in the image's /etc/group", remedy="create it in an earlier step")
-    return gid
+    raise SandboxError(f"group {name!r}: not in the image's /etc/group", remedy="create it in an earlier step")
 
 
 def _memberships(user: str, group: str) -> list[int]:

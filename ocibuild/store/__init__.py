@@ -1,6 +1,8 @@
 """What is kept between builds: blobs, tags, unpacked layers, cache records, and the locks around them."""
 
 from ocibuild.store.blobs import Blobs, BlobWriter, Follower
+from ocibuild.store.caches import Cache, Caches
+from ocibuild.store.downloads import Download, Downloads
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
@@ -14,6 +16,10 @@ __all__ = [
     "ActiveSnapshot",
     "BlobWriter",
     "Blobs",
+    "Cache",
+    "Caches",
+    "Download",
+    "Downloads",
     "Follower",
     "KnownDigests",
     "Layer",

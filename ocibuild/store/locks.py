@@ -28,10 +28,17 @@ _LONGEST_PAUSE = 0.1
 
 
 class Lock:
-    """One lock, held; ``close()`` lets go."""
+    """One lock, held; ``close()`` lets go.
+
+    A program that inherits ``fileno()`` holds it too, for as long as it lives.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+
+    def fileno(self) -> int:
+        """Return the descriptor that holds it."""
+        return self._fd
 
     def close(self) -> None:
         """Let go; safe to repeat."""
@@ -51,11 +58,11 @@ class Locks:
         self._path = path
         self._stopped = threading.Event()
 
-    def try_hold(self, name: str) -> Lock | None:
-        """Return the exclusive lock ``name``, or None where somebody else has it."""
+    def try_hold(self, name: str, *, shared: bool = False) -> Lock | None:
+        """Return the lock ``name``, or None where somebody else has it; several may have it ``shared``."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            taken = _try_lock(fd, name)
+            taken = _try_lock(fd, name, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
         except BaseException:
             os.close(fd)
             raise
@@ -82,18 +89,18 @@ class Locks:
         self._stopped.clear()
 
     @contextmanager
-    def holding(self, name: str) -> Iterator[None]:
+    def holding(self, name: str) -> Iterator[Lock]:
         """Hold the exclusive lock ``name`` inside the block."""
         lock = self.hold(name)
         try:
-            yield
+            yield lock
         finally:
             lock.close()
 
 
-def _try_lock(fd: int, name: str) -> bool:
+def _try_lock(fd: int, name: str, kind: int) -> bool:
     start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 2
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+    request = _FLOCK.pack(kind, os.SEEK_SET, start, 1, 0)
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
     except OSError as error:

@@ -6,6 +6,8 @@
     ├── oci-layout, index.json, blobs/     the image layout (image-spec, image-layout.md)
     ├── ingest/                            blobs being written, each held with flock by its writer
     ├── snapshots/N/                       unpacked layers and results of steps
+    ├── caches/                            directories that steps keep from build to build
+    ├── web/, git/                         what URLs gave before; a bare repository for each remote
     ├── ocibuild.db                        cache records, snapshots, digests of context files (SQLite, WAL)
     └── locks                              bytes of this file are locks between processes
 """
@@ -20,7 +22,9 @@ from typing import TYPE_CHECKING, Self
 
 from ocibuild.errors import NoSpace, StoreError
 from ocibuild.store.blobs import Blobs
+from ocibuild.store.caches import Caches
 from ocibuild.store.database import Database
+from ocibuild.store.downloads import Downloads
 from ocibuild.store.locks import Locks
 from ocibuild.store.records import KnownDigests, Records
 from ocibuild.store.snapshots import Snapshots
@@ -42,7 +46,9 @@ class Store:
         self.tags = Tags(root, self.locks)
         self._database = Database(os.path.join(root, "ocibuild.db"))
         self.snapshots = Snapshots(root, self._database, self.locks)
+        self.caches = Caches(root, self.locks)
         self.records = Records(self._database)
+        self.downloads = Downloads(root)
         self.files = KnownDigests(self._database)
 
     @classmethod

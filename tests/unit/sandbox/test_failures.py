@@ -40,7 +40,7 @@ FAILURES = {
     "no-program-at-all": (("/plain",), {}, "/plain: Exec format error"),
     "interpreter-missing": (("/script",), {}, "/bin/perl: No such file or directory"),
     "linker-missing": (("/dynamic",), {}, "/dynamic: its dynamic linker is not in the image"),
-    "no-directory": (("true",), {"working_dir": "/none"}, "working directory /none: No such file or directory"),
+    "no-directory": (("true",), {"working_dir": "/plain/x"}, "working directory /plain/x: Not a directory"),
     "directory-is-a-file": (("true",), {"working_dir": "/plain"}, "working directory /plain: Not a directory"),
     "unknown-user": (("true",), {"user": "nobody"}, "user 'nobody': not in the image's /etc/passwd"),
     "huge-environment": (

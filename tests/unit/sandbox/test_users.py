@@ -19,16 +19,16 @@ GROUP = "root:x:0:\napp:x:1001:\nvideo:x:44:app,other\naudio:x:29:app\nbad:x:no:
 @pytest.mark.parametrize(
     ("text", "user"),
     [
-        ("", User(0, 0, [], "/root")),
-        ("root", User(0, 0, [], "/root")),
-        ("app", User(1000, 1001, [44, 29], "/home/app")),
-        ("1000", User(1000, 1001, [44, 29], "/home/app")),
-        ("app:video", User(1000, 44, [], "/home/app")),
-        ("app:50", User(1000, 50, [], "/home/app")),
-        ("4242", User(4242, 0, [], "")),
-        ("4242:video", User(4242, 44, [], "")),
-        ("4294967294", User(4294967294, 0, [], "")),
-        ("77", User(78, 79, [], "/seventy")),
+        ("", User(0, 0, [0], "/root")),
+        ("root", User(0, 0, [0], "/root")),
+        ("app", User(1000, 1001, [1001, 44, 29], "/home/app")),
+        ("1000", User(1000, 1001, [1001, 44, 29], "/home/app")),
+        ("app:video", User(1000, 44, [44], "/home/app")),
+        ("app:50", User(1000, 50, [50], "/home/app")),
+        ("4242", User(4242, 0, [0], "")),
+        ("4242:video", User(4242, 44, [44], "")),
+        ("4294967294", User(4294967294, 0, [0], "")),
+        ("77", User(77, 0, [0], "")),
     ],
 )
 def test_user_is_found_by_name_or_number(text: str, user: User) -> None:

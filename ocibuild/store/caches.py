@@ -1,0 +1,108 @@
+"""Directories that steps keep from build to build, and that are never part of a layer.
+
+A cache is ``caches/DIGEST.N``: DIGEST names what it is (its id, and what it held at first), N tells apart the copies
+that steps have used at the same time. In it are ``content``, which is what a step sees, and ``id``, whose text is the
+user's name for it and whose time is that of the last use. Whoever uses a cache holds the lock ``cache DIGEST.N``, some
+of them together. One is made as ``caches/new-…`` under a lock of that name, and gets its own by rename: what a killed
+process was making is a ``new-…`` whose lock is free.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from ocibuild.fs import Root
+from ocibuild.graph import Sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ocibuild.oci import Digest
+    from ocibuild.store.locks import Lock, Locks
+
+_NEW = "new-"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Which cache: the user's ``id``, and the ``digest`` of that and of everything else that tells caches apart."""
+
+    id: str
+    digest: Digest
+
+
+class Caches:
+    """The caches of a store."""
+
+    def __init__(self, root: str, locks: Locks) -> None:
+        self._folder = os.path.join(root, "caches")
+        self._locks = locks
+
+    @contextmanager
+    def using(self, cache: Cache, sharing: Sharing, fill: Callable[[str], None]) -> Iterator[str]:
+        """Give the path of a cache's content, to be used as ``sharing`` says until the block is left.
+
+        Where it is new, ``fill`` makes what its argument names, a file or directory that is not there yet. Another user
+        is waited for where the sharing is ``locked``; where it is ``private``, or the other does not share, there is
+        one more copy. Raises Interrupted.
+        """
+        name, lock = self._take(cache, sharing)
+        try:
+            path = os.path.join(self._folder, name)
+            if not os.path.exists(path):
+                self._make(path, cache, fill)
+            os.utime(os.path.join(path, "id"))
+            yield os.path.join(path, "content")
+        finally:
+            lock.close()
+
+    def _take(self, cache: Cache, sharing: Sharing) -> tuple[str, Lock]:
+        names = (f"{cache.digest.encoded}.{number}" for number in count())
+        if sharing is Sharing.LOCKED:
+            name = next(names)
+            return name, self._locks.hold(_lock_name(name))
+        for name in names:
+            lock = self._locks.try_hold(_lock_name(name), shared=sharing is Sharing.SHARED)
+            if lock is not None:
+                return name, lock
+        raise AssertionError("numbers do not end")
+
+    def _make(self, path: str, cache: Cache, fill: Callable[[str], None]) -> None:
+        """Make a cache, all or nothing, unless somebody who shares it is faster."""
+        with self._locks.holding(f"making {_lock_name(os.path.basename(path))}"):
+            if os.path.exists(path):
+                return
+            name = f"{_NEW}{os.urandom(8).hex()}"
+            new = os.path.join(self._folder, name)
+            with self._locks.holding(_lock_name(name)):
+                os.makedirs(new)
+                try:
+                    with open(os.path.join(new, "id"), "w", encoding="utf-8", errors="surrogateescape") as file:
+                        file.write(cache.id)
+                    fill(os.path.join(new, "content"))
+                    os.rename(new, path)
+                except BaseException:
+                    self._remove(name)
+                    raise
+
+    def recover(self) -> None:
+        """Remove what killed processes were making."""
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self._folder):
+                if name.startswith(_NEW) and (lock := self._locks.try_hold(_lock_name(name))):
+                    try:
+                        self._remove(name)
+                    finally:
+                        lock.close()
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError), Root.open(self._folder) as folder:
+            folder.remove(name)
+
+
+def _lock_name(name: str) -> str:
+    return f"cache {name}"
