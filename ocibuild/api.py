@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ocibuild.archive import Report
-    from ocibuild.build import BuildRequest, BuildResult, Machine
+    from ocibuild.build import (
+        BuildRequest,
+        BuildResult,
+        CheckReport,
+        Inspector,
+        Machine,
+        OutlineReport,
+        TargetsReport,
+    )
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Diagnosis
     from ocibuild.graph import Emit
@@ -85,6 +93,28 @@ class Session:
             for output in request.outputs:
                 self._write(output, result, emit)
         return result
+
+    def check(self, request: BuildRequest) -> CheckReport:
+        """Return what the linter finds in a Dockerfile, and the error, if any, that its build would begin with."""
+        with self._inspector() as inspector:
+            return inspector.check(request)
+
+    def outline(self, request: BuildRequest) -> OutlineReport:
+        """Return the build arguments, secrets and SSH agents that a build can be given."""
+        with self._inspector() as inspector:
+            return inspector.outline(request)
+
+    def targets(self, request: BuildRequest) -> TargetsReport:
+        """Return the stages that a build can aim at."""
+        with self._inspector() as inspector:
+            return inspector.targets(request)
+
+    @contextmanager
+    def _inspector(self) -> Iterator[Inspector]:
+        from ocibuild.build import Inspector
+
+        with self._machine() as machine, self._shown("") as emit, translate_errors(self._settings.root):
+            yield Inspector(machine.ownership, self.store, lambda: self.registry, emit)
 
     def run(self, name: str, request: RunRequest) -> int:
         """Run a process in an image, with this process's streams, and return its exit status."""

@@ -3,6 +3,7 @@
 from ocibuild.archive.contents import contents
 from ocibuild.archive.faults import Fault, Report
 from ocibuild.archive.layout import LayoutDirectory, Source, open_source
+from ocibuild.archive.load import load_layout
 from ocibuild.archive.naming import CONTAINERD_NAME, name_of
 from ocibuild.archive.tarred import OciArchive
 from ocibuild.archive.validate import validate_image, validate_path, validate_stored
@@ -16,6 +17,7 @@ __all__ = [
     "Report",
     "Source",
     "contents",
+    "load_layout",
     "name_of",
     "open_source",
     "validate_image",

@@ -1,7 +1,25 @@
 """One request to one result, joining the rooms below."""
 
+from ocibuild.build.agents import SSHSpec, parse_ssh
 from ocibuild.build.build import Builder
+from ocibuild.build.check import CheckReport, Inspector, OutlineReport, TargetsReport
+from ocibuild.build.entitlements import entitlements
 from ocibuild.build.machine import Machine
 from ocibuild.build.request import BuildRequest, BuildResult
+from ocibuild.build.secrets import SecretSpec, parse_secret
 
-__all__ = ["BuildRequest", "BuildResult", "Builder", "Machine"]
+__all__ = [
+    "BuildRequest",
+    "BuildResult",
+    "Builder",
+    "CheckReport",
+    "Inspector",
+    "Machine",
+    "OutlineReport",
+    "SSHSpec",
+    "SecretSpec",
+    "TargetsReport",
+    "entitlements",
+    "parse_secret",
+    "parse_ssh",
+]

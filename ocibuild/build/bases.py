@@ -13,8 +13,9 @@ from ocibuild.oci import select
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from ocibuild.build.contexts import Layout
     from ocibuild.graph import Emit, Image
     from ocibuild.oci import Descriptor, Platform, Reference
     from ocibuild.registry import Registry
@@ -25,24 +26,38 @@ class Bases:
     """Resolves and fetches base images; ``pull`` asks the registry even where the store knows the tag.
 
     ``registry`` opens the client, and is called only where one is needed. Each image that is resolved is one step of
-    the build; ``steps`` counts them.
+    the build; ``steps`` is the number of the last one. ``layouts`` are references that stand for images of layouts.
     """
 
-    def __init__(self, store: Store, registry: Callable[[], Registry], emit: Emit, *, pull: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Callable[[], Registry],
+        emit: Emit,
+        *,
+        pull: bool,
+        layouts: Mapping[Reference, Layout] | None = None,
+        steps: int = 0,
+    ) -> None:
         self._store = store
         self._registry = registry
         self._emit = emit
         self._pull = pull
-        self.steps = 0
+        self._layouts = layouts or {}
+        self.steps = steps
 
     def resolve(self, reference: Reference, platform: Platform) -> ResolvedBase:
         """Return the manifest's digest and the config of an image; raise RegistryError where it cannot be had."""
         self.steps += 1
-        label = f"[internal] load metadata for {reference}"
+        layout = self._layouts.get(reference)
+        label = f"[internal] load metadata for {layout or reference}"
         begun = time.monotonic()
         self._emit(Started(self.steps, label))
         try:
-            image = None if self._pull else self._stored(reference, platform)
+            if layout is not None:
+                image: StoredImage | None = layout.load(self._store.blobs, platform)
+            else:
+                image = None if self._pull else self._stored(reference, platform)
             resolved = self._resolve_anew(reference, platform) if image is None else _base(image)
         except OcibuildError as error:
             self._emit(Finished(self.steps, label, time.monotonic() - begun, error=error.message))
@@ -71,7 +86,8 @@ class Bases:
     def _resolve_anew(self, reference: Reference, platform: Platform) -> ResolvedBase:
         from ocibuild.registry import resolve
 
-        resolved = resolve(self._registry(), self._store, reference, platform)
+        # as docker: an image of one platform is taken whatever that is, and the linter tells of it
+        resolved = resolve(self._registry(), self._store, reference, platform, strict=False)
         if reference.tag is not None and reference.digest is None:
             self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
         return ResolvedBase(resolved.descriptor.digest, resolved.config)

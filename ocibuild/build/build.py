@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
+from ocibuild.build.agents import Agents
 from ocibuild.build.bases import Bases
+from ocibuild.build.contexts import NamedContexts
+from ocibuild.build.linting import new_linter
+from ocibuild.build.maincontext import open_main
+from ocibuild.build.remotes import Remotes
 from ocibuild.build.request import BuildResult
+from ocibuild.build.secrets import Secrets
 from ocibuild.dockerfile import Options, convert, parse
-from ocibuild.errors import SourceError
 from ocibuild.graph import Image, Warned
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
 from ocibuild.solver import Inputs, Solver, Workshop, root_of
-from ocibuild.source import LocalContext
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
-    from ocibuild.dockerfile import Target
+    from ocibuild.dockerfile import Dockerfile, NamedContext, Target
+    from ocibuild.dockerfile.lint import Linter
     from ocibuild.graph import Emit, Vertex
     from ocibuild.registry import Registry
     from ocibuild.solver import Solution
+    from ocibuild.source import LocalContext
     from ocibuild.store import Store
 
-_USUAL_NAMES = ("Dockerfile", "Containerfile")
-_DOCKERFILE_LIMIT = 16 << 20
+
+class Lent(NamedTuple):
+    """What the user lends to the steps of a build."""
+
+    secrets: Secrets
+    agents: Agents
 
 
 class Builder:
@@ -49,28 +60,58 @@ class Builder:
         Raises DockerfileError, SourceError, RegistryError, SandboxError, StepFailed, StoreError; what was done until
         then stays cached.
         """
-        path = request.dockerfile or _usual_path(request.context)
-        from_stdin = path == "-"
-        with LocalContext.open(request.context, dockerfile=None if from_stdin else path) as context:
-            dockerfile = parse(_read_dockerfile(path), file="Dockerfile" if from_stdin else path)
-            bases = Bases(self._store, self._registry, self._emit, pull=request.pull)
-            target = convert(dockerfile, _options(request), bases.resolve)
-            for warning in target.warnings:
-                self._emit(Warned(warning))
-            return self._write(request, target, self._solve(request, target, context, bases))
+        secrets = Secrets(request.secrets, os.environ)
+        remotes = Remotes(self._store, self._registry, self._emit, secrets)
+        with (
+            open_main(request, self._store, remotes, self._machine.ownership) as main,
+            NamedContexts.open(request.contexts) as named,
+            Agents(request.agents, os.environ) as agents,
+        ):
+            lent = Lent(secrets, agents)
+            dockerfile = parse(main.dockerfile, file=main.file)
+            linter = new_linter(dockerfile, request, main)
+            bases = Bases(
+                self._store, self._registry, self._emit, pull=request.pull, layouts=named.layouts, steps=remotes.steps
+            )
+            target = self._convert(dockerfile, conversion_options(request, named.kinds), linter, bases)
+            remotes.steps = bases.steps
+            remotes.look_up(target.vertex)
+            contexts = {"": main.context, **named.folders}
+            return self._write(request, target, self._solve(request, target, contexts, bases, remotes, lent))
 
-    def _solve(self, request: BuildRequest, target: Target, context: LocalContext, bases: Bases) -> Solution:
-        inputs = Inputs(self._store, {"": context}, self._emit)
+    def _convert(self, dockerfile: Dockerfile, options: Options, linter: Linter, bases: Bases) -> Target:
+        """Convert the Dockerfile, telling what the linter finds; raises LintFailed where that is an error."""
+        linter.read(dockerfile, options)
+        try:
+            target = convert(dockerfile, replace(options, observers=(linter,)), bases.resolve)
+        finally:
+            for finding in linter.findings:
+                self._emit(Warned(str(finding)))
+        linter.judge()
+        for warning in target.warnings:
+            self._emit(Warned(warning))
+        return target
+
+    def _solve(
+        self,
+        request: BuildRequest,
+        target: Target,
+        contexts: Mapping[str, LocalContext],
+        bases: Bases,
+        remotes: Remotes,
+        lent: Lent,
+    ) -> Solution:
+        inputs = Inputs(self._store, contexts, self._emit, remotes.identify)
         solver = Solver(
             inputs,
-            lambda: self._workshop(inputs, bases),
+            lambda: self._workshop(inputs, bases, remotes, lent),
             jobs=request.jobs,
             use_cache=request.use_cache,
-            first_step=bases.steps + 1,
+            first_step=remotes.steps + 1,
         )
         return solver.solve(target.vertex)
 
-    def _workshop(self, inputs: Inputs, bases: Bases) -> Workshop:
+    def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         from ocibuild.rootfs import OverlaySnapshotter
 
@@ -80,13 +121,28 @@ class Builder:
         snapshotter.prepare()
         self._store.locks.resume()
         self._store.snapshots.recover()
+        self._store.caches.recover()
 
         def stop() -> None:
             executor.stop()
+            remotes.stop()
             self._store.locks.stop()
             self._stop()
 
-        return Workshop(inputs.store, inputs.contexts, inputs.emit, snapshotter, executor, ownership, bases.fetch, stop)
+        return Workshop(
+            store=inputs.store,
+            contexts=inputs.contexts,
+            emit=inputs.emit,
+            identify=inputs.identify,
+            snapshotter=snapshotter,
+            executor=executor,
+            ownership=ownership,
+            fetch=bases.fetch,
+            bring=remotes.bring,
+            stop=stop,
+            secrets=lent.secrets,
+            agents=lent.agents,
+        )
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
         config = assemble(target.config, self._inherited(target.vertex), solution.layers, solution.created)
@@ -106,7 +162,8 @@ class Builder:
         return len(load_image(self._store.blobs, root.digest, root.platform).config.history)
 
 
-def _options(request: BuildRequest) -> Options:
+def conversion_options(request: BuildRequest, contexts: Mapping[str, NamedContext]) -> Options:
+    """Return what the conversion of the Dockerfile depends on."""
     return Options(
         target=request.target,
         build_args=request.build_args,
@@ -114,23 +171,6 @@ def _options(request: BuildRequest) -> Options:
         build_platform=Platform.host(),
         labels=request.labels,
         network=request.network,
+        allowed=request.allowed,
+        contexts=contexts,
     )
-
-
-def _read_dockerfile(path: str) -> bytes:
-    """Return the content of a Dockerfile, ``-`` for standard input; raise SourceError where there is none."""
-    try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            text = file.read(_DOCKERFILE_LIMIT + 1)
-    except FileNotFoundError as error:
-        raise SourceError(f"{path}: no such Dockerfile", remedy="--file names another") from error
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}", remedy="--file names another Dockerfile") from error
-    if len(text) > _DOCKERFILE_LIMIT:
-        raise SourceError(f"{path}: more than {_DOCKERFILE_LIMIT >> 20} MiB is no Dockerfile")
-    return text
-
-
-def _usual_path(context: str) -> str:
-    paths = [os.path.join(context, name) for name in _USUAL_NAMES]
-    return next((path for path in paths if os.path.exists(path)), paths[0])

@@ -10,6 +10,8 @@ from ocibuild.graph import Network
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ocibuild.build.agents import SSHSpec
+    from ocibuild.build.secrets import SecretSpec
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
     from ocibuild.output import OutputSpec
 
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
 class BuildRequest:
     """What to build, from what, and where it goes.
 
-    ``context`` is a folder; ``dockerfile`` a path, ``-`` for standard input, or None for the usual names in the
-    context. ``pull`` resolves base images anew. Without ``outputs`` the image goes into the store alone.
+    ``context`` is a folder, a Git reference, a URL, or ``-`` for standard input, which gives a tar or a Dockerfile;
+    ``dockerfile`` is a path (inside of a context that is not a folder), ``-`` for standard input, or None for the usual
+    names in the context. ``contexts`` are further ones by name: a folder, ``docker-image://REFERENCE``,
+    ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
+    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. Without ``outputs`` the image goes
+    into the store alone.
     """
 
     context: str
@@ -28,9 +34,13 @@ class BuildRequest:
     tags: tuple[Reference, ...] = ()
     target: str | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     network: Network = Network.DEFAULT
+    secrets: tuple[SecretSpec, ...] = ()
+    agents: tuple[SSHSpec, ...] = ()
+    allowed: frozenset[str] = frozenset()
     outputs: tuple[OutputSpec, ...] = ()
     use_cache: bool = True
     pull: bool = False

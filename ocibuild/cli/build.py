@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocibuild.cli.check import answer, parse_call
 from ocibuild.cli.common import pairs, progress_option, refused_options, session
 from ocibuild.output import check_destination
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name for the image.")
 @click.option("--target", metavar="STAGE", help="Stop at this stage.")
 @click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Set a build argument.")
+@click.option("--build-context", "contexts", multiple=True, metavar="NAME=VALUE", help="Add a named context.")
 @click.option("--platform", metavar="P", help="The platform of the image.  [default: this machine's]")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Where the image goes.")
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
@@ -31,22 +33,32 @@ if TYPE_CHECKING:
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
 @click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
 @click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", show_default=True)
+@click.option("--secret", "secrets", multiple=True, metavar="SPEC", help="A secret: id=ID[,src=FILE or env=VAR].")
+@click.option("--ssh", "agents", multiple=True, metavar="SPEC", help="An agent: default or ID[=SOCKET or KEY].")
+@click.option("--allow", "allowed", multiple=True, metavar="NAME", help="Allow network.host or security.insecure.")
 @click.option("--iidfile", metavar="FILE", help="Write the image ID to a file.")
 @click.option("--metadata-file", metavar="FILE", help="Write the digests of the result to a file, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image ID alone.")
+@click.option("--check", is_flag=True, help="Build nothing; check the Dockerfile. Short for --call=check.")
+@click.option("--call", metavar="METHOD", default="build", help="build, or tell: check, outline, targets.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check and --call print.")
 @progress_option
 @click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
 @click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options(
-    "--build-context", "--no-cache-filter", "--cache-from", "--cache-to", "--secret", "--ssh", "--add-host",
-    "--shm-size", "--ulimit", "--allow", "--check", "--call", "--sbom", "--provenance", "--attest",
+    "--no-cache-filter", "--cache-from", "--cache-to", "--add-host",
+    "--shm-size", "--ulimit", "--sbom", "--provenance", "--attest",
 )  # fmt: skip
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
-    """Build an image from the Dockerfile in CONTEXT, a folder."""
+    """Build an image from the Dockerfile in CONTEXT: a folder, - (a tar or a Dockerfile), a Git repository or a URL."""
     _refuse(options)
+    call = parse_call(options["call"], check=options["check"], form=options["form"])
     request = _request(options)
+    if call.method != "build":
+        with session(ctx, progress="quiet" if options["quiet"] else options["progress"]) as current:
+            ctx.exit(answer(call, request, current))
     for path in filter(None, (options["iidfile"], options["metadata_file"])):
         check_destination(path)
     quiet = options["quiet"]
@@ -68,7 +80,7 @@ def _refuse(options: dict[str, Any]) -> None:
 
 
 def _request(options: dict[str, Any]) -> BuildRequest:
-    from ocibuild.build import BuildRequest
+    from ocibuild.build import BuildRequest, entitlements, parse_secret, parse_ssh
     from ocibuild.graph import Network
     from ocibuild.oci import Platform, Reference
     from ocibuild.output import parse_output
@@ -81,9 +93,13 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         tags=tuple(Reference.parse(tag) for tag in options["tags"]),
         target=options["target"],
         build_args=_build_args(options["build_args"]),
+        contexts=pairs(options["contexts"], "--build-context"),
         labels=pairs(options["labels"], "--label"),
         annotations=pairs(options["annotations"], "--annotation"),
         network=Network(options["network"]),
+        secrets=tuple(map(parse_secret, options["secrets"])),
+        agents=tuple(map(parse_ssh, options["agents"])),
+        allowed=entitlements(options["allowed"]),
         outputs=tuple(map(parse_output, outputs)),
         use_cache=not options["no_cache"],
         pull=options["pull"],
@@ -92,8 +108,11 @@ def _request(options: dict[str, Any]) -> BuildRequest:
 
 
 def _build_args(values: tuple[str, ...]) -> dict[str, str]:
-    """Return build arguments; one without a value takes it from the environment, if that has one."""
-    found = {}
+    """Return build arguments; one without a value takes it from the environment, if that has one.
+
+    SOURCE_DATE_EPOCH is taken from there unasked, as docker does.
+    """
+    found = {"SOURCE_DATE_EPOCH": os.environ["SOURCE_DATE_EPOCH"]} if os.environ.get("SOURCE_DATE_EPOCH") else {}
     for value in values:
         name, separator, text = value.partition("=")
         if not name:

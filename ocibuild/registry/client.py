@@ -62,6 +62,11 @@ class Registry:
         self._unreachable: set[Endpoint] = set()
         self._lock = threading.Lock()  # guards the two above
 
+    @property
+    def transport(self) -> Transport:
+        """What sends its requests, for those that are not to a registry."""
+        return self._transport
+
     def manifest(self, reference: Reference) -> tuple[bytes, Descriptor]:
         """Return the manifest or index that ``reference`` names, as it was sent, and its descriptor.
 

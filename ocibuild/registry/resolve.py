@@ -35,10 +35,13 @@ class Resolved:
     config_bytes: bytes
 
 
-def resolve(registry: Registry, store: Store, reference: Reference, platform: Platform) -> Resolved:
+def resolve(
+    registry: Registry, store: Store, reference: Reference, platform: Platform, *, strict: bool = True
+) -> Resolved:
     """Return the image that ``reference`` names for ``platform``; manifests and config are kept in the store.
 
-    What the store has is not fetched again; a tag is always looked up. Raises NotFound, Unauthorized, RegistryError,
+    What the store has is not fetched again; a tag is always looked up. An index must have the platform; an image
+    without an index may be for another one unless ``strict``. Raises NotFound, Unauthorized, RegistryError,
     NoMatchingPlatform, InvalidDocument, DigestMismatch.
     """
     found = _find(registry, store, reference)
@@ -51,7 +54,8 @@ def resolve(registry: Registry, store: Store, reference: Reference, platform: Pl
     if not isinstance(manifest, Manifest):
         raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
     config_bytes, config = _find_config(registry, store, reference, manifest)
-    _check_platform(config, found.descriptor, reference, platform)
+    if strict:
+        _check_platform(config, found.descriptor, reference, platform)
     return Resolved(reference, found.descriptor, manifest, config, found.data, config_bytes)
 
 

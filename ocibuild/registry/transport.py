@@ -63,13 +63,29 @@ class Transport:
         Redirects of GET and HEAD are followed. Raises RegistryError where no answer came.
         """
         for _ in range(_MOST_REDIRECTS + 1):
-            self.check_stopped()
-            stream = self._send(request)
+            stream = self.send(request)
             if stream.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
                 return stream
             stream.drain()
             request = self._redirected(request, stream.headers.get("Location", ""))
         raise RegistryError(f"{request.subject}: more than {_MOST_REDIRECTS} redirects")
+
+    def send(self, request: Request) -> Stream:
+        """Send ``request`` once and return the response with its body unread; a redirect is not followed.
+
+        Raises RegistryError where no answer came.
+        """
+        self.check_stopped()
+        with self._lock:
+            if self._connections is None:
+                from ocibuild.registry.connections import Connections
+
+                self._connections = Connections(self._config, self._policy)
+        stream = self._connections.send(request)
+        if self._stopped.is_set():  # while the answer was on its way, when there was no stream to wake yet
+            stream.close()
+            raise Interrupted
+        return stream
 
     def retries(self) -> Retries:
         """Return fresh patience for one operation."""
@@ -101,14 +117,6 @@ class Transport:
         """Raise Interrupted where ``stop()`` was called."""
         if self._stopped.is_set():
             raise Interrupted
-
-    def _send(self, request: Request) -> Stream:
-        with self._lock:
-            if self._connections is None:
-                from ocibuild.registry.connections import Connections
-
-                self._connections = Connections(self._config, self._policy)
-        return self._connections.send(request)
 
 
 def same_host(one: str, other: str) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ocibuild.build import BuildResult
+    from ocibuild.build import BuildResult, CheckReport, OutlineReport, TargetsReport
 
 
 @pytest.fixture
@@ -107,3 +107,35 @@ def test_a_session_that_does_nothing_touches_nothing(session: Callable[[], Sessi
     with session():
         pass
     assert not (tmp_path / "store").exists()
+
+
+def test_a_dockerfile_is_checked_without_being_built(session: Callable[[], Session], context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch AS a\nENV b c\nARG d=1\nUSER ${e:?f}\n")
+    request = BuildRequest(str(context), Platform.host())
+
+    def work() -> tuple[CheckReport, TargetsReport, bool]:
+        with session() as current:
+            return current.check(request), current.targets(request), bool(current.images())
+
+    report, targets, built = isolated(work)
+    assert [(finding.rule.name, finding.location.first) for finding in report.findings] == [
+        ("LegacyKeyValueFormat", 2),
+        ("UndefinedVar", 4),
+    ]
+    assert report.error is not None
+    assert report.error.message == "e: f"
+    assert not report.clean
+    assert [target.name for target in targets.targets] == ["a"]
+    assert not built
+
+
+def test_an_outline_says_what_a_build_can_be_given(session: Callable[[], Session], context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nARG d=1\n")
+    request = BuildRequest(str(context), Platform.host(), build_args={"d": "2"})
+
+    def work() -> OutlineReport:
+        with session() as current:
+            return current.outline(request)
+
+    (argument,) = isolated(work).outline.arguments
+    assert (argument.name, argument.value) == ("d", "2")

@@ -55,7 +55,7 @@ def ocibuild(
         (["build"], "ocibuild build: Missing argument 'CONTEXT'."),
         (["build", "--taget", "x", "."], "ocibuild build: No such option"),
         (["build", "--taget", "x", "."], "--target"),
-        (["build", "--secret", "id=x", "."], "ocibuild build: --secret is not supported yet"),
+        (["build", "--add-host", "a:127.0.0.1", "."], "ocibuild build: --add-host is not supported yet"),
         (["build", "--cache-from", "x", "."], "ocibuild build: --cache-from is not supported yet"),
         (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host'."),
         (["build", "--jobs", "0", "."], "0 is not in the range x>=1."),
@@ -103,13 +103,46 @@ def test_a_failure_is_one_line_and_status_1(tmp_path: Path, context: Path, words
 
 
 def test_a_dockerfile_error_shows_its_lines(tmp_path: Path, context: Path) -> None:
-    (context / "Dockerfile").write_text("FROM scratch\nCOPPY file /\n")
+    (context / "Dockerfile").write_text("# one\nFROM scratch\n\nCOPPY file \\\n  /\nLABEL a=b\n\nLABEL c=d\n")
     result = ocibuild(tmp_path, "build", "-q", "context")
     assert result.returncode == 1
-    first, second = result.stderr.splitlines()
-    assert first.startswith("ocibuild: context/Dockerfile:2: ")
-    assert "COPY" in first
-    assert second == "     2 | COPPY file /"
+    assert result.stderr.splitlines() == [
+        "ocibuild: context/Dockerfile:4: unknown instruction COPPY (did you mean COPY?)",
+        "     2 |     FROM scratch",
+        "     3 |",
+        "     4 | >>> COPPY file \\",
+        "     5 | >>>   /",
+        "     6 |     LABEL a=b",
+        "     7 |",
+    ]
+
+
+def test_all_syntax_errors_of_a_dockerfile_are_shown(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPPY file /\nLABEL a=b\nENV\n")
+    result = ocibuild(tmp_path, "build", "-q", "context")
+    assert result.returncode == 1
+    places = [line for line in result.stderr.splitlines() if line.startswith("ocibuild: ")]
+    assert places == [
+        "ocibuild: context/Dockerfile:2: unknown instruction COPPY (did you mean COPY?)",
+        "ocibuild: context/Dockerfile:4: ENV requires at least one argument",
+    ]
+    assert result.stderr.splitlines().count("     2 | >>> COPPY file /") == 1
+
+
+def test_a_step_that_fails_shows_its_lines_too(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY nothing /\nLABEL a=b\n")
+    result = ocibuild(tmp_path, "build", "-q", "context")
+    assert result.returncode == 1
+    assert "     1 |     FROM scratch\n     2 | >>> COPY nothing /\n     3 |     LABEL a=b\n" in result.stderr
+
+
+def test_no_more_of_a_long_instruction_is_shown_than_helps(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nRUN <<EOF\n" + "x\n" * 50 + "y" * 1000 + "\n")
+    result = ocibuild(tmp_path, "build", "-q", "context")
+    lines = result.stderr.splitlines()
+    assert "Dockerfile:2: the heredoc <<EOF is not terminated" in lines[0]
+    assert lines[-1] == "       | >>> (and 40 more lines)"
+    assert len(lines) == 15
 
 
 def test_control_characters_of_a_stranger_do_not_reach_the_terminal(tmp_path: Path, context: Path) -> None:

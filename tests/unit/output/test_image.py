@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,10 +52,10 @@ def entries(text: str) -> tuple[History, ...]:
     [
         ("", "L", ["t1"], ["t1"]),
         ("", "LL", ["t1", "t2"], ["t1", "t2"]),
-        ("", "eLeeLe", ["t1", "t2"], [None, "t1", "t1", "t1", "t2", "t2"]),
+        ("", "eLeeLe", ["t1", "t2"], ["t1", "t1", "t1", "t1", "t2", "t2"]),
         ("", "ee", [], [None, None]),
         ("", "", [], []),
-        ("LeL", "eL", ["t1"], ["b0", "b1", "b2", "b2", "t1"]),
+        ("LeL", "eL", ["t1"], ["b0", "b1", "b2", "t1", "t1"]),
         ("L", "ee", [], ["b0", "b0", "b0"]),
     ],
 )
@@ -70,6 +71,14 @@ def test_history_gets_the_times_of_layers(
     assert found.created == (expected[-1] if expected else None)
     assert found.diff_ids == tuple(one.diff_id for one in layers)
     assert [entry.empty_layer for entry in found.history] == [letter == "e" for letter in inherited + own]
+
+
+def test_a_time_that_the_build_was_given_stays() -> None:
+    own = tuple(replace(entry, created="given") for entry in entries("Le"))
+    base = History(created="b0", created_by="base")
+    found = assemble(config(base, *own, created="given"), 1, [layer("a"), layer("b")], ["t1"])
+    assert [entry.created for entry in found.history] == ["b0", "given", "given"]
+    assert found.created == "given"
 
 
 def test_the_base_keeps_its_own_times_and_gives_its_own_to_what_makes_no_layer() -> None:
