@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -9,11 +10,11 @@ import os
 import stat
 import tarfile
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _CAPABILITY = "security.capability"
@@ -33,6 +34,7 @@ class Node:
     """A file: ``kind`` as ls(1) shows it, ``detail`` a symlink's target, a device's numbers, a content's digest.
 
     ``links`` are all the names of a file that has several; ``capability`` is the xattr's value in hexadecimal.
+    ``mtime``, in seconds, is known of an image's files alone and makes no difference.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Node:
     detail: str = ""
     links: tuple[str, ...] = ()
     capability: str = ""
+    mtime: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         links = f" links={','.join(self.links)}" if self.links else ""
@@ -115,8 +118,11 @@ class Image:
     """The names in each layer's tar, in their order."""
 
 
-def read_archive(path: str | Path) -> Image:
-    """Return the one image in an OCI archive."""
+def read_archive(path: str | Path, steady: Callable[[bytes], bytes] = bytes) -> Image:
+    """Return the one image in an OCI archive.
+
+    ``steady`` is given the content of each file and returns what is to be compared of it.
+    """
     with tarfile.open(path) as archive:
 
         def blob(descriptor: Mapping[str, Any]) -> bytes:
@@ -124,9 +130,10 @@ def read_archive(path: str | Path) -> Image:
 
         (entry,) = json.loads(_member(archive, "index.json"))["manifests"]
         manifest = json.loads(blob(entry))
-        layers = [blob(layer) for layer in manifest["layers"]]
+        # Go writes null for an image of nothing
+        layers = [_plain(blob(layer)) for layer in manifest["layers"] or ()]
         names = tuple(_names(layer) for layer in layers)
-        return Image(manifest, json.loads(blob(manifest["config"])), _flatten(layers), names)
+        return Image(manifest, json.loads(blob(manifest["config"])), flatten(layers, steady), names)
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
@@ -135,12 +142,17 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
+def _plain(layer: bytes) -> bytes:
+    """Return a layer's plain tar; at once, as it is not read from front to back."""
+    return gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer
+
+
 def _names(layer: bytes) -> tuple[str, ...]:
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         return tuple(tar.getnames())
 
 
-def _flatten(layers: list[bytes]) -> Tree:
+def flatten(layers: list[bytes], steady: Callable[[bytes], bytes] = bytes) -> Tree:
     """Apply layers one after the other (image-spec, layer.md): what a layer removes is of those below it."""
     tree: Tree = {}
     same: dict[str, int] = {}  # name: which file it is a name of
@@ -152,7 +164,7 @@ def _flatten(layers: list[bytes]) -> Tree:
             for position, member in enumerate(members):
                 if os.path.basename(member.name).startswith(".wh."):
                     continue
-                _apply(tree, same, tar, member, identity=number << 32 | position)
+                _apply(tree, same, tar, member, steady, identity=number << 32 | position)
     groups: dict[int, list[str]] = defaultdict(list)
     for name in tree:
         groups[same[name]].append(name)
@@ -174,7 +186,15 @@ def _remove_below(tree: Tree, folder: str) -> None:
         del tree[name]
 
 
-def _apply(tree: Tree, same: dict[str, int], tar: tarfile.TarFile, member: tarfile.TarInfo, *, identity: int) -> None:
+def _apply(
+    tree: Tree,
+    same: dict[str, int],
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    steady: Callable[[bytes], bytes],
+    *,
+    identity: int,
+) -> None:
     name = os.path.normpath(member.name)
     if name == ".":
         return
@@ -184,10 +204,10 @@ def _apply(tree: Tree, same: dict[str, int], tar: tarfile.TarFile, member: tarfi
         return
     if not member.isdir():
         _remove_below(tree, name)
-    tree[name], same[name] = _node_of(tar, member), identity
+    tree[name], same[name] = _node_of(tar, member, steady), identity
 
 
-def _node_of(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
+def _node_of(tar: tarfile.TarFile, member: tarfile.TarInfo, steady: Callable[[bytes], bytes]) -> Node:
     kind = _TYPES[member.type]
     detail = ""
     if kind == "l":
@@ -195,7 +215,7 @@ def _node_of(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
     elif kind in "cb":
         detail = f"{member.devmajor},{member.devminor}"
     elif file := tar.extractfile(member):
-        detail = _digest(file.read())
+        detail = _digest(steady(file.read()))
     value = member.pax_headers.get(f"SCHILY.xattr.{_CAPABILITY}", "")
     capability = value.encode("utf-8", "surrogateescape").hex()
-    return Node(kind, member.mode, member.uid, member.gid, detail, capability=capability)
+    return Node(kind, member.mode, member.uid, member.gid, detail, capability=capability, mtime=int(member.mtime))
