@@ -13,8 +13,8 @@ from ocibuild.build.linting import new_linter, part_findings
 from ocibuild.build.maincontext import open_main
 from ocibuild.build.remotes import Remotes
 from ocibuild.dockerfile import convert, parse
-from ocibuild.dockerfile.outline import Outliner
-from ocibuild.dockerfile.targets import list_targets
+from ocibuild.dockerfile.reports.outline import Outliner
+from ocibuild.dockerfile.reports.targets import list_targets
 from ocibuild.errors import DockerfileError, DockerfileErrors, RegistryError, SourceError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, ImageResolver, Options
     from ocibuild.dockerfile.lint import Finding, Linter
-    from ocibuild.dockerfile.outline import Outline
-    from ocibuild.dockerfile.targets import BuildTarget
+    from ocibuild.dockerfile.reports.outline import Outline
+    from ocibuild.dockerfile.reports.targets import BuildTarget
     from ocibuild.errors import OcibuildError
     from ocibuild.graph import Emit
     from ocibuild.layer import Ownership

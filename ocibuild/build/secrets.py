@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile.csvfields import csv_fields
+from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.errors import DockerfileError, SourceError, UsageError
 
 if TYPE_CHECKING:

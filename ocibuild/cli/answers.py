@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ocibuild.build import CheckReport, OutlineReport, TargetsReport
     from ocibuild.dockerfile.lint import Finding
-    from ocibuild.dockerfile.outline import Demand
-    from ocibuild.dockerfile.targets import BuildTarget
+    from ocibuild.dockerfile.reports.outline import Demand
+    from ocibuild.dockerfile.reports.targets import BuildTarget
     from ocibuild.errors import OcibuildError, SourceRange
 
 _RULE: Final = "-" * 20

@@ -1,7 +1,7 @@
 """Dockerfiles: text to instructions to a graph. Pure functions: no file system, no network."""
 
-from ocibuild.dockerfile.convert import convert
-from ocibuild.dockerfile.options import (
+from ocibuild.dockerfile.conversion.convert import convert
+from ocibuild.dockerfile.conversion.options import (
     GitContext,
     HttpContext,
     ImageContext,
@@ -12,7 +12,7 @@ from ocibuild.dockerfile.options import (
     ResolvedBase,
     Target,
 )
-from ocibuild.dockerfile.parser import Dockerfile, Stage, parse
+from ocibuild.dockerfile.parser.parse import Dockerfile, Stage, parse
 
 __all__ = [
     "Dockerfile",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile import parse
-from ocibuild.dockerfile.words import expand_known, expand_word, expand_words
+from ocibuild.dockerfile.shell.words import expand_known, expand_word, expand_words
 from ocibuild.errors import DockerfileError, DockerfileErrors
 
 if TYPE_CHECKING:

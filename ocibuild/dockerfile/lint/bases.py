@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile.environment import global_arguments
-from ocibuild.dockerfile.goformat import quote
+from ocibuild.dockerfile.conversion.environment import global_arguments
+from ocibuild.dockerfile.conversion.goformat import quote
 from ocibuild.dockerfile.lint import rules
 from ocibuild.dockerfile.lint.watching import Speller, Watched, expand_watched
 from ocibuild.errors import DockerfileError, InvalidPlatform, InvalidReference
@@ -15,10 +15,10 @@ from ocibuild.oci import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ocibuild.dockerfile.instructions import From
+    from ocibuild.dockerfile.conversion.options import Options
     from ocibuild.dockerfile.lint.rules import Finding
-    from ocibuild.dockerfile.options import Options
-    from ocibuild.dockerfile.parser import Dockerfile
+    from ocibuild.dockerfile.parser.instructions import From
+    from ocibuild.dockerfile.parser.parse import Dockerfile
     from ocibuild.errors import SourceRange
 
 _TARGET_PLATFORM = "TARGETPLATFORM"

@@ -13,11 +13,11 @@ from ocibuild.errors import LintFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ocibuild.dockerfile.instructions import StageInstruction
+    from ocibuild.dockerfile.conversion.options import Options, Seen
     from ocibuild.dockerfile.lint.rules import Finding
     from ocibuild.dockerfile.lint.settings import CheckSettings
-    from ocibuild.dockerfile.options import Options, Seen
-    from ocibuild.dockerfile.parser import Dockerfile
+    from ocibuild.dockerfile.parser.instructions import StageInstruction
+    from ocibuild.dockerfile.parser.parse import Dockerfile
     from ocibuild.errors import SourceRange
     from ocibuild.oci import Platform
 

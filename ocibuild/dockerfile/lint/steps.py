@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile import instructions as ins
-from ocibuild.dockerfile.goformat import quote
+from ocibuild.dockerfile.conversion.goformat import quote
 from ocibuild.dockerfile.lint import rules
 from ocibuild.dockerfile.lint.variables import argument_findings, secret_names, undefined_variables
-from ocibuild.dockerfile.words import expand_words
+from ocibuild.dockerfile.parser import instructions as ins
+from ocibuild.dockerfile.shell.words import expand_words
 from ocibuild.errors import DockerfileError
 from ocibuild.graph import GitReference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ocibuild.dockerfile.conversion.options import Seen
     from ocibuild.dockerfile.lint.rules import Finding
     from ocibuild.dockerfile.lint.surroundings import StageNotes, Surroundings
-    from ocibuild.dockerfile.options import Seen
 
 _PROTOCOLS = frozenset({"", "tcp", "udp", "sctp"})
 

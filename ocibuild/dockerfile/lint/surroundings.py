@@ -10,8 +10,8 @@ from ocibuild.dockerfile.lint.watching import Speller, expand_watched
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ocibuild.dockerfile.instructions import Instruction
-    from ocibuild.dockerfile.options import Seen
+    from ocibuild.dockerfile.conversion.options import Seen
+    from ocibuild.dockerfile.parser.instructions import Instruction
 
 
 @dataclass(slots=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile.goformat import quote
-from ocibuild.dockerfile.instructions import Arg, From, Maintainer
+from ocibuild.dockerfile.conversion.goformat import quote
 from ocibuild.dockerfile.lint import rules
+from ocibuild.dockerfile.parser.instructions import Arg, From, Maintainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ocibuild.dockerfile.instructions import Instruction
     from ocibuild.dockerfile.lint.rules import Finding
-    from ocibuild.dockerfile.parser import Dockerfile, Stage
+    from ocibuild.dockerfile.parser.instructions import Instruction
+    from ocibuild.dockerfile.parser.parse import Dockerfile, Stage
 
 _RESERVED = frozenset({"context", "scratch"})
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile import instructions as ins
-from ocibuild.dockerfile.csvfields import csv_fields
-from ocibuild.dockerfile.goformat import quote
+from ocibuild.dockerfile.conversion.goformat import quote
 from ocibuild.dockerfile.lint import rules
 from ocibuild.dockerfile.lint.watching import Speller, declarations, expand_watched
+from ocibuild.dockerfile.parser import instructions as ins
+from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.errors import DockerfileError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from ocibuild.dockerfile.conversion.options import Seen
     from ocibuild.dockerfile.lint.rules import Finding
     from ocibuild.dockerfile.lint.surroundings import Surroundings
-    from ocibuild.dockerfile.options import Seen
 
 _WORDS = "apikey|auth|credential|credentials|key|password|pword|passwd|secret|token"
 _SECRET = re.compile(rf"(?:_|\A)(?:{_WORDS})(?:_|\Z)", re.IGNORECASE)

@@ -6,11 +6,11 @@ from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.dockerfile.words import expand_word
+from ocibuild.dockerfile.shell.words import expand_word
 from ocibuild.errors import DockerfileError
 
 if TYPE_CHECKING:
-    from ocibuild.dockerfile.instructions import Arg
+    from ocibuild.dockerfile.parser.instructions import Arg
 
 _FARTHEST = 2
 _LONGEST = 64

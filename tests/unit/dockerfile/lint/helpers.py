@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ocibuild.dockerfile import convert, parse
 from ocibuild.dockerfile.lint import CheckSettings, Finding, Linter, Surroundings
 from ocibuild.errors import DockerfileError
-from tests.unit.dockerfile.helpers import Images, options
+from tests.unit.dockerfile.conversion.helpers import Images, options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

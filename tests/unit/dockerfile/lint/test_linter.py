@@ -11,7 +11,7 @@ from ocibuild.dockerfile.lint import CheckSettings, Linter, Surroundings
 from ocibuild.dockerfile.lint.watching import Speller
 from ocibuild.errors import DockerfileError, LintFailed
 from ocibuild.oci import RunConfig
-from tests.unit.dockerfile.helpers import Images
+from tests.unit.dockerfile.conversion.helpers import Images
 from tests.unit.dockerfile.lint.helpers import told
 
 LEGACY = "LegacyKeyValueFormat"

@@ -9,7 +9,7 @@ import pytest
 
 from ocibuild.dockerfile.lint import RULES
 from ocibuild.oci import ImageConfig, Platform, RunConfig
-from tests.unit.dockerfile.helpers import Images
+from tests.unit.dockerfile.conversion.helpers import Images
 from tests.unit.dockerfile.lint.helpers import found, told
 
 BROKEN = [

@@ -1,0 +1,1 @@
+"""Instructions to a graph and an image's config."""

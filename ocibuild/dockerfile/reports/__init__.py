@@ -1,0 +1,1 @@
+"""What a Dockerfile offers: the outline of a target, and the targets."""
