@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FORMAT = 2
 
 ImageKey: TypeAlias = "Callable[[Image], str]"
-ContentKey: TypeAlias = "Callable[[Copy | Run, CopySource], Digest]"
+ContentKey: TypeAlias = "Callable[[Copy, CopySource], Digest]"
 RemoteKey: TypeAlias = "Callable[[HttpFile | GitTree], str]"
 _Contents: TypeAlias = "Mapping[int, Digest]"
 
@@ -44,8 +44,8 @@ _Contents: TypeAlias = "Mapping[int, Digest]"
 class Keys:
     """The keys of the vertices of one build; each is computed once.
 
-    ``image`` names the tree of an image by its content (its chain ID), ``content`` digests the files that a COPY or a
-    mount takes from a build context, ``remote`` names what a URL or a repository gives.
+    ``image`` names the tree of an image by its content (its chain ID), ``content`` digests the files that a COPY takes
+    from a build context, ``remote`` names what a URL or a repository gives.
     """
 
     def __init__(self, image: ImageKey, content: ContentKey, remote: RemoteKey) -> None:
@@ -103,7 +103,7 @@ class Keys:
     def _operation(self, vertex: Run | Copy | MakeDirectory, base: Any, contents: _Contents) -> list[Any]:
         match vertex:
             case Run():
-                mounts = [self._mount(vertex, number, contents.get(number)) for number in range(len(vertex.mounts))]
+                mounts = [self._mount(mount, contents.get(number)) for number, mount in enumerate(vertex.mounts)]
                 return ["run", base, *_process(vertex), mounts]
             case MakeDirectory():
                 return ["directory", base, vertex.path, vertex.user, vertex.time]
@@ -117,30 +117,20 @@ class Keys:
         source = vertex.sources[number]
         if content is not None:
             return [content, source.unpack]
-        if isinstance(source.tree, Context):
-            return [self._of_context(vertex, number, source), source.unpack]
-        return [self._tree(source.tree), source.paths, source.unpack]
-
-    def _of_context(self, vertex: Copy | Run, number: int, source: CopySource) -> Digest:
+        if not isinstance(source.tree, Context):
+            return [self._tree(source.tree), source.paths, source.unpack]
         if (id(vertex), number) not in self._contents:
             self._contents[id(vertex), number] = self._content(vertex, source)
-        return self._contents[id(vertex), number]
+        return [self._contents[id(vertex), number], source.unpack]
 
-    def _mounted(self, vertex: Run, number: int, mount: BindMount | CacheMount) -> Any:
-        """Return what names the files that a mount shows."""
-        if isinstance(mount.source, Context):
-            return self._of_context(vertex, number, CopySource(mount.source, (mount.path,)))
-        return [self._tree(mount.source), mount.path] if mount.source else None
-
-    def _mount(self, vertex: Run, number: int, content: Digest | None) -> list[Any]:
-        mount: Mount = vertex.mounts[number]
+    def _mount(self, mount: Mount, content: Digest | None) -> list[Any]:
         match mount:
             case BindMount():
-                return ["bind", mount.target, content or self._mounted(vertex, number, mount), mount.read_only]
+                return ["bind", mount.target, content or [self._tree(mount.source), mount.path], mount.read_only]
             case CacheMount():
-                shown = content or self._mounted(vertex, number, mount)
+                tree = [self._tree(mount.source), mount.path] if mount.source else None
                 owner = [mount.mode, mount.uid, mount.gid]
-                return ["cache", mount.target, mount.id, mount.sharing, shown, owner, mount.read_only]
+                return ["cache", mount.target, mount.id, mount.sharing, content or tree, owner, mount.read_only]
             case TmpfsMount():
                 return ["tmpfs", mount.target, mount.size, mount.read_only]
             case SecretMount():

@@ -30,6 +30,7 @@ _KEYS = (
     "gid", "env",
 )  # fmt: skip
 _ALONE = ("readonly", "readwrite", "required")
+_PART = "/part"
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")  # as Go's strconv.ParseBool
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
@@ -97,7 +98,7 @@ def read_mounts(
             case "tmpfs":
                 found.append(graph.TmpfsMount(_target(fields, working_dir), fields.size, bool(fields.read_only)))
             case "cache":
-                found.append(_cache(fields, working_dir, namespace, tree_of))
+                found.append(_cache(fields, working_dir, namespace, tree_of, location))
             case _:
                 found.append(_bind(fields, working_dir, tree_of, location))
     return tuple(found)
@@ -216,10 +217,14 @@ def _ssh(fields: _Fields, working_dir: str, number: int) -> graph.SSHMount:
     )
 
 
-def _cache(fields: _Fields, working_dir: str, namespace: str, tree_of: TreeOf) -> graph.CacheMount:
+def _cache(
+    fields: _Fields, working_dir: str, namespace: str, tree_of: TreeOf, location: SourceRange
+) -> graph.CacheMount:
     """The owner and mode of a cache are those of a new directory; with them the files of a tree are not taken."""
     path = paths.clean(fields.source)
-    source = tree_of(fields.from_) if fields.from_ and not (fields.owned and path == "/") else None
+    source = None
+    if fields.from_ and not (fields.owned and path == "/"):
+        source, path = _shown(tree_of(fields.from_), path, location)
     return graph.CacheMount(
         target=_target(fields, working_dir),
         id=f"{namespace}/{fields.id or posixpath.normpath(fields.target)}",
@@ -234,18 +239,21 @@ def _cache(fields: _Fields, working_dir: str, namespace: str, tree_of: TreeOf) -
 
 
 def _bind(fields: _Fields, working_dir: str, tree_of: TreeOf, location: SourceRange) -> graph.BindMount:
-    target, path = _target(fields, working_dir), paths.clean(fields.source)
-    tree = tree_of(fields.from_)
-    if isinstance(tree, graph.Context):
-        tree = _part_of(tree, path, location)
+    target = _target(fields, working_dir)
+    tree, path = _shown(tree_of(fields.from_), paths.clean(fields.source), location)
     return graph.BindMount(target, tree, path, read_only=fields.read_only is not False)
 
 
-def _part_of(context: graph.Context, path: str, location: SourceRange) -> graph.Copy:
-    """Return a tree with what is at ``path`` of a context: so its ignore file holds, and its content is the key."""
-    source = graph.CopySource(context, (paths.literal(path[1:]) or ".",))
-    origin = graph.Origin(context.origin.label, location)
-    return graph.Copy(graph.Scratch(), (source,), "/", parents=path != "/", origin=origin)
+def _shown(tree: graph.Vertex, path: str, location: SourceRange) -> tuple[graph.Vertex, str]:
+    """Return the tree and the path in it that a mount shows: of a build context a copy of what it names, alone.
+
+    So the context's ignore file holds, its content is the key, and symbolic links on the way are followed.
+    """
+    if not isinstance(tree, graph.Context):
+        return tree, path
+    source = graph.CopySource(tree, (paths.literal(path[1:]) or ".",))
+    origin = graph.Origin(tree.origin.label, location)
+    return graph.Copy(graph.Scratch(), (source,), _PART, origin=origin), _PART
 
 
 def _target(fields: _Fields, working_dir: str) -> str:

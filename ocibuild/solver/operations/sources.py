@@ -125,8 +125,8 @@ def owner_in(root: Root, ownership: Ownership) -> Owner:
     return owner
 
 
-def context_digest(inputs: Inputs, vertex: Copy | Run, source: CopySource) -> Digest:
-    """Return the digest of what a COPY or a mount takes from a build context."""
+def context_digest(inputs: Inputs, vertex: Copy, source: CopySource) -> Digest:
+    """Return the digest of what a COPY takes from a build context."""
     assert isinstance(source.tree, Context)
     with _in_context(inputs, source.tree, source, _manner(vertex, source)) as sources:
         return sources.digest(inputs)

@@ -119,12 +119,12 @@ def test_a_mount_that_means_nothing_is_refused(fields: str, message: str, remedy
 def test_a_part_of_the_context_is_copied_to_be_mounted() -> None:
     mount = mount_of("target=here,source=$E/../dir/a[1]")
     assert isinstance(mount, BindMount)
-    assert (mount.target, mount.path, mount.read_only) == ("/w/here", "/dir/a[1]", True)
+    assert (mount.target, mount.path, mount.read_only) == ("/w/here", "/part", True)
     assert isinstance(mount.source, Copy)
     assert isinstance(mount.source.base, Scratch)
     ((tree, paths, unpack),) = mount.source.sources
     assert isinstance(tree, Context)
-    assert (paths, unpack, mount.source.destination, mount.source.parents) == (("dir/a\\[1\\]",), False, "/", True)
+    assert (paths, unpack, mount.source.destination) == (("dir/a\\[1\\]",), False, "/part")
     assert mount.source.origin.location == SourceRange(
         "Dockerfile", 6, 6, ("RUN --mount=target=here,source=$E/../dir/a[1] x",)
     )
@@ -133,9 +133,9 @@ def test_a_part_of_the_context_is_copied_to_be_mounted() -> None:
 def test_the_whole_context_is_mounted() -> None:
     mount = mount_of("target=/x,rw")
     assert isinstance(mount, BindMount)
-    assert (mount.path, mount.read_only) == ("/", False)
+    assert (mount.path, mount.read_only) == ("/part", False)
     assert isinstance(mount.source, Copy)
-    assert (mount.source.sources[0].paths, mount.source.parents) == ((".",), False)
+    assert (mount.source.sources[0].paths, mount.source.destination) == ((".",), "/part")
 
 
 def test_stages_and_images_are_mounted_as_they_are() -> None:
