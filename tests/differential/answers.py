@@ -60,7 +60,8 @@ class Setting:
 def answer_of_image(case: Case, image: Image, message: str, setting: Setting) -> Answer:
     """Return what is compared of an image."""
     document = json.loads(setting.steady(json.dumps(image.config).encode()))
-    history = tuple(_history(entry) for entry in document.pop("history", []))
+    # Go writes null for an image of nothing
+    history = tuple(_history(entry) for entry in document.pop("history", None) or ())
     return Answer(
         built=True,
         message=message,

@@ -1,4 +1,4 @@
-"""The base images: busybox as BASE, and as BASE:TAG what other images may bring along."""
+"""The base images: busybox as BASE, and as BASE:TAG what other images may bring along (and see oddbases.py)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from demo.upload import upload_image
 from ocibuild.oci import RunConfig
+from tests.differential.oddbases import push_odd_bases
 from tests.support.bases import BUSYBOX_CONFIG, write_busybox
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def push_bases(registry: str, folder: Path) -> bytes:
     for tag, config in CONFIGS.items():
         layer = io.BytesIO(_changed(plain, tag))
         upload_image(f"{registry}/{REPOSITORY}:{tag}", layer, config, created_by=f"the base {tag}")
+    push_odd_bases(f"{registry}/{REPOSITORY}", plain)
     return plain
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.remove import remove
-from tests.differential import answers, bases, builders, reports, server
+from tests.differential import answers, bases, builders, oddbases, reports, server
 from tests.differential.answers import Answer, Setting, differences
 from tests.differential.bases import REPOSITORY, push_bases
 from tests.differential.builders import build_with_buildkit, build_with_ocibuild, fill
@@ -124,7 +124,8 @@ def _answers() -> Path:
 def _version_of_asking() -> str:
     """What is another where the question or the reading of the answer is: the modules of both."""
     total = hashlib.sha256()
-    for file in (__file__, *(module.__file__ for module in (answers, bases, builders, reports, server, trees))):
+    modules = (answers, bases, builders, oddbases, reports, server, trees)
+    for file in (__file__, *(module.__file__ for module in modules)):
         total.update(Path(str(file)).read_bytes())
     return total.hexdigest()[:12]
 
