@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ocibuild.layer import Ownership
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
-# what a step's mounts need to stand on; as the lowest directory of every step, they are never a change
-_STUBS = ("proc", "sys", "dev", "etc/hosts", "etc/resolv.conf")
+# what a step's mounts need to stand on; as the lowest directory of every step, they are never a change, while /proc,
+# /sys and /dev are one where they are missing, as with docker
+_STUBS = ("etc/hosts", "etc/resolv.conf")
 
 
 class OverlaySnapshotter:
@@ -128,15 +129,13 @@ class OverlaySnapshotter:
 
 
 def _make_stub(stubs: str, name: str) -> None:
-    """Make a file in a directory, or a directory, with the modes that any user of a step needs."""
-    folder, _, file = name.rpartition("/")
-    path = os.path.join(stubs, folder or file)
-    os.makedirs(path, exist_ok=True)
-    os.chmod(path, 0o755)
-    if folder:
-        fd = os.open(os.path.join(path, file), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-        os.fchmod(fd, 0o644)
-        os.close(fd)
+    """Make a file in a directory, with the modes that any user of a step needs."""
+    folder, file = os.path.split(os.path.join(stubs, name))
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o755)
+    fd = os.open(os.path.join(folder, file), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+    os.fchmod(fd, 0o644)
+    os.close(fd)
 
 
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:

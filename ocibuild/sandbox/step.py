@@ -115,6 +115,13 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
+# a program that is there, and cannot be run
+_REMEDIES = {
+    errno.EACCES: "make it executable, as COPY --chmod=755 does",
+    errno.ENOEXEC: "it is for another processor, or a script without a line such as #!/bin/sh at its top",
+}
+
+
 class Command(NamedTuple):
     """A program found in the root, and what execve(2) needs to run it."""
 
@@ -197,10 +204,15 @@ def _change_root(spec: StepSpec) -> None:
 
 
 def _furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list[str]:
-    """Attach mounts and make links; return the mount targets that had to be made."""
+    """Attach mounts and make links; return the targets of files that had to be made.
+
+    A directory that had to be made, such as /proc, stays in the tree, as with docker.
+    """
     created: list[str] = []
     for fd, target in opened:
-        created += _attach(fd, target)
+        stays = stat.S_ISDIR(os.fstat(fd).st_mode)
+        made = _attach(fd, target)
+        created += [] if stays else made
     for target, path in links:
         os.symlink(target, path)
     return created
@@ -409,5 +421,7 @@ def _execute(command: Command) -> None:
         os.execve(command.path, command.args, command.env)
     except FileNotFoundError as error:  # it was there to be read
         raise CannotStart(f"{command.path}: its dynamic linker is not in the image", exit_status=127) from error
+    except OSError as error:
+        raise CannotStart(_explain(error), exit_status=126, remedy=_REMEDIES.get(error.errno or 0)) from error
     except ValueError as error:
         raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error

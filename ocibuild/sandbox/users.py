@@ -9,7 +9,8 @@ from ocibuild.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HIGHEST_ID = 2**32 - 2  # -1 means "leave as it is" to chown(2)
+_DIGITS = 20
+_HIGHEST_ID = 2**31 - 1  # the kernel would take more: docker does not
 
 
 class User(NamedTuple):
@@ -41,7 +42,7 @@ def _user(name: str, passwd: str, group: str) -> User:
         if uid is not None and gid is not None and (fields[0] == name if wanted is None else uid == wanted):
             return User(uid, gid, _memberships(fields[0], group), fields[5])
     if wanted is None:
-        raise SandboxError(f"user {name!r}: not in the image's /etc/passwd", remedy="create it in an earlier step")
+        raise _unknown("user", name, "/etc/passwd")
     return User(wanted, 0, [], "")
 
 
@@ -53,7 +54,13 @@ def _group(name: str, group: str) -> int:
         gid = _number(fields[2])
         if gid is not None and fields[0] == name:
             return gid
-    raise SandboxError(f"group {name!r}: not in the image's /etc/group", remedy="create it in an earlier step")
+    raise _unknown("group", name, "/etc/group")
+
+
+def _unknown(kind: str, name: str, file: str) -> SandboxError:
+    if name.isdecimal():
+        return SandboxError(f"{kind} {name!r}: IDs go from 0 to {_HIGHEST_ID}")
+    return SandboxError(f"{kind} {name!r}: not in the image's {file}", remedy="create it in an earlier step")
 
 
 def _memberships(user: str, group: str) -> list[int]:
@@ -69,7 +76,8 @@ def _entries(text: str, size: int) -> Iterator[list[str]]:
 
 
 def _number(text: str) -> int | None:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
+    digits = text.removeprefix("+")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > _DIGITS:
         return None
-    number = int(text)
+    number = int(digits)
     return number if number <= _HIGHEST_ID else None

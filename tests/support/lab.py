@@ -137,7 +137,7 @@ class Lab:
 
 
 def busybox(folder: Path) -> None:
-    """Put busybox, its commands and the usual account files into a folder."""
+    """Put busybox, its commands, the usual account files and the system's folders into a folder."""
     (folder / "bin").mkdir()
     shutil.copy(BUSYBOX, folder / "bin/busybox")
     (folder / "bin/busybox").chmod(0o755)
@@ -147,8 +147,9 @@ def busybox(folder: Path) -> None:
     (folder / "etc").mkdir()
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
     (folder / "etc/group").write_text("root:x:0:\napp:x:1001:\nvideo:x:44:app\n")
-    (folder / "tmp").mkdir()
-    for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+    for name in ("tmp", "dev", "proc", "sys"):
+        (folder / name).mkdir()
+    for name, mode in (("tmp", 0o1777), *((name, 0o755) for name in ("bin", "etc", "dev", "proc", "sys"))):
         (folder / name).chmod(mode)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.errors import Interrupted, SandboxError
+from ocibuild.errors import CannotStart, Interrupted, SandboxError
 from ocibuild.executor import Process
 from ocibuild.sandbox import Spawner
 from tests.support.lab import LONELY, Ended, Lab, in_child, in_lab, lab, needs_busybox, needs_root
@@ -70,6 +70,28 @@ def test_what_cannot_be_started_gives_one_clear_error(
         return _attempt(made, *args, stack=stack, **settings), made.sh("true").status
 
     assert in_lab(tmp_path, work) == (message, 0)
+
+
+REMEDIES = {
+    "/etc/passwd": "make it executable, as COPY --chmod=755 does",
+    "/plain": "it is for another processor, or a script without a line such as #!/bin/sh at its top",
+}
+
+
+@pytest.mark.parametrize(("program", "remedy"), REMEDIES.items(), ids=REMEDIES)
+def test_what_cannot_be_run_comes_with_what_to_do(program: str, remedy: str, tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "plain").write_bytes(b"neither")
+        (folder / "plain").chmod(0o755)
+
+    def work(made: Lab) -> tuple[str | None, int]:
+        try:
+            made.run(program, stack=[*made.base, made.snapshot(fill)])
+        except CannotStart as error:
+            return error.remedy, error.exit_status
+        return None, 0
+
+    assert in_lab(tmp_path, work) == (remedy, 126)
 
 
 def test_user_without_an_id_is_refused_with_one_id(tmp_path: Path) -> None:
