@@ -151,7 +151,11 @@ def _list_tokens(pattern: str) -> Iterator[_Piece]:
     if end != pattern and not end.startswith("/") and end and not any(character in "*?[]\\" for character in end):
         # as docker's library, which compares the ends of names then: **.md is any name that ends so
         return iter([_Anything(), *end])
-    return _tokens(pattern, directories=True)
+    tokens = list(_tokens(pattern, directories=True))
+    if any(low > high for token in tokens if isinstance(token, _Class) for low, high in token.ranges):
+        # as docker's library, which makes a regular expression of it
+        raise PatternError(f"{pattern!r}: a range in it goes down")
+    return iter(tokens)
 
 
 def _tokens(pattern: str, *, directories: bool) -> Iterator[_Piece]:

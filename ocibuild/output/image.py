@@ -18,16 +18,16 @@ def assemble(config: ImageConfig, inherited: int, layers: Sequence[Layer], creat
     """Return the config of an image of these layers, oldest first.
 
     ``config`` has the history of its base, ``inherited`` entries of it, followed by one without a time for each new
-    instruction, unless the build was given one; ``created`` has the time of each new layer. An instruction that made no
-    layer gets the time of the new layer before it, or of the first. So an image that is built again from the cache is
-    the same to the byte.
+    instruction, unless the build was given one, and for each layer of the base that has none; ``created`` has the time
+    of each new layer. An instruction that made no layer gets the time of the new layer before it, or of the first. So
+    an image that is built again from the cache is the same to the byte.
     """
     times = iter(created)
     history = list(config.history[:inherited])
     latest = config.created or next((entry.created for entry in reversed(history) if entry.created), None)
     latest = created[0] if created else latest
     for entry in config.history[inherited:]:
-        latest = latest if entry.empty_layer else next(times)
+        latest = latest if entry.empty_layer else next(times, latest)
         history.append(replace(entry, created=entry.created or latest))
     diff_ids = tuple(layer.diff_id for layer in layers)
     return replace(config, diff_ids=diff_ids, history=tuple(history), created=config.created or latest)

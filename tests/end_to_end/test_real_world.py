@@ -194,9 +194,6 @@ _OF_THE_TIME = (
     "var/log/lastlog",
 )
 
-# where the base has none, BuildKit leaves the one it mounts over in the layer of the first step
-_MOUNTED_OVER = ("dev",)
-
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -351,8 +348,7 @@ def _build_with_docker(docker: Engine, world: World, context: Path, *words: str)
 
 
 def _answer(case: Case, image: Image) -> Answer:
-    left_out = {*_OF_THE_TIME, *_MOUNTED_OVER}
-    tree = {name: node for name, node in image.tree.items() if name not in left_out}
+    tree = {name: node for name, node in image.tree.items() if name not in _OF_THE_TIME}
     return answer_of_image(case, replace(image, tree=tree), "", Setting({}, {}))
 
 

@@ -63,7 +63,7 @@ def created_text(build_args: Mapping[str, str]) -> str | None:
 def argument_warnings(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> tuple[str, ...]:
     """Return what is to be said of ``build_args``: which of them no ARG names, and which have no effect here."""
     unused = _unused(dockerfile, build_args)
-    said = [f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed"] if unused else []
+    said = [f"One or more build-args [{' '.join(unused)}] were not consumed"] if unused else []
     without = sorted(name for name in build_args if name in _WITHOUT_EFFECT and build_args[name] not in _FALSE)
     said += [f"the build argument {name} has no effect: {_WITHOUT_EFFECT[name]}" for name in without]
     return tuple(said)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocibuild import graph
 from ocibuild.dockerfile.conversion.buildarguments import argument_warnings, created_text
 from ocibuild.dockerfile.conversion.environment import Variables, global_arguments
-from ocibuild.dockerfile.conversion.history import layer_entry
+from ocibuild.dockerfile.conversion.history import missing_entries
 from ocibuild.dockerfile.conversion.options import Target
 from ocibuild.dockerfile.conversion.stagebuild import BuiltStage, StageBuilder, StepLabels
 from ocibuild.dockerfile.conversion.stages import ContextInput, ImageInput, StageInput, Stages
@@ -17,17 +17,17 @@ from ocibuild.dockerfile.located import located
 from ocibuild.dockerfile.parser.instructions import Add, Copy, OnBuild, Run, Workdir
 from ocibuild.dockerfile.parser.parse import parse_trigger
 from ocibuild.dockerfile.shell.words import expand_word
-from ocibuild.errors import DockerfileError
+from ocibuild.errors import DockerfileError, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ocibuild.dockerfile.conversion.options import ImageResolver, Options
+    from ocibuild.dockerfile.conversion.options import ImageResolver, Options, ResolvedBase
     from ocibuild.dockerfile.conversion.stages import Input, PlannedStage
     from ocibuild.dockerfile.parser.instructions import StageInstruction
     from ocibuild.dockerfile.parser.parse import Dockerfile
     from ocibuild.errors import SourceRange
-    from ocibuild.oci import Platform
+    from ocibuild.oci import ImageConfig, Platform, Reference
 
 
 def convert(dockerfile: Dockerfile, options: Options, resolve: ImageResolver) -> Target:
@@ -38,13 +38,12 @@ def convert(dockerfile: Dockerfile, options: Options, resolve: ImageResolver) ->
     conversion = _Conversion(dockerfile, options, resolve)
     built = conversion.build(conversion.stages.target(options.target))
     created = created_text(options.build_args)
-    missing = (layer_entry(built.vertex, created),) if built.unrecorded else ()
     config = replace(
         built.config,
         platform=_platform(built.config.platform, options),
         created=created,
         config=replace(built.config.config, labels={**built.config.config.labels, **options.labels}),
-        history=(*built.config.history, *missing),
+        history=(*built.config.history, *missing_entries(built.vertex, built.unrecorded, created)),
     )
     return Target(built.vertex, config, argument_warnings(dockerfile, options.build_args))
 
@@ -85,7 +84,8 @@ class _Conversion:
         self._options = options
         self._arguments = global_arguments(dockerfile, options)
         self._built: dict[int, BuiltStage] = {}
-        self._trees = Trees(options, resolve)
+        self._ask = resolve
+        self._trees = Trees(options, self._resolve)
         self.stages = Stages(dockerfile, options, self._arguments)
 
     def build(self, target: int) -> BuiltStage:
@@ -94,6 +94,13 @@ class _Conversion:
         for index in sorted(bodies):
             self._built[index] = self._stage(index, bodies[index])
         return self._built[target]
+
+    def _resolve(self, reference: Reference, platform: Platform) -> ResolvedBase:
+        try:
+            return self._ask(reference, platform)
+        except RegistryError as error:
+            error.remedy = "; ".join(filter(None, [error.remedy, self.stages.similar(reference)])) or None
+            raise
 
     def _needed(self, target: int) -> dict[int, _Body]:
         """Return the bodies of the stages that ``target`` needs, those that triggers take files from included."""
@@ -178,7 +185,13 @@ class _Conversion:
         if isinstance(base, ImageInput):
             label = labels.next(f"FROM {self._trees.pinned(base.reference, platform)}")
         vertex = self._trees.base(base, platform, planned.stage.start.location, label=label)
-        return BuiltStage(vertex, config, Variables(), unrecorded=isinstance(vertex, graph.Copy))
+        return BuiltStage(vertex, config, Variables(), unrecorded=_unrecorded(vertex, config))
+
+
+def _unrecorded(vertex: graph.Vertex, config: ImageConfig) -> int:
+    """Return how many layers of a base its history leaves out: that of a build context has none."""
+    layers = 1 if isinstance(vertex, graph.Copy) else len(config.diff_ids)
+    return max(0, layers - sum(not entry.empty_layer for entry in config.history))
 
 
 def _earlier(source: Input, user: int, name: str, verb: str) -> list[int]:

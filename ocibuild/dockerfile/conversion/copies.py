@@ -18,6 +18,8 @@ from ocibuild.oci import Digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ocibuild.errors import SourceRange
+
     Transfer: TypeAlias = ins.Copy | ins.Add
 
 _HTTP = ("http://", "https://")
@@ -65,8 +67,8 @@ def mode_change(instruction: Transfer) -> ModeChange | None:
 def taken_files(instruction: Transfer, tree: graph.Vertex, origin: graph.Origin) -> tuple[graph.CopySource, ...]:
     """Return what an expanded ``instruction`` takes: paths in ``tree``, URLs, repositories, and documents at the end.
 
-    ``origin`` is for what has to be fetched. Raises DockerfileError for what COPY cannot fetch, and for a checksum that
-    is none, or of something that has none.
+    ``origin`` is for what has to be made or fetched. Raises DockerfileError for what COPY cannot fetch, and for a
+    checksum that is none, or of something that has none.
     """
     checksum = _checksum(instruction)
     unpack = instruction.unpack if isinstance(instruction, ins.Add) else False
@@ -85,7 +87,7 @@ def taken_files(instruction: Transfer, tree: graph.Vertex, origin: graph.Origin)
             path = _pattern(instruction, source)
             is_unpacked = isinstance(instruction, ins.Add) if unpack is None else unpack
             _append(found, graph.CopySource(tree, (path,), unpack=is_unpacked))
-    found.extend(_inline(document) for document in instruction.heredocs)
+    found.extend(_inline(document, origin) for document in instruction.heredocs)
     return tuple(found)
 
 
@@ -160,9 +162,14 @@ def _git_tree(
     return graph.GitTree(reference, bool(kept), reference.commit or checksum or None, origin)
 
 
-def _inline(document: ins.Heredoc) -> graph.CopySource:
+def _inline(document: ins.Heredoc, origin: graph.Origin) -> graph.CopySource:
     file = inline_file(document, document.content)
-    return graph.CopySource(graph.Inline((file,)), (file.name,))
+    return graph.CopySource(inline_tree(file, origin.location), (file.name,))
+
+
+def inline_tree(file: graph.InlineFile, location: SourceRange | None) -> graph.Inline:
+    """Return the tree of a document's file; ``location`` is that of its instruction."""
+    return graph.Inline((file,), graph.Origin("[internal] preparing inline document", location))
 
 
 def inline_file(document: ins.Heredoc, content: str, mode: int = 0o644) -> graph.InlineFile:

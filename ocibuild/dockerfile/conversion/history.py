@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.conversion.goformat import quote, quote_list, quote_rune
 from ocibuild.dockerfile.parser.durations import format_duration
-from ocibuild.errors import DockerfileError
-from ocibuild.graph import Context, Copy, CopySource, GitTree, HttpFile, Run, Scratch
+from ocibuild.errors import DockerfileError, without_passwords
+from ocibuild.graph import Context, Copy, CopySource, GitTree, HttpFile, Image, Run, Scratch, inputs
 from ocibuild.oci import History
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ocibuild.dockerfile.parser.instructions import Pairs
     from ocibuild.graph import Vertex
@@ -52,16 +52,28 @@ def run_text(args: Sequence[str], arguments: Mapping[str, str]) -> str:
     return " ".join(["RUN", *count, *declared, *args, "# buildkit"])
 
 
-def layer_entry(vertex: Vertex, created: str | None) -> History:
-    """Return the entry for a layer that no instruction made: it tells of ``vertex``, the last one of its image.
+def missing_entries(vertex: Vertex, missing: int, created: str | None) -> tuple[History, ...]:
+    """Return entries for ``missing`` layers of an image whose last vertex is ``vertex``: its base did not record them.
 
-    So the reference implementation ends the history of an image that stands on a build context.
+    As in the reference implementation they tell of the last layers, and end the history.
     """
-    return History(created, _layer_text(vertex), comment=EXPORTER_COMMENT)
+    chain = list(_chain(vertex))
+    told = [*chain[:missing], *chain[-1:] * (missing - len(chain))]
+    return tuple(History(created, _layer_text(one), comment=EXPORTER_COMMENT) for one in reversed(told))
+
+
+def _chain(vertex: Vertex) -> Iterator[Vertex]:
+    """Yield what made the layers of an image, the last one first; all layers of its base are one."""
+    yield vertex
+    while (below := inputs(vertex)) and not isinstance(below[0], Scratch):
+        vertex = below[0]
+        yield vertex
 
 
 def _layer_text(vertex: Vertex) -> str:
     match vertex:
+        case Image(reference=reference):
+            return f"pulled from {reference}"
         case Run(args=args):
             return f"mount / from exec {' '.join(args)}"
         case Copy(base=Scratch(), sources=(CopySource(tree=Context(name=name)),)):
@@ -69,7 +81,7 @@ def _layer_text(vertex: Vertex) -> str:
         case Copy(base=Scratch(), sources=(CopySource(tree=GitTree(reference=reference)),)):
             return f"git snapshot for {reference.shown}#{reference.ref}"
         case Copy(base=Scratch(), sources=(CopySource(tree=HttpFile(url=url)),)):
-            return f"http url {url}"
+            return f"http url {without_passwords(url)}"
         case _:
             return vertex.origin.label
 

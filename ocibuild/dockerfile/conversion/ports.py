@@ -7,7 +7,7 @@ import re
 from ocibuild.errors import DockerfileError
 
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
-_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
+_RANGE = re.compile(r"\+?(\d{1,5})(?:-\+?(\d{1,5}))?", re.ASCII)
 _MAX_PORT = 65_535
 
 

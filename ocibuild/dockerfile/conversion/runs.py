@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild import graph
-from ocibuild.dockerfile.conversion.copies import inline_file
+from ocibuild.dockerfile.conversion.copies import inline_file, inline_tree
 from ocibuild.dockerfile.conversion.settings import command_line
 from ocibuild.dockerfile.parser.heredocs import parse_opener
 from ocibuild.dockerfile.shell.words import expand_known
@@ -37,7 +37,7 @@ def run_command(instruction: ins.Run, config: RunConfig) -> tuple[tuple[str, ...
         text += "".join(f"\n{document.raw}{document.name}" for document in documents)
     elif documents[0].raw.startswith("#!"):
         script = inline_file(documents[0], documents[0].content, 0o755)
-        mount = graph.BindMount(_SCRIPTS, graph.Inline((script,)))
+        mount = graph.BindMount(_SCRIPTS, inline_tree(script, instruction.location))
         text = f"{_SCRIPTS}/{documents[0].name}"
     else:
         text = documents[0].content

@@ -25,14 +25,14 @@ from ocibuild.dockerfile.conversion.runs import run_command, run_label, run_netw
 from ocibuild.dockerfile.conversion.settings import apply_setting, expand_pairs
 from ocibuild.dockerfile.parser import instructions as ins
 from ocibuild.dockerfile.shell.words import expand_word
-from ocibuild.errors import DockerfileError
+from ocibuild.errors import DockerfileError, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ocibuild.dockerfile.conversion.options import Options
     from ocibuild.errors import SourceRange
-    from ocibuild.oci import ImageConfig
+    from ocibuild.oci import ImageConfig, RunConfig
 
 
 class Sources(Protocol):
@@ -49,14 +49,14 @@ class Sources(Protocol):
 class BuiltStage:
     """What a stage gives to those that stand on it: ``variables`` as a RUN sees them, ``arguments`` as declared so far.
 
-    With ``unrecorded`` its first layer has no entry in the history: it holds the files of a build context.
+    ``unrecorded`` is how many layers of its base have no entry in the history.
     """
 
     vertex: graph.Vertex
     config: ImageConfig
     variables: Variables
     arguments: Mapping[str, str] = field(default_factory=dict)
-    unrecorded: bool = False
+    unrecorded: int = 0
 
 
 @dataclass(slots=True)
@@ -68,11 +68,23 @@ class StepLabels:
     done: int = 0
 
     def next(self, text: str, *, trigger: bool = False) -> str:
-        """Return the label of the next step."""
+        """Return the label of the next step, without passwords of web addresses."""
         self.done += 1
         stage = f"{self.stage} " if self.stage else ""
         width = int(1 + math.log10(self.total)) if self.total else 1
-        return f"[{stage}{self.done:>{width}}/{self.total}] {'ONBUILD ' if trigger else ''}{text}"
+        return f"[{stage}{self.done:>{width}}/{self.total}] {'ONBUILD ' if trigger else ''}{without_passwords(text)}"
+
+
+def _inherited(config: RunConfig) -> RunConfig:
+    """Return what a stage takes over of its base's settings: of lists that are empty, as of triggers, it keeps none."""
+    return replace(
+        config,
+        entrypoint=config.entrypoint or None,
+        cmd=config.cmd or None,
+        shell=config.shell or None,
+        on_build=(),
+        working_dir=config.working_dir and paths.working_dir("/", config.working_dir),
+    )
 
 
 class StageBuilder:
@@ -91,8 +103,7 @@ class StageBuilder:
         self._vertex = base.vertex
         self._image = base.config
         self._environment = image_environment(base.config.config.env)
-        found = base.config.config.working_dir
-        self._config = replace(base.config.config, on_build=(), working_dir=found and paths.working_dir("/", found))
+        self._config = _inherited(base.config.config)
         self._author = base.config.author
         self._unrecorded = base.unrecorded
         self._history = HistoryLog(base.config.history, created=created_text(options.build_args))

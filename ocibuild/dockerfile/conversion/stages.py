@@ -169,9 +169,7 @@ class Stages:
     def _number(self, text: str) -> int:
         index = int(text)
         if not 0 <= index < len(self.planned):
-            raise DockerfileError(
-                f"invalid stage index {index}", remedy=f"there are {len(self.planned)} stages, from 0"
-            )
+            raise DockerfileError(f"invalid stage index {index}: {self._known()}")
         return index
 
     def _refuse_circles(self, dockerfile: Dockerfile) -> None:
@@ -219,8 +217,13 @@ class Stages:
         )
 
     def _known(self) -> str:
-        names = ", ".join(planned.stage.start.name or str(planned.stage.index) for planned in self.planned)
-        return f"the stages are {names}"
+        names = [planned.stage.start.name or str(planned.stage.index) for planned in self.planned]
+        return f"the stages are {', '.join(names)}" if len(names) > 1 else f"the only stage is {names[0]}"
+
+    def similar(self, reference: Reference) -> str | None:
+        """Return a remedy for an image that cannot be had: its name may be that of a stage, misspelt."""
+        name = reference.familiar().removesuffix(":latest")
+        return None if "/" in name else did_you_mean(name, self._by_name, prefix="the stage ")
 
     def label(self, index: int) -> str:
         """Return how progress names a stage.

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ocibuild.dockerfile.lint.rules import Rule
+    from ocibuild.errors import SourceRange
 
 ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that stands in for the directive of the Dockerfile."""
@@ -51,9 +52,20 @@ class CheckSettings:
         return cls(**found)  # type: ignore[arg-type]  # each option has its own type
 
     @classmethod
-    def of(cls, directive: str | None, build_args: Mapping[str, str]) -> CheckSettings:
-        """Return what counts for a build: the build argument, if it is given, and else the directive, up to a blank."""
-        return cls.parse(build_args.get(ARGUMENT, (directive or "").partition(" ")[0]))
+    def of(
+        cls, directive: str | None, build_args: Mapping[str, str], location: SourceRange | None = None
+    ) -> CheckSettings:
+        """Return what counts for a build: the build argument, if it is given, and else the directive, up to a blank.
+
+        An error of the directive has its ``location``.
+        """
+        if ARGUMENT in build_args:
+            return cls.parse(build_args[ARGUMENT])
+        try:
+            return cls.parse((directive or "").partition(" ")[0])
+        except DockerfileError as error:
+            error.location = location
+            raise
 
     def applies(self, rule: Rule) -> bool:
         """Whether findings of ``rule`` are wanted."""

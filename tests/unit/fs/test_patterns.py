@@ -103,7 +103,7 @@ def test_answers_do_not_depend_on_what_was_asked_before() -> None:
     ]
 
 
-@pytest.mark.parametrize("pattern", ["!", "", "![a"])
+@pytest.mark.parametrize("pattern", ["!", "", "![a", "[b-a]", "x/[^a-cz-y]"])
 def test_a_malformed_list_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         IgnorePatterns([pattern])

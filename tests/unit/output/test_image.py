@@ -57,6 +57,8 @@ def entries(text: str) -> tuple[History, ...]:
         ("", "", [], []),
         ("LeL", "eL", ["t1"], ["b0", "b1", "b2", "t1", "t1"]),
         ("L", "ee", [], ["b0", "b0", "b0"]),
+        ("L", "L", [], ["b0", "b0"]),
+        ("", "LL", ["t1"], ["t1", "t1"]),
     ],
 )
 def test_history_gets_the_times_of_layers(

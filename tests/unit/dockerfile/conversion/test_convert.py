@@ -171,6 +171,11 @@ def test_the_config_of_the_base_is_kept_and_added_to() -> None:
     assert (target.vertex.working_dir, target.vertex.user) == ("/w", "u")
 
 
+def test_empty_lists_of_the_base_are_not_kept() -> None:
+    target = build("FROM a\n", Images({"a": RunConfig(entrypoint=(), cmd=(), shell=(), on_build=())}))
+    assert target.config.config == RunConfig(env=(PATH,))
+
+
 def test_scratch_is_an_empty_tree_with_a_path() -> None:
     target = build("FROM scratch\nCOPY a /\n", platform=ARM64, build_platform=ARM64)
     assert isinstance(chain(target)[0], Scratch)
@@ -315,6 +320,29 @@ def test_an_unknown_target_names_the_known_ones(name: str) -> None:
     error = refused("FROM a AS one\nFROM a AS two\nFROM a\n", target=name)
     assert error.message == f"target stage {name!r} could not be found: the stages are one, two, 2"
     assert error.remedy == ("did you mean two?" if name == "tow" else None)
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("COPY --from=bulder a b", "check the name; did you mean the stage builder?"),
+        ("RUN --mount=from=biulder,target=/x y", "check the name; did you mean the stage builder?"),
+        ("FROM bilder", "check the name; did you mean the stage builder?"),
+        ("FROM debian", "check the name"),
+        ("FROM team/bilder", "check the name"),
+    ],
+)
+def test_a_misspelt_stage_is_taken_for_an_image_and_told(line: str, remedy: str) -> None:
+    def resolve(reference: Reference, platform: Platform) -> ResolvedBase:
+        if reference.familiar() != "base:latest":
+            raise NotFound("not found", remedy="check the name")
+        return Images()(reference, platform)
+
+    with pytest.raises(NotFound) as caught:
+        convert(parse(f"FROM base AS builder\nFROM base\n{line}\n".encode(), file="D"), options(), resolve)
+    assert caught.value.remedy == remedy
+    assert caught.value.location is not None
+    assert caught.value.location.first == 3
 
 
 BASES = [
@@ -484,3 +512,8 @@ def test_any_dockerfile_gives_a_target_or_a_refusal(lines: list[str], build_args
 def test_any_text_gives_a_target_or_a_refusal(text: str) -> None:
     error = refusal(lambda: build(text))
     assert error is None or error.location is not None
+
+
+def test_a_label_shows_no_password_of_a_web_address() -> None:
+    target = build("FROM scratch\nADD https://user:secret@host/file /\nRUN curl https://secret@host/\n")
+    assert labels(target)[1:] == ["[2/2] RUN curl https://…@host/", "[1/2] ADD https://…@host/file /"][::-1]

@@ -92,6 +92,14 @@ def test_a_document_is_kept_byte_for_byte() -> None:
     assert tree.files == (InlineFile("E", "é \ufffd\n".encode()),)
 
 
+@pytest.mark.parametrize("line", ["COPY <<A /x\nA", "ADD <<A /x\nA"], ids=["copy", "add"])
+def test_a_document_is_a_step_that_says_what_it_is(line: str) -> None:
+    origin = copy_of(line).sources[0].tree.origin
+    assert origin.label == "[internal] preparing inline document"
+    assert origin.location is not None
+    assert origin.location.first == 6
+
+
 def test_flags_are_expanded() -> None:
     copy = copy_of("ADD --chown=$V:1 --chmod=6${none}44 --exclude=$V/* --exclude=b --link a $V/")
     assert (copy.owner, copy.mode, copy.exclude) == ("v:1", ModeChange.parse("644"), ("$V/*", "b"))

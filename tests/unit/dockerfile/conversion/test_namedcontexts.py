@@ -4,7 +4,7 @@ import pytest
 
 from ocibuild.dockerfile import GitContext, HttpContext, ImageContext, LocalFolder
 from ocibuild.graph import BindMount, Context, Copy, GitReference, GitTree, HttpFile, Image, Run, Scratch
-from ocibuild.oci import Reference, RunConfig
+from ocibuild.oci import DiffID, Digest, History, ImageConfig, Reference, RunConfig
 from tests.unit.dockerfile.conversion.helpers import (
     AMD64,
     ARM64,
@@ -105,6 +105,28 @@ def test_the_layer_of_files_ends_the_history(body: str, expected: list[str]) -> 
     assert created_by(target) == expected
     layers = [vertex for vertex in chain(target) if not isinstance(vertex, Scratch)]
     assert len(layers) == sum(not entry.empty_layer for entry in target.config.history)
+
+
+PULLED = "pulled from docker.io/library/b:latest"
+UNRECORDED = [
+    ("LABEL a=b", ["base", "LABEL a=b", PULLED, PULLED]),
+    ("RUN one", ["base", "RUN /bin/sh -c one # buildkit", PULLED, "mount / from exec /bin/sh -c one"]),
+    ("COPY b /\nCOPY c /\nWORKDIR /w", ["[3/4] COPY c /", "[4/4] WORKDIR /w"]),
+    ("FROM b\nRUN one", ["base", "RUN /bin/sh -c one # buildkit", PULLED, "mount / from exec /bin/sh -c one"]),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), UNRECORDED, ids=[row[0] for row in UNRECORDED])
+def test_layers_that_a_base_did_not_record_end_the_history(body: str, expected: list[str]) -> None:
+    layers = tuple(DiffID(Digest.of(name)) for name in (b"one", b"two", b"three"))
+    base = ImageConfig(AMD64, diff_ids=layers, history=(History(created_by="base"),))
+    target = build(f"FROM b\n{body}\n", Images(whole={"b": base}))
+    assert created_by(target)[-len(expected) :] == expected
+
+
+def test_the_history_of_a_stage_on_a_url_has_no_password() -> None:
+    target = build("FROM x\n", contexts={"x": HttpContext("https://u:p@h/x")})
+    assert created_by(target) == ["http url https://…@h/x"]
 
 
 def test_a_repository_and_a_file_are_copied_from() -> None:

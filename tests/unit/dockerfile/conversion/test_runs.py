@@ -37,6 +37,7 @@ def test_a_script_that_names_its_interpreter_is_run_as_a_file() -> None:
     assert isinstance(mount, BindMount)
     assert (mount.target, mount.path, mount.read_only) == ("/dev/pipes", "/", True)
     assert isinstance(mount.source, Inline)
+    assert mount.source.origin.label == "[internal] preparing inline document"
     assert mount.source.files == (InlineFile("run.py", b"#!/usr/bin/python3\nprint()\n", 0o755),)
     assert created_by(target)[-1] == "RUN /bin/ash -ec /dev/pipes/run.py # buildkit"
 

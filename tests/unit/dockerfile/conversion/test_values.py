@@ -55,6 +55,7 @@ PORTS = [
     ("80", ("80/tcp",)),
     ("0", ("0/tcp",)),
     ("0080", ("80/tcp",)),
+    ("+80-+81", ("80/tcp", "81/tcp")),
     ("80/", ("80/tcp",)),
     ("80/udp", ("80/udp",)),
     ("80/UDP", ("80/udp",)),
@@ -77,7 +78,7 @@ def test_ports_get_a_protocol_and_ranges_are_spelt_out(text: str, expected: tupl
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/tcp", "65536", "abc", "80/foo", "90-80", "1-2-3", "-1", "+1", "1-2:3-5", "x:80", "300.1.1.1:80:80", "80 81"],
+    ["", "/tcp", "65536", "abc", "80/foo", "90-80", "1-2-3", "-1", "++1", "1-2:3-5", "x:80", "300.1.1.1:1:1", "80 81"],
 )
 def test_a_wrong_port_is_refused(text: str) -> None:
     with pytest.raises(DockerfileError, match=r"port|protocol|address"):

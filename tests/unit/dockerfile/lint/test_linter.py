@@ -9,7 +9,7 @@ import pytest
 from ocibuild.dockerfile import parse
 from ocibuild.dockerfile.lint import CheckSettings, Linter, Surroundings
 from ocibuild.dockerfile.lint.watching import Speller
-from ocibuild.errors import DockerfileError, LintFailed
+from ocibuild.errors import DockerfileError, LintFailed, SourceRange
 from ocibuild.oci import RunConfig
 from tests.unit.dockerfile.conversion.helpers import Images
 from tests.unit.dockerfile.lint.helpers import told
@@ -143,6 +143,16 @@ def test_a_build_argument_stands_in_for_the_directive() -> None:
     assert CheckSettings.of("skip=A", {}).skip == {"A"}
     assert CheckSettings.of("skip=A", {"BUILDKIT_DOCKERFILE_CHECK": "skip=B"}).skip == {"B"}
     assert CheckSettings.of("skip=A", {"BUILDKIT_DOCKERFILE_CHECK": ""}) == CheckSettings()
+
+
+def test_a_wrong_directive_has_its_place_and_a_wrong_build_argument_none() -> None:
+    place = SourceRange("Dockerfile", 2, 2)
+    with pytest.raises(DockerfileError) as caught:
+        CheckSettings.of("skips=A", {}, place)
+    assert caught.value.location == place
+    with pytest.raises(DockerfileError) as caught:
+        CheckSettings.of("skip=A", {"BUILDKIT_DOCKERFILE_CHECK": "skips=A"}, place)
+    assert caught.value.location is None
 
 
 BOTH = "#\n# wrong\nARG a\nFROM b\nENV c d\nCMD e\n"
