@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NotInStore, UsageError
+from ocibuild.errors import NotInStore, OcibuildError, UsageError
 from ocibuild.graph import Finished, Started, Transferred
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, check_output, describe_history, describe_image
@@ -152,20 +152,18 @@ class Session:
         from ocibuild.registry import pull_layers, resolve
 
         with self._shown(f"pull {reference.familiar()}") as emit, translate_errors(self._settings.root):
-            begun = time.monotonic()
-            emit(Started(1, str(reference)))
-            resolved = resolve(self.registry, self.store, reference, platform)
 
             def report(layer: Descriptor, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, "downloading", done, layer.size))
 
-            pull_layers(self.registry, self.store, resolved, progress=report)
+            with _told(emit, 1, str(reference)):
+                resolved = resolve(self.registry, self.store, reference, platform)
+                pull_layers(self.registry, self.store, resolved, progress=report)
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)
             else:
                 self.store.tags.keep(descriptor)
-            emit(Finished(1, str(reference), time.monotonic() - begun))
         return descriptor
 
     def push(self, source: str, destination: Reference) -> Digest:
@@ -178,15 +176,11 @@ class Session:
     def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
         from ocibuild.registry import push
 
-        label = f"pushing {', '.join(str(name) for name in names)}"
-        begun = time.monotonic()
-        emit(Started(step, label))
-
         def report(blob: Descriptor, done: int) -> None:
             emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
 
-        push(self.registry, self.store, descriptor, names, progress=report)
-        emit(Finished(step, label, time.monotonic() - begun))
+        with _told(emit, step, f"pushing {', '.join(str(name) for name in names)}"):
+            push(self.registry, self.store, descriptor, names, progress=report)
 
     def _stop_transfers(self) -> None:
         if "registry" in self.__dict__:
@@ -253,3 +247,16 @@ class Session:
     def _shown(self, title: str) -> Iterator[Emit]:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
             yield emit
+
+
+@contextmanager
+def _told(emit: Emit, step: int, label: str) -> Iterator[None]:
+    """Tell of the beginning and the end of a transfer, whatever its end is."""
+    begun = time.monotonic()
+    emit(Started(step, label))
+    try:
+        yield
+    except OcibuildError as error:
+        emit(Finished(step, label, time.monotonic() - begun, error=error.message))
+        raise
+    emit(Finished(step, label, time.monotonic() - begun))

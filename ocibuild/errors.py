@@ -35,7 +35,15 @@ The library raises; only ``cli`` prints and exits.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+_USER_INFO = re.compile(r"(?i)\b(https?://)[^/\s?#]*@")
+
+
+def without_passwords(text: str) -> str:
+    """Return ``text`` as anybody may read it: without the user and password of each web address in it."""
+    return _USER_INFO.sub(r"\1…@", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +70,12 @@ class SourceRange:
 class OcibuildError(Exception):
     """Something went wrong that a user can understand.
 
-    ``message`` is one line that says what; ``location`` says where in a Dockerfile; ``remedy`` says what to do.
+    ``message`` is one line that says what, without passwords of web addresses; ``location`` says where in a Dockerfile;
+    ``remedy`` says what to do.
     """
 
     def __init__(self, message: str, *, remedy: str | None = None, location: SourceRange | None = None) -> None:
+        message = without_passwords(message)
         super().__init__(message)
         self.message = message
         self.remedy = remedy

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def new_linter(dockerfile: Dockerfile, request: BuildRequest, main: MainContext) -> Linter:
     """Return a linter that has seen nothing yet; raises DockerfileError for settings that are wrong."""
     directives = dockerfile.directives
-    settings = CheckSettings.of(directives.check, request.build_args)
+    settings = CheckSettings.of(directives.check, request.build_args, directives.check_location)
     excluded = main.context.excluded
     around = Surroundings(request.build_args, lambda source: _is_ignored(source, excluded), directives.escape)
     return Linter(settings, around)

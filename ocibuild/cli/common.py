@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.api import Session, Settings
+from ocibuild.errors import UsageError
 from ocibuild.progress import Mode
 
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def session(ctx: click.Context, *, progress: str = "auto") -> Session:
-    """Return a session with the global flags."""
+    """Return a session with the global flags; raise UsageError where nothing says which store."""
     options: dict[str, Any] = ctx.find_root().obj
+    if options["root"] is None:
+        raise UsageError("no store: HOME is not set and the user has no home", remedy="choose a store with --root")
     return Session(Settings(root=options["root"], config=options["config"], progress=Mode(progress)))
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ocibuild.cli.text import printable
-from ocibuild.errors import DockerfileErrors, OcibuildError, StepFailed
+from ocibuild.errors import DockerfileErrors, OcibuildError, StepFailed, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def _marked_lines(location: SourceRange) -> Iterator[str]:
     else:
         start = max(1, first - _AROUND)
         lines = location.source[start - 1 : shown + (_AROUND if shown == last else 0)]
-    for number, line in enumerate(lines, start):
+    for number, line in enumerate(map(without_passwords, lines), start):
         mark = ">>>" if first <= number <= last else "   "
         yield f"{number:6} | {mark} {line if len(line) <= _MAX_WIDTH else line[:_MAX_WIDTH] + '...'}".rstrip()
     if shown < last and lines:

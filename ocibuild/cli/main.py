@@ -101,7 +101,7 @@ def cli(ctx: click.Context, root: str | None, config: str | None, debug: bool) -
     """Build OCI images from Dockerfiles without a daemon and without root."""
     if config and not os.path.isfile(config):
         raise ConfigError(f"{config}: no such configuration file", remedy="--config names another")
-    ctx.obj = {"root": root or _data_home(), "config": config or _usual_config()}
+    ctx.obj = {"root": root or _in_home("XDG_DATA_HOME", ".local/share"), "config": config or _usual_config()}
 
 
 @cli.group(cls=LazyGroup, names=_IMAGE_COMMANDS, name="image")
@@ -109,15 +109,16 @@ def image() -> None:
     """The same commands by longer names."""
 
 
-def _data_home() -> str:
-    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return os.path.join(base, "ocibuild")
+def _in_home(variable: str, usual: str) -> str | None:
+    """Return our folder in the one that ``variable`` names, else in ``usual`` at home; None for a user without one."""
+    base = os.environ.get(variable) or os.path.expanduser(f"~/{usual}")
+    return None if base.startswith("~") else os.path.join(base, "ocibuild")
 
 
 def _usual_config() -> str | None:
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    path = os.path.join(base, "ocibuild", "config.toml")
-    return path if os.path.exists(path) else None
+    folder = _in_home("XDG_CONFIG_HOME", ".config")
+    path = folder and os.path.join(folder, "config.toml")
+    return path if path and os.path.exists(path) else None
 
 
 def run() -> NoReturn:

@@ -6,6 +6,7 @@ it can: redirects, cookies, ``.netrc`` and decompression are not its business he
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import weakref
@@ -42,6 +43,7 @@ class Connections:
         self._sessions: dict[str, requests.Session] = {}
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._lock = threading.Lock()  # guards the two above
+        self._wires = _Wires()
 
     def send(self, request: Request) -> Stream:
         """Send ``request`` once and return the response, its body unread; raises RegistryError where there is none."""
@@ -70,6 +72,7 @@ class Connections:
         with self._lock:
             for stream in self._streams:
                 stream.abort()
+            self._wires.cut()
             for session in self._sessions.values():
                 session.close()
 
@@ -88,8 +91,8 @@ class Connections:
         session.headers["User-Agent"] = _user_agent()
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.auth = _no_other_credentials  # else .netrc would replace the Authorization header
-        session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        session.mount("https://", _TlsAdapter(_tls_context(settings.ca, insecure=settings.insecure)))
+        session.mount("http://", _Adapter(self._wires))
+        session.mount("https://", _TlsAdapter(self._wires, _tls_context(settings.ca, insecure=settings.insecure)))
         return session
 
 
@@ -146,12 +149,73 @@ class Stream:
         self.close()
 
 
-class _TlsAdapter(HTTPAdapter):
+class _Wires:
+    """The connections, also those of which no answer has come yet; safe to use from threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the two below
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._is_cut = False
+
+    def watch(self, manager: Any) -> None:
+        """Let every connection that a pool manager of urllib3 opens from now on be one of these."""
+        pools = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: self._watched_pool(pool) for scheme, pool in pools.items()}
+
+    def cut(self) -> None:
+        """Wake who waits for any of them, and let none be used that is opened later; safe to repeat."""
+        with self._lock:
+            self._is_cut = True
+            for connection in self._connections:
+                with suppress(OSError, AttributeError):  # not open yet, or closed already
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def _watched_pool(self, pool: type) -> type:
+        return type(pool.__name__, (pool,), {"ConnectionCls": self._watched(pool.ConnectionCls)})  # type: ignore[attr-defined]
+
+    def _watched(self, kind: Any) -> type:
+        wires = self
+
+        class Watched(kind):  # type: ignore[misc]
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                with wires._lock:
+                    wires._connections.add(self)
+
+            def connect(self) -> None:
+                super().connect()
+                with wires._lock:
+                    if wires._is_cut:
+                        raise BrokenPipeError
+
+        return Watched
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that can be cut."""
+
+    def __init__(self, wires: _Wires) -> None:
+        self._wires = wires
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._wires.watch(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if is_new:
+            self._wires.watch(manager)
+        return manager
+
+
+class _TlsAdapter(_Adapter):
     """Connections whose certificates are checked by one SSL context and nothing else."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, wires: _Wires, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__(pool_maxsize=_CONNECTIONS)
+        super().__init__(wires)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)

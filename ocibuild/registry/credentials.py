@@ -79,9 +79,10 @@ class Credentials:
         files = []
         if text := environ.get("DOCKER_AUTH_CONFIG"):
             files.append(_parse(text.encode(), "DOCKER_AUTH_CONFIG"))
-        folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME", ""), ".docker")
-        path = os.path.join(folder, "config.json")
-        if os.path.isabs(path) and (document := _read(path)) is not None:
+        home = environ.get("HOME")
+        folder = environ.get("DOCKER_CONFIG") or (os.path.join(home, ".docker") if home else None)
+        path = folder and os.path.join(folder, "config.json")
+        if path and (document := _read(path)) is not None:
             files.append(_parse(document, path))
         return cls(files, environ=environ)
 

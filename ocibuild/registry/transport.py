@@ -81,7 +81,11 @@ class Transport:
                 from ocibuild.registry.connections import Connections
 
                 self._connections = Connections(self._config, self._policy)
-        stream = self._connections.send(request)
+        try:
+            stream = self._connections.send(request)
+        except RegistryError:
+            self.check_stopped()
+            raise
         if self._stopped.is_set():  # while the answer was on its way, when there was no stream to wake yet
             stream.close()
             raise Interrupted

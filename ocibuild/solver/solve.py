@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import OcibuildError, SourceError
 from ocibuild.graph import (
     BindMount,
     CacheMount,
@@ -310,6 +311,10 @@ def _located(vertex: Vertex) -> Iterator[None]:
     except OcibuildError as error:
         error.location = error.location or vertex.origin.location
         raise
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

@@ -272,10 +272,11 @@ def _format(example: str) -> tuple[str, ...]:
 
 
 def _leftovers(repository: str) -> Iterator[str]:
-    """Yield the lock files that a killed git has left: ours is the only one that works here."""
+    """Yield the locks and unfinished objects that a killed git has left: ours is the only one that works here."""
+    objects = os.path.join(repository, "objects")
     for folder, _, names in os.walk(repository):
         for name in names:
-            if name.endswith(".lock"):
+            if name.endswith(".lock") or (name.startswith("tmp_") and folder.startswith(objects)):
                 yield os.path.join(folder, name)
 
 

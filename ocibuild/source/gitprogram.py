@@ -76,11 +76,16 @@ class Remote:
         """Return the remote that ``url`` is.
 
         Where it does not say who we are, the secrets of BuildKit do: GIT_AUTH_HEADER and GIT_AUTH_TOKEN, those that end
-        in ``.HOST`` first.
+        in ``.HOST`` first. Raises SourceError for a password that another protocol would show to everybody.
         """
-        if not url.startswith(("http://", "https://")):
-            return cls(url)
         parts = urlsplit(url)
+        if parts.scheme in ("ssh", "git") and parts.password is not None:
+            raise SourceError(
+                f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}: a URL for {parts.scheme} can have no password",
+                remedy="give the build an SSH agent, or use HTTPS",
+            )
+        if parts.scheme not in ("http", "https"):
+            return cls(url)
         host = parts.netloc.rpartition("@")[2]
         bare = urlunsplit(parts._replace(netloc=host))
         if parts.username is not None:
@@ -260,7 +265,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _failure(complaint: bytes, remote: Remote | None) -> SourceError:
     """Return the error that git's complaint is, in one line."""
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1] if lines else "")
+    # of a connection that fails, git knows only that it did
+    told = next(
+        (line for names in (("ssh: ",), ("fatal: ", "error: ")) for line in lines if line.startswith(names)),
+        lines[-1] if lines else "",
+    )
     reason = "".join(character if character.isprintable() else " " for character in told.partition(": ")[2] or told)
     where = f"{remote.url}: " if remote else ""
     if remote and remote.password:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _PIECE = 1 << 20  # bytes
+_ETAG = re.compile(r"[!-~]+")  # as RFC 9110, section 8.8.3, and also without quotes
 _SETTLED = 60  # seconds that a file must be old for its time to tell it from the next one (RFC 9110, 8.8.2.2)
 
 
@@ -179,6 +181,7 @@ def _is_same(stream: Stream, known: Download) -> bool:
 
 def _described(digest: Digest, stream: Stream) -> Download:
     etag, modified = (stream.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+    etag = etag if _ETAG.fullmatch(etag) else ""  # else no request could hold it
     then, now = _seconds(modified), _seconds(stream.headers.get("Date", ""))
     return Download(digest, etag, modified, then is not None and now is not None and now - then >= _SETTLED)
 

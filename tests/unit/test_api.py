@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.api import Session, Settings
 from ocibuild.build import BuildRequest
-from ocibuild.errors import NotInStore, OcibuildError, UsageError
+from ocibuild.errors import NotInStore, OcibuildError, RegistryError, UsageError
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, OutputSpec
 from ocibuild.progress import Mode
@@ -93,6 +94,17 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(UsageError, match="without a name cannot be pushed"):
         build(session, context, outputs=(OutputSpec(Kind.REGISTRY, push=True),))
+
+
+@pytest.mark.parametrize("work", ["pull", "push"])
+def test_a_transfer_that_fails_is_told_as_a_step_that_failed(work: str, context: Path, tmp_path: Path) -> None:
+    shown = io.StringIO()
+    settings = Settings(str(tmp_path / "store"), progress=Mode.PLAIN, stream=shown)
+    name = Reference.parse("127.0.0.1:1/nowhere")
+    build(lambda: Session(replace(settings, stream=io.StringIO())), context, tags=(name,))
+    with Session(settings) as current, pytest.raises(RegistryError):
+        current.pull(name, Platform.host()) if work == "pull" else current.push(str(name), name)
+    assert f"#1 ERROR: {name}: cannot reach 127.0.0.1:1" in shown.getvalue()
 
 
 def test_errors_come_through_as_they_are(session: Callable[[], Session], context: Path) -> None:

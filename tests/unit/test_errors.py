@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ocibuild import errors
-from ocibuild.errors import OcibuildError, RegistryError, SourceRange, StepFailed
+from ocibuild.errors import OcibuildError, RegistryError, SourceRange, StepFailed, without_passwords
 
 _LINE = re.compile(r"^    ((?:│   |    )*)(?:├── |└── )?(\w+) {2,}(\S.*)$")
 
@@ -60,3 +60,17 @@ def test_what_an_error_knows_is_kept(error: OcibuildError) -> None:
 def test_a_location_can_be_pickled() -> None:
     location = SourceRange("Dockerfile", 3, 4, ("RUN x",))
     assert pickle.loads(pickle.dumps(location)) == location
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see HTTPS://user:pa@ss@host/a@b, http://token@[::1]:80/", "see HTTPS://…@host/a@b, http://…@[::1]:80/"),
+        ("https://host/a?b=c@d git@host:a ssh://git@host/a", "https://host/a?b=c@d git@host:a ssh://git@host/a"),
+        ("http://" * 3 + "a b@c", "http://" * 3 + "a b@c"),
+    ],
+    ids=["passwords", "none", "no-address"],
+)
+def test_an_error_shows_no_password_of_a_web_address(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
+    assert str(OcibuildError(text)) == shown

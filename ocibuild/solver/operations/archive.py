@@ -30,6 +30,8 @@ _BLOCK = 512
 
 def is_archive(root: Root, name: str) -> bool:
     """Tell whether a file is a tar, plain or compressed with gzip, bzip2, xz or zstd, with an entry at least."""
+    if not stat.S_ISREG(root.lstat(name).st_mode):
+        return False
     with open(root.open_file(name), "rb") as file, _plain(file) as plain:
         try:
             start = b""
@@ -136,7 +138,9 @@ def _decompressed(file: BinaryIO) -> tuple[_Stream, *tuple[type[Exception], ...]
         case magic if magic == _XZ:
             import lzma
 
-            return lzma.LZMAFile(file), lzma.LZMAError
+            from ocibuild.solver.operations.xz import XzFile
+
+            return XzFile(file), lzma.LZMAError
         case magic if magic == _GZIP:
             from isal import igzip, isal_zlib
 

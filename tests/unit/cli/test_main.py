@@ -117,6 +117,14 @@ def test_a_dockerfile_error_shows_its_lines(tmp_path: Path, context: Path) -> No
     ]
 
 
+def test_the_lines_of_an_error_show_no_password(tmp_path: Path, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY http://me:secret@host/f /\nADD http://me:secret@host/f /\n")
+    result = ocibuild(tmp_path, "build", "context")
+    assert result.returncode == 1
+    assert result.stderr.count("http://…@host/f") == 3
+    assert "secret" not in result.stderr
+
+
 def test_all_syntax_errors_of_a_dockerfile_are_shown(tmp_path: Path, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nCOPPY file /\nLABEL a=b\nENV\n")
     result = ocibuild(tmp_path, "build", "-q", "context")
@@ -219,6 +227,24 @@ def test_global_flags_come_from_the_environment_too(tmp_path: Path, context: Pat
     assert usual.returncode == 0
     assert (tmp_path / "data/ocibuild/oci-layout").exists()
     assert not (tmp_path / ".local").exists()
+
+
+def test_a_user_without_a_home_is_asked_for_a_store(tmp_path: Path, context: Path) -> None:
+    # /etc/passwd does not know the user, as in many a CI job's container
+    program = "import pwd; pwd.getpwuid = {}.__getitem__; from ocibuild.cli import main; main()"
+
+    def without_home(*words: str) -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_CHECKOUT)}
+        command = [sys.executable, "-c", program, *words]
+        return subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    refused = without_home("images")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "ocibuild: no store: HOME is not set and the user has no home (choose a store with --root)\n",
+    )
+    assert without_home("version").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [context.name]
 
 
 def test_version_and_help_need_no_store(tmp_path: Path) -> None:

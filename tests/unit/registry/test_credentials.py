@@ -61,6 +61,14 @@ def test_every_kind_of_entry_is_read(tmp_path: Path, entry: dict[str, str], cred
     assert load(tmp_path, {"auths": {"r.example": entry}}).for_host("r.example") == credential
 
 
+def test_the_folder_of_the_file_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".docker").mkdir()
+    load(tmp_path / ".docker", {"auths": {"r.example": {"auth": ANNA}}})
+    assert Credentials.load({"DOCKER_CONFIG": ".docker"}).for_host("r.example") == Password("anna", "se:cret")
+    assert Credentials.load({}).for_host("r.example") is None
+
+
 def test_without_a_file_everybody_is_anonymous(tmp_path: Path) -> None:
     assert Credentials.load({"HOME": str(tmp_path)}).for_host("registry.example") is None
 

@@ -164,11 +164,12 @@ def test_proxies_are_not_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         assert opened.ask(get(service, "/v2/")).status == 200
 
 
-def test_stop_wakes_who_waits_for_a_server() -> None:
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"], ids=["nothing", "headers"])
+def test_stop_wakes_who_waits_for_a_server(sent: bytes) -> None:
     silence = threading.Event()
 
     def intercept(handler: Handler) -> bool:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        handler.wfile.write(sent)
         handler.wfile.flush()
         return silence.wait(10)
 

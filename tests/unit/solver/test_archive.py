@@ -6,7 +6,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +86,13 @@ def test_entries_keep_their_times(kit: Bench) -> None:
 def test_archives_and_files_go_together(kit: Bench) -> None:
     kit.write("a.tar", tar())
     assert changes(kit, "ADD a.tar one /new/") == {**unpacked_in("new"), "new/one": "-0644 0:0 one"}
+
+
+def test_a_pipe_is_no_archive_and_waited_for_by_nobody(kit: Bench) -> None:
+    kit.write("one", "one")
+    os.mkfifo(kit.context / "pipe", 0o640)
+    found = changes(kit, "ADD one pipe /new/")
+    assert found == {"new": "d0755 0:0", "new/one": "-0644 0:0 one", "new/pipe": "p0640 0:0"}
 
 
 def test_an_archive_inside_a_directory_is_only_copied(kit: Bench) -> None:
@@ -198,3 +207,21 @@ def test_an_archive_that_makes_no_sense_is_refused(kit: Bench, members: Sequence
 def test_an_archive_over_a_file_is_refused(kit: Bench) -> None:
     kit.write("a.tar", tar())
     assert "/file in the image is not a directory" in built(kit, "ADD a.tar /file").error
+
+
+def with_large_dictionary(xz: bytes) -> bytes:
+    """Let the first block of ``xz`` ask for a dictionary of 1 GiB (xz file format, sections 3.1 and 5.3.1)."""
+    end = 12 + (xz[12] + 1) * 4
+    header = xz[12:16] + bytes([36]) + xz[17 : end - 4]
+    return xz[:12] + header + zlib.crc32(header).to_bytes(4, "little") + xz[end:]
+
+
+def test_an_archive_cannot_take_all_memory(kit: Bench) -> None:
+    kit.write("some.bin", with_large_dictionary(lzma.compress(tar())))
+    assert "xz needs more than 256 MiB of memory" in built(kit, "ADD some.bin /new").error
+
+
+def test_an_archive_may_be_of_several_xz_streams(kit: Bench) -> None:
+    whole = tar()
+    kit.write("some.bin", lzma.compress(whole[:700]) + bytes(4) + lzma.compress(whole[700:]) + b"garbage")
+    assert changes(kit, "ADD some.bin /new") == unpacked_in("new")

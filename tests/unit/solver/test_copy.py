@@ -336,3 +336,7 @@ def test_a_large_file_with_holes_is_copied_whole(kit: Bench, tmp_path: Path) -> 
     import hashlib
 
     assert hashlib.sha256((kit.context / "sparse").read_bytes()).hexdigest() in built(kit, lines).output
+
+
+def test_a_name_that_is_too_long_is_said_of_its_line(kit: Bench) -> None:
+    assert built(kit, f"WORKDIR /{'n' * 256}").error.endswith(f"/Dockerfile:3: {'n' * 256}: File name too long")

@@ -297,6 +297,14 @@ def test_a_password_is_used_and_never_shown(source: GitSource, store: Store, rep
     assert not [path for path in files if b"s3cr3t" in path.read_bytes()]
 
 
+@pytest.mark.parametrize("scheme", ["ssh", "git"])
+def test_a_password_that_others_could_see_is_refused(source: GitSource, scheme: str) -> None:
+    found = GitReference.parse(f"{scheme}://me:s3cr3t@127.0.0.1:1/app.git")
+    assert found is not None
+    with pytest.raises(SourceError, match=f"^{scheme}://127.0.0.1:1: a URL for {scheme} can have no password"):
+        source.find(found)
+
+
 @pytest.mark.parametrize("suffix", ["", ".HOST"])
 @pytest.mark.parametrize("kind", ["HEADER", "TOKEN"])
 def test_a_secret_of_the_build_may_say_who_we_are(
@@ -323,10 +331,11 @@ def test_what_a_killed_git_has_left_is_overcome(
 ) -> None:
     checked_out(source, store, GitTree(reference(web)))
     (folder,) = (path for path in os.scandir(os.path.join(store.root, "git")) if path.is_dir())
-    for name in ("shallow.lock", "config.lock", "HEAD.lock"):
+    for name in ("shallow.lock", "config.lock", "HEAD.lock", "objects/pack/tmp_pack_x"):
         open(os.path.join(folder.path, name), "w").close()
     repository.commit({"three": "3"})
     assert "three" in checked_out(source, store, GitTree(reference(web)))
+    assert not os.path.exists(os.path.join(folder.path, "objects/pack/tmp_pack_x"))
     os.unlink(os.path.join(folder.path, "HEAD"))
     repository.commit({"four": "4"})
     assert "four" in checked_out(source, store, GitTree(reference(web)))
@@ -350,6 +359,12 @@ def test_an_unreachable_remote_is_one_line(source: GitSource, web: Web) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(SourceError, match=r"app.git: git failed: .*not found"):
         source.find(reference(web))
+
+
+def test_an_unreachable_ssh_server_is_said_to_be_that(source: GitSource) -> None:
+    require_peer("ssh")
+    with pytest.raises(SourceError, match=r"git failed: connect to host 127\.0\.0\.1 port 1: Connection refused"):
+        source.find(GitReference("ssh://git@127.0.0.1:1/app.git"))
 
 
 def test_a_machine_without_git_is_told_what_to_install(store: Store) -> None:

@@ -96,6 +96,12 @@ def test_a_server_that_sends_the_same_again_is_not_listened_to(source: HttpSourc
     assert read(store, find(source, url)) == b"one"
 
 
+def test_an_etag_that_no_request_can_hold_does_no_harm(source: HttpSource, store: Store, web: Web) -> None:
+    url = web.put("/f", Page(b"one", headers={"ETag": "\xa01"}), b"two")
+    find(source, url)
+    assert read(store, find(source, url)) == b"two"
+
+
 def test_a_new_files_time_does_not_tell_it_from_the_next(source: HttpSource, store: Store, web: Web) -> None:
     from email.utils import formatdate
 
