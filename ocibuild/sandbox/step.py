@@ -14,58 +14,22 @@ import signal
 import socket
 import stat
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
+from ocibuild.sandbox.program import execute, explain, find_command
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ocibuild.sandbox.mounts import Mount, Overlay
 
-# Docker's default set: capabilities(7), by number
-_CAPABILITIES = {
-    "CAP_CHOWN": 0,
-    "CAP_DAC_OVERRIDE": 1,
-    "CAP_FOWNER": 3,
-    "CAP_FSETID": 4,
-    "CAP_KILL": 5,
-    "CAP_SETGID": 6,
-    "CAP_SETUID": 7,
-    "CAP_SETPCAP": 8,
-    "CAP_NET_BIND_SERVICE": 10,
-    "CAP_NET_RAW": 13,
-    "CAP_SYS_CHROOT": 18,
-    "CAP_MKNOD": 27,
-    "CAP_AUDIT_WRITE": 29,
-    "CAP_SETFCAP": 31,
-}
-
-# what docker hides and freezes: the machine's, not the step's
-_HIDDEN = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-_FROZEN = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-_KEPT = sum(1 << number for number in _CAPABILITIES.values())
-
 _ACCOUNT_FILE_LIMIT = 4 << 20
-_FIRST_LINE = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
-_INTERPRETERS = 6  # it gives up at the sixth script that is the interpreter of another
 
 
 class StepSpec(NamedTuple):
@@ -115,28 +79,13 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
-# a program that is there, and cannot be run
-_REMEDIES = {
-    errno.EACCES: "make it executable, as COPY --chmod=755 does",
-    errno.ENOEXEC: "it is for another processor, or a script without a line such as #!/bin/sh at its top",
-}
-
-
-class Command(NamedTuple):
-    """A program found in the root, and what execve(2) needs to run it."""
-
-    path: str
-    args: list[str]
-    env: dict[str, str]
-
-
 def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
     """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
     try:
         _try_to_become(spec, standard, channel)
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
-        _report(channel, {"error": _explain(error), "remedy": None, "status": status})
+        _report(channel, {"error": explain(error), "remedy": None, "status": status})
     except CannotStart as error:
         _report(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
     except OcibuildError as error:
@@ -156,31 +105,26 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
-    created = _furnish(opened, spec.links)
+    created = furnish(opened, spec.links)
     if not spec.insecure:
-        _confine()
+        confine()
     for fd, mount in own:
-        created += _place(fd, mount)
+        created += place(fd, mount)
     _report(channel, {"created": created})
-    _take_real_ids(spec, user)
-    command = _find_command(spec, user)
+    take_real_ids(user, extra_groups=spec.extra_groups)
+    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
     if spec.insecure:
-        _take_ids_and_keep_capabilities(user)
+        take_ids_and_keep_capabilities(user)
     else:
-        _drop_capabilities()
-        _take_ids(user)
+        drop_capabilities()
+        take_ids(user)
     _reset_signals()
-    _execute(command)
+    execute(command)
 
 
 def _report(channel: socket.socket, message: dict[str, Any]) -> None:
     with suppress(OSError):  # the builder may have given the step up
         channel.send(json.dumps(message).encode())
-
-
-def _explain(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
 
 
 def _take_streams(standard: list[int]) -> None:
@@ -203,48 +147,6 @@ def _change_root(spec: StepSpec) -> None:
     os.chdir("/")
 
 
-def _furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list[str]:
-    """Attach mounts and make links; return the targets of files that had to be made.
-
-    A directory that had to be made, such as /proc, stays in the tree, as with docker.
-    """
-    created: list[str] = []
-    for fd, target in opened:
-        stays = stat.S_ISDIR(os.fstat(fd).st_mode)
-        made = _attach(fd, target)
-        created += [] if stays else made
-    for target, path in links:
-        os.symlink(target, path)
-    return created
-
-
-def _confine() -> None:
-    """Hide and freeze what is the machine's."""
-    for path in _HIDDEN:
-        mounts.hide(path)
-    for path in _FROZEN:
-        mounts.freeze(path)
-
-
-def _place(fd: int, mount: Mount) -> list[str]:
-    """Attach a mount that the step asks for, where the symbolic links at its target lead; return what was made.
-
-    Raises SandboxError for a place in /proc, which we read ourselves and which confines the step.
-    """
-    path = os.path.realpath(mount.target)
-    if path == "/" or f"{path}/".startswith("/proc/"):
-        raise SandboxError(f"mount at {mount.target}: nothing can be mounted at {path}")
-    try:
-        if os.path.lexists(path) and os.path.isdir(path) != stat.S_ISDIR(os.fstat(fd).st_mode):
-            kinds = ("a directory", "none") if os.path.isdir(path) else ("no directory", "one")
-            raise SandboxError(f"mount at {mount.target}: the image has {kinds[0]} there, and the source is {kinds[1]}")
-        if isinstance(mount, mounts.Tmpfs):
-            mount.settle(fd, path)
-        return _attach(fd, path)
-    except OSError as error:
-        raise SandboxError(f"mount at {mount.target}: {_explain(error)}") from error
-
-
 def _set_hostname(name: str) -> None:
     try:
         socket.sethostname(name)
@@ -257,34 +159,6 @@ def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 1)
         fcntl.ioctl(control, 0x8914, request)
-
-
-def _attach(fd: int, target: str) -> list[str]:
-    """Attach a mount at ``target``, made where the image has nothing there; return what was made."""
-    created: list[str] = []
-    try:
-        syscalls.move_mount(fd, target)
-    except FileNotFoundError:
-        created = _make_target(target, folder=stat.S_ISDIR(os.fstat(fd).st_mode))
-        syscalls.move_mount(fd, target)
-    finally:
-        os.close(fd)
-    return created
-
-
-def _make_target(target: str, *, folder: bool) -> list[str]:
-    path = os.path.realpath(target)
-    missing = [path]
-    while not os.path.lexists(parent := os.path.dirname(missing[-1])):
-        missing.append(parent)
-    for parent in reversed(missing[1:]):
-        os.mkdir(parent, 0o755)
-    if folder:
-        os.mkdir(path, 0o755)
-    else:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-    in_tree = os.stat(os.path.dirname(missing[-1])).st_dev == os.stat("/").st_dev
-    return missing if in_tree else []
 
 
 def _find_user(text: str) -> User:
@@ -304,124 +178,9 @@ def _read_account_file(path: str) -> str:
         os.close(fd)
 
 
-def _take_real_ids(spec: StepSpec, user: User) -> None:
-    """Take the groups and the real IDs of the user, and keep the effective ones: access(2) asks for the user then."""
-    with _explained(user):
-        if spec.extra_groups:
-            os.setgroups(user.groups)
-        os.setresgid(user.gid, -1, -1)
-        os.setresuid(user.uid, -1, -1)
-
-
-def _find_command(spec: StepSpec, user: User) -> Command:
-    """Go to the working directory, and find the program as a shell would, in the PATH of the step."""
-    env = dict(entry.partition("=")[::2] for entry in spec.env)
-    env.setdefault("HOME", user.home or "/")
-    _change_directory(spec.working_dir)
-    if not spec.args:
-        raise SandboxError("there is no command to run")
-    path = _search(spec.args[0], env.get("PATH", ""))
-    _refuse_foreign(path)
-    return Command(path, spec.args, env)
-
-
-def _change_directory(path: str) -> None:
-    """Go to ``path``; as with docker, it is made where it is missing, and stays."""
-    try:
-        if not os.path.lexists(path):
-            os.makedirs(path, 0o755)
-        fd = syscalls.open_without_magic(path, os.O_PATH | os.O_DIRECTORY)
-    except OSError as error:
-        raise SandboxError(f"working directory {path}: {error.strerror}") from error
-    os.fchdir(fd)
-    os.close(fd)
-
-
-def _search(name: str, search_path: str) -> str:
-    if "/" in name:
-        return name
-    for folder in search_path.split(":"):
-        path = os.path.join(folder or ".", name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    raise CannotStart(
-        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
-    )
-
-
-def _refuse_foreign(path: str) -> None:
-    """Refuse a program, or one that its first line names, that a link of /proc leads to.
-
-    Such as /proc/self/exe: that is still our interpreter, a file of this machine, and whoever runs as it could write
-    to it (CVE-2019-5736).
-    """
-    for _ in range(_INTERPRETERS):
-        fd = syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            first = os.read(fd, _FIRST_LINE)
-        except OSError as error:
-            error.filename = path
-            raise
-        finally:
-            os.close(fd)
-        if not first.startswith(b"#!"):
-            return
-        words = first[2:].partition(b"\n")[0].replace(b"\0", b" ").split()
-        if not words:
-            return
-        path = os.fsdecode(words[0])
-
-
-def _drop_capabilities() -> None:
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # as text it would look for its codec's module
-        last = int(file.read())
-    for number in range(last + 1):
-        if not _KEPT & 1 << number:
-            syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
-    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.limit_capabilities(_KEPT)
-
-
-def _take_ids_and_keep_capabilities(user: User) -> None:
-    """Become the user, whoever that is with every capability, as docker's insecure steps are."""
-    syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-    _take_ids(user)
-    syscalls.inherit_capabilities()
-
-
-def _take_ids(user: User) -> None:
-    with _explained(user):
-        os.setresgid(user.gid, user.gid, user.gid)
-        os.setresuid(user.uid, user.uid, user.uid)
-
-
-@contextmanager
-def _explained(user: User) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise SandboxError(
-            f"user {user.uid}:{user.gid}: this machine gives the build no such ID",
-            remedy="give the user a range in /etc/subuid and /etc/subgid; `ocibuild doctor` tells more",
-        ) from error
-
-
 def _reset_signals() -> None:
     """Undo what we, and whoever started us, ignore."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is not signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-
-def _execute(command: Command) -> None:
-    try:
-        os.execve(command.path, command.args, command.env)
-    except FileNotFoundError as error:  # it was there to be read
-        raise CannotStart(f"{command.path}: its dynamic linker is not in the image", exit_status=127) from error
-    except OSError as error:
-        raise CannotStart(_explain(error), exit_status=126, remedy=_REMEDIES.get(error.errno or 0)) from error
-    except ValueError as error:
-        raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error

@@ -1,0 +1,106 @@
+"""The program of a step: found in the root file system as a shell would, and executed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from ocibuild.errors import CannotStart, SandboxError
+from ocibuild.sandbox import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FIRST_LINE = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
+_INTERPRETERS = 6  # it gives up at the sixth script that is the interpreter of another
+# a program that is there, and cannot be run
+_REMEDIES = {
+    errno.EACCES: "make it executable, as COPY --chmod=755 does",
+    errno.ENOEXEC: "it is for another processor, or a script without a line such as #!/bin/sh at its top",
+}
+
+
+class Command(NamedTuple):
+    """A program found in the root, and what execve(2) needs to run it."""
+
+    path: str
+    args: list[str]
+    env: dict[str, str]
+
+
+def explain(error: OSError) -> str:
+    """Return what went wrong, with the name that it is about."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def find_command(args: list[str], env: Sequence[str], *, home: str, working_dir: str) -> Command:
+    """Go to the working directory, and find the program as a shell would, in the PATH of the step."""
+    variables = dict(entry.partition("=")[::2] for entry in env)
+    variables.setdefault("HOME", home or "/")
+    _change_directory(working_dir)
+    if not args:
+        raise SandboxError("there is no command to run")
+    path = _search(args[0], variables.get("PATH", ""))
+    _refuse_foreign(path)
+    return Command(path, args, variables)
+
+
+def _change_directory(path: str) -> None:
+    """Go to ``path``; as with docker, it is made where it is missing, and stays."""
+    try:
+        if not os.path.lexists(path):
+            os.makedirs(path, 0o755)
+        fd = syscalls.open_without_magic(path, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise SandboxError(f"working directory {path}: {error.strerror}") from error
+    os.fchdir(fd)
+    os.close(fd)
+
+
+def _search(name: str, search_path: str) -> str:
+    if "/" in name:
+        return name
+    for folder in search_path.split(":"):
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise CannotStart(
+        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
+    )
+
+
+def _refuse_foreign(path: str) -> None:
+    """Refuse a program, or one that its first line names, that a link of /proc leads to.
+
+    Such as /proc/self/exe: that is still our interpreter, a file of this machine, and whoever runs as it could write
+    to it (CVE-2019-5736).
+    """
+    for _ in range(_INTERPRETERS):
+        fd = syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            first = os.read(fd, _FIRST_LINE)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(fd)
+        if not first.startswith(b"#!"):
+            return
+        words = first[2:].partition(b"\n")[0].replace(b"\0", b" ").split()
+        if not words:
+            return
+        path = os.fsdecode(words[0])
+
+
+def execute(command: Command) -> NoReturn:
+    """Become the program; raise CannotStart or SandboxError where that cannot be."""
+    try:
+        os.execve(command.path, command.args, command.env)
+    except FileNotFoundError as error:  # it was there to be read
+        raise CannotStart(f"{command.path}: its dynamic linker is not in the image", exit_status=127) from error
+    except OSError as error:
+        raise CannotStart(explain(error), exit_status=126, remedy=_REMEDIES.get(error.errno or 0)) from error
+    except ValueError as error:
+        raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error
