@@ -27,6 +27,8 @@ class Bases:
 
     ``registry`` opens the client, and is called only where one is needed. Each image that is resolved is one step of
     the build; ``steps`` is the number of the last one. ``layouts`` are references that stand for images of layouts.
+    Of an image without an index the platform is not asked, as in docker, unless it should be ``asked_for``: the one that
+    the user named for the result, which would claim what is not true.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Bases:
         pull: bool,
         layouts: Mapping[Reference, Layout] | None = None,
         steps: int = 0,
+        asked_for: Platform | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -45,6 +48,7 @@ class Bases:
         self._pull = pull
         self._layouts = layouts or {}
         self.steps = steps
+        self._asked_for = asked_for
 
     def resolve(self, reference: Reference, platform: Platform) -> ResolvedBase:
         """Return the manifest's digest and the config of an image; raise RegistryError where it cannot be had."""
@@ -86,8 +90,8 @@ class Bases:
     def _resolve_anew(self, reference: Reference, platform: Platform) -> ResolvedBase:
         from ocibuild.registry import resolve
 
-        # as docker: an image of one platform is taken whatever that is, and the linter tells of it
-        resolved = resolve(self._registry(), self._store, reference, platform, strict=False)
+        strict = platform == self._asked_for
+        resolved = resolve(self._registry(), self._store, reference, platform, strict=strict)
         if reference.tag is not None and reference.digest is None:
             self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
         return ResolvedBase(resolved.descriptor.digest, resolved.config)

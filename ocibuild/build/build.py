@@ -71,7 +71,13 @@ class Builder:
             dockerfile = parse(main.dockerfile, file=main.file)
             linter = new_linter(dockerfile, request, main)
             bases = Bases(
-                self._store, self._registry, self._emit, pull=request.pull, layouts=named.layouts, steps=remotes.steps
+                self._store,
+                self._registry,
+                self._emit,
+                pull=request.pull,
+                layouts=named.layouts,
+                steps=remotes.steps,
+                asked_for=request.platform if request.platform != Platform.host() else None,
             )
             target = self._convert(dockerfile, conversion_options(request, named.kinds), linter, bases)
             remotes.steps = bases.steps

@@ -50,8 +50,8 @@ class Bad(NamedTuple):
         pytest.param(Bad("RUNN true", ["RUNN true"], ["RUNN", "RUN", "Dockerfile:3"]), id="unknown-instruction"),
         pytest.param(Bad("COPI a b", ["COPI a b"], ["COPI", "COPY"]), id="instruction-misspelt"),
         pytest.param(Bad("COPY --chwon=1 a /b", ["COPY --chwon=1 a /b"], ["--chwon", "--chown"]), id="unknown-flag"),
-        pytest.param(Bad("COPY --link a /b", ["COPY --link a /b"], ["--link"]), id="flag-not-built-yet"),
-        pytest.param(Bad("RUN --mount=type=cache,target=/c true", [], ["--mount"]), id="mount-not-built-yet"),
+        pytest.param(Bad("RUN --device=gpu true", ["RUN --device=gpu true"], ["--device"]), id="flag-of-hardware"),
+        pytest.param(Bad("RUN --mount=type=cach,target=/c true", [], ["cach", "cache"]), id="mount-misspelt"),
         pytest.param(Bad("COPY one", ["COPY one"], ["COPY"]), id="too-few-arguments"),
         pytest.param(Bad("ENV novalue", ["ENV novalue"], ["ENV"]), id="env-without-value"),
         pytest.param(Bad("ENV a=${b", ["ENV a=${b"], ["Dockerfile:3"]), id="open-brace"),
@@ -63,13 +63,11 @@ class Bad(NamedTuple):
         pytest.param(Bad("COPY ../outside.txt /x", [], ["outside.txt"]), id="outside-the-context"),
         pytest.param(Bad("COPY --from=nowhere /a /b", [], ["nowhere"]), id="unknown-stage"),
         pytest.param(Bad("COPY --from=7 /a /b", [], ["7"]), id="unknown-stage-number"),
-        pytest.param(Bad("COPY --chown=nobody-knows a.txt /a", [], ["nobody-knows"]), id="unknown-owner"),
         pytest.param(Bad("COPY --chmod=rwx a.txt /a", [], ["rwx"]), id="mode"),
-        pytest.param(Bad("COPY a.txt b.txt /file", [], ["/file"]), id="several-into-a-file"),
-        pytest.param(Bad("ADD https://127.0.0.1:1/x /x", [], ["ADD of a URL"]), id="add-url"),
+        pytest.param(Bad("ADD https://127.0.0.1:1/x /x", [], ["127.0.0.1:1"]), id="url-of-nobody"),
         pytest.param(Bad("FROM nosuchstage:${", [], ["Dockerfile:3"]), id="from-with-open-brace"),
         pytest.param(Bad("COPY link-out/secret /x", [], ["link-out"]), id="symlink-out-of-the-context"),
-        pytest.param(Bad("RUN cat <<EOF > /x\nhello\nEOF", [], ["heredocs"]), id="here-document"),
+        pytest.param(Bad("RUN cat <<EOF > /x\nhello", ["RUN cat <<EOF > /x"], ["EOF"]), id="document-without-end"),
         pytest.param(Bad("SHELL /bin/sh", ["SHELL /bin/sh"], ["SHELL"]), id="shell-form-of-shell"),
         pytest.param(Bad("ONBUILD ONBUILD RUN true", [], ["ONBUILD"]), id="onbuild-onbuild"),
     ],
@@ -91,7 +89,7 @@ def test_bad_instruction(bad: Bad, shared: Program, busybox_base: str) -> None:
     built = shared.try_build(context)
     _check(shared, built, *bad.parts, "Dockerfile:", base=busybox_base)
     shown = [line.partition(" | ")[2] for line in built.stderr.splitlines() if line[:8].strip(" 0123456789") == "|"]
-    assert set(bad.shown) <= set(shown)
+    assert {f">>> {line}" for line in bad.shown} <= set(shown)
 
 
 def test_symlink_to_the_machine_is_not_followed(shared: Program, busybox_base: str) -> None:
@@ -110,7 +108,7 @@ def test_failing_run_shows_its_status_line_and_output(shared: Program, busybox_b
         _check(shared, built, "Dockerfile:4", "exit code: 3", base=busybox_base)
         assert "  | last words" in built.stderr
         assert "  | 1000" in built.stderr
-        assert "     5 |     echo last words >&2 && exit 3" in built.stderr
+        assert "     5 | >>>     echo last words >&2 && exit 3" in built.stderr
 
 
 def test_missing_dockerfile(shared: Program, busybox_base: str) -> None:
