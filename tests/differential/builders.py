@@ -80,7 +80,9 @@ def _answer(
 
 
 def _options(case: Case, setting: Setting) -> list[str]:
-    return [fill(option, setting.names, case) for option in case.options]
+    # a cached step may have the times of another case: they are in no key
+    anew = ["--no-cache"] if case.times else []
+    return [*anew, *(fill(option, setting.names, case) for option in case.options)]
 
 
 def _environment(case: Case, setting: Setting) -> dict[str, str]:
