@@ -27,8 +27,8 @@ class Bases:
 
     ``registry`` opens the client, and is called only where one is needed. Each image that is resolved is one step of
     the build; ``steps`` is the number of the last one. ``layouts`` are references that stand for images of layouts.
-    Of an image without an index the platform is not asked, as in docker, unless it should be ``asked_for``: the one that
-    the user named for the result, which would claim what is not true.
+    Of an image without an index the platform does not matter, as in docker, unless it should be ``asked_for``: the one
+    that the user named for the result, which would claim what is not true.
     """
 
     def __init__(
