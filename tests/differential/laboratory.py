@@ -154,6 +154,11 @@ def _write(case: Case, folder: Path, setting: Setting) -> Path:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (time, time))
     script = fill(case.prepare, setting.names, case)
-    done = subprocess.run(["sh", "-eu"], cwd=context, input=script, capture_output=True, text=True, check=False)
+    # nor does it fetch a commit again that it has from the repository of another case: histories name the first one
+    date = f"@{time} +0000"
+    environ = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    done = subprocess.run(
+        ["sh", "-eu"], cwd=context, env=environ, input=script, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{case.name}: prepare failed:\n{done.stdout}{done.stderr}"
     return context
