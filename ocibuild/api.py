@@ -148,17 +148,31 @@ class Session:
     # -- transfers
 
     def pull(self, reference: Reference, platform: Platform) -> Descriptor:
-        """Pull an image into the store under its tag, and return the descriptor of its manifest."""
-        from ocibuild.registry import pull_layers, resolve
+        """Pull an image into the store under its tag, unpacked, and return the descriptor of its manifest.
 
-        with self._shown(f"pull {reference.familiar()}") as emit, translate_errors(self._settings.root):
+        Where this machine cannot unpack, the layers are only checked.
+        """
+        from ocibuild.registry import RegistryBlobs, resolve
+        from ocibuild.rootfs.arrivals import bring_in
+        from ocibuild.store import pair_layers
 
-            def report(layer: Descriptor, done: int) -> None:
-                emit(Transferred(1, layer.digest.short, "downloading", done, layer.size))
+        title = f"pull {reference.familiar()}"
+        with self._machine() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+
+            def report(layer: Descriptor, verb: str, done: int) -> None:
+                emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
             with _told(emit, 1, str(reference)):
                 resolved = resolve(self.registry, self.store, reference, platform)
-                pull_layers(self.registry, self.store, resolved, progress=report)
+                pinned = reference.with_digest(resolved.descriptor.digest)
+                bring_in(
+                    self.store,
+                    pair_layers(resolved.manifest, resolved.config),
+                    RegistryBlobs(lambda: self.registry, self.store, pinned),
+                    ownership=machine.ownership() if machine.can_unpack else None,
+                    blobs=True,
+                    report=report,
+                )
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)

@@ -3,8 +3,8 @@
 from ocibuild.registry.client import Registry
 from ocibuild.registry.config import Endpoint, RegistryConfig
 from ocibuild.registry.credentials import Credentials, IdentityToken, Password, RegistryToken
+from ocibuild.registry.fetch import RegistryBlobs
 from ocibuild.registry.messages import Request
-from ocibuild.registry.pull import pull_layers
 from ocibuild.registry.push import push
 from ocibuild.registry.resolve import Resolved, resolve
 from ocibuild.registry.retry import RetryPolicy
@@ -16,13 +16,13 @@ __all__ = [
     "IdentityToken",
     "Password",
     "Registry",
+    "RegistryBlobs",
     "RegistryConfig",
     "RegistryToken",
     "Request",
     "Resolved",
     "RetryPolicy",
     "Transport",
-    "pull_layers",
     "push",
     "resolve",
 ]

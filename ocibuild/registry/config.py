@@ -8,6 +8,7 @@
       http = false             # true: plain HTTP
       insecure = false         # true: certificates are not checked
       ca = ["example-ca.pem"]  # trusted beside the system's; relative to the file
+      parallel = 6             # blobs on their way at the same time, from there and to there
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DOCKER_HUB = "docker.io"
 _HUB_SERVER = "registry-1.docker.io"
+PARALLEL = 6
+_MOST_PARALLEL = 64
 _HUB_NAMES = frozenset({DOCKER_HUB, _HUB_SERVER, "index.docker.io"})
 
 
@@ -34,6 +37,7 @@ class HostConfig:
     http: bool | None = None
     insecure: bool = False
     ca: tuple[str, ...] = ()
+    parallel: int = PARALLEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,9 @@ class RegistryConfig:
             return config.http
         return is_loopback(host) and not config.insecure and not config.ca
 
-    def endpoints(self, domain: str) -> tuple[Endpoint, ...]:
-        """Return the servers to ask for the images of ``domain``: its mirrors in order, then itself."""
-        mirrors = (self._endpoint(mirror, is_mirror=True) for mirror in self.host(domain).mirrors)
-        return (*mirrors, self.origin(domain))
+    def mirrors(self, domain: str) -> tuple[Endpoint, ...]:
+        """Return the servers to ask for the images of ``domain`` before itself, in order."""
+        return tuple(self._endpoint(mirror, is_mirror=True) for mirror in self.host(domain).mirrors)
 
     def origin(self, domain: str) -> Endpoint:
         """Return the server that ``domain`` itself is; Docker Hub's has another name than its images."""
@@ -149,7 +152,7 @@ def _read(path: str) -> dict[str, Any]:
 def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig:
     where = f'registry."{name}"'
     members = _table(table, where, path)
-    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca"), path, where)
+    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca", "parallel"), path, where)
     mirrors = _texts(members, "mirrors", path, where)
     for mirror in mirrors:
         _check_mirror(mirror, path, where)
@@ -158,6 +161,7 @@ def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig
         http=_flag(members, "http", path, where),
         insecure=_flag(members, "insecure", path, where) or False,
         ca=tuple(os.path.join(folder, file) for file in _texts(members, "ca", path, where)),
+        parallel=_count(members, "parallel", path, where) or PARALLEL,
     )
 
 
@@ -186,6 +190,13 @@ def _flag(table: Mapping[str, Any], name: str, path: str, where: str) -> bool | 
     value = table.get(name)
     if value is not None and not isinstance(value, bool):
         raise ConfigError(f"{path}: {where}.{name} must be true or false")
+    return value
+
+
+def _count(table: Mapping[str, Any], name: str, path: str, where: str) -> int | None:
+    value = table.get(name)
+    if value is not None and (type(value) is not int or not 1 <= value <= _MOST_PARALLEL):
+        raise ConfigError(f"{path}: {where}.{name} must be a number from 1 to {_MOST_PARALLEL}")
     return value
 
 

@@ -76,6 +76,11 @@ class Blobs:
         """Begin a new blob; with ``expect``, one of that digest and size and no other."""
         return BlobWriter(self._root, self._ingest, expect)
 
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob; nothing happens where it is not here."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
+
     def __iter__(self) -> Iterator[Digest]:
         """Yield the digest of every blob, in no order; other files that lie there are passed over."""
         blobs = os.path.join(self._root, "blobs")

@@ -16,7 +16,7 @@ from ocibuild.oci import Reference
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.images import nothing, pull_layers, put_image
 from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -237,7 +237,7 @@ def test_a_registry_with_tls_may_not_name_a_token_server_without(service: Servic
 
 
 def test_a_push_and_a_pull_work_with_tokens(service: Service, store: Store, other_store: Store) -> None:
-    from ocibuild.registry import pull_layers, push, resolve
+    from ocibuild.registry import push, resolve
     from tests.unit.registry.images import AMD64
 
     reference = Reference.parse(f"{service.address}/team/app:1")
