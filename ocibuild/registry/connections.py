@@ -6,6 +6,7 @@ it can: redirects, cookies, ``.netrc`` and decompression are not its business he
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -21,11 +22,12 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ocibuild.errors import ConfigError, RegistryError
-from ocibuild.registry.config import is_loopback
+from ocibuild.registry.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ocibuild.registry.certificates import Certificates
     from ocibuild.registry.config import RegistryConfig
     from ocibuild.registry.messages import Request
     from ocibuild.registry.retry import RetryPolicy
@@ -84,15 +86,17 @@ class Connections:
 
     def _new_session(self, host: str) -> requests.Session:
         settings = self._config.host(host)
+        context = _tls_context(self._config.certificates(host), insecure=settings.insecure)
         if settings.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         session = requests.Session()
+        session.trust_env = False  # no .netrc; proxies we look up ourselves
         session.headers.clear()
         session.headers["User-Agent"] = _user_agent()
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.auth = _no_other_credentials  # else .netrc would replace the Authorization header
+        session.auth = _no_other_credentials  # else a user in the URL would replace the Authorization header
         session.mount("http://", _Adapter(self._wires))
-        session.mount("https://", _TlsAdapter(self._wires, _tls_context(settings.ca, insecure=settings.insecure)))
+        session.mount("https://", _TlsAdapter(self._wires, context))
         return session
 
 
@@ -227,8 +231,11 @@ class _TlsAdapter(_Adapter):
         """Leave the connection to the context; the base class would add another list of authorities."""
 
 
-def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities (else those that ``requests`` brings) and these."""
+def _tls_context(certificates: Certificates, *, insecure: bool) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities (else those that ``requests`` brings) and these.
+
+    Of several client certificates whose keys are of one kind, the first is shown.
+    """
     context = ssl.create_default_context()
     if insecure:
         context.check_hostname = False
@@ -236,11 +243,17 @@ def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLCont
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not paths.capath:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    for file in authorities:
+    for file in certificates.ca:
         try:
             context.load_verify_locations(file)
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"{file}: cannot be used as `ca`: {error.strerror or error}") from error
+    for pair in reversed(certificates.pairs):  # a later one takes the place of one of the same kind
+        try:
+            context.load_cert_chain(pair.cert, pair.key, password="")  # else OpenSSL would ask on the terminal
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"{pair.cert}, {pair.key}: no usable client certificate: {reason}") from error
     return context
 
 
@@ -249,8 +262,9 @@ def _no_other_credentials(request: requests.PreparedRequest) -> requests.Prepare
 
 
 def _proxies(host: str) -> dict[str, str]:
-    """Return what keeps loopback away from the environment's proxies; for other hosts these count."""
-    return {"no_proxy": urlsplit(f"//{host}").hostname or ""} if is_loopback(host) else {}
+    """Return the environment's proxies for ``host``, by scheme."""
+    found = {scheme: proxy_for(scheme, host, os.environ) for scheme in ("http", "https")}
+    return {scheme: proxy for scheme, proxy in found.items() if proxy}
 
 
 def _user_agent() -> str:
@@ -264,6 +278,10 @@ def _broken(error: Exception, subject: str, host: str) -> RegistryError:
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError | requests.exceptions.SSLError) for cause in causes):
         return _tls_failure(causes, subject, host)
+    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        return RegistryError(
+            f"{subject}: the proxy does not lead to {host}", retryable=True, remedy="check HTTP_PROXY and HTTPS_PROXY"
+        )
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
     if reason:
         return RegistryError(
@@ -280,6 +298,11 @@ def _tls_failure(causes: list[BaseException], subject: str, host: str) -> Regist
         return RegistryError(
             f"{subject}: the certificate of {host} is not trusted: {untrusted.verify_message}",
             remedy=f'name its authority as `ca` under [registry."{host}"] in the configuration file',
+        )
+    if any("certificate required" in str(cause).lower() for cause in causes):
+        return RegistryError(
+            f"{subject}: {host} wants a client certificate",
+            remedy=f'name one with [[registry."{host}".keypair]] in the configuration file, or put it into certs.d',
         )
     return RegistryError(
         f"{subject}: {host} does not speak TLS with us",
