@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NotInStore, OcibuildError, UsageError
+from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
 from ocibuild.graph import Finished, Started, Transferred
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, check_output, describe_history, describe_image
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Registry
+    from ocibuild.registry import Kept, Registry
     from ocibuild.store import ListedImage, StoredImage
 
 
@@ -74,9 +74,9 @@ class Session:
     @cached_property
     def registry(self) -> Registry:
         """The registry client."""
-        from ocibuild.registry import Credentials, Registry, RegistryConfig
+        from ocibuild.registry import Credentials, Registry, RegistryConfig, usual_certificate_folders
 
-        config = RegistryConfig.load(self._settings.config)
+        config = RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
         return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
 
     # -- building and running
@@ -186,6 +186,39 @@ class Session:
         with self._shown(f"push {destination.familiar()}") as emit, translate_errors(self._settings.root):
             self._push(descriptor, [destination], emit, step=1)
         return descriptor.digest
+
+    def is_logged_in(self, host: str) -> bool:
+        """Tell whether there is a credential for the registry ``host`` that it takes; raises RegistryError."""
+        from ocibuild.registry import Credentials
+
+        credential = Credentials.load(os.environ).for_host(host)
+        if credential is None:
+            return False
+        try:
+            self.registry.check_login(host, credential)
+        except Unauthorized:
+            return False
+        return True
+
+    def login(self, host: str, user: str, password: str) -> Kept:
+        """Keep a password, or what the registry gives for it, once the registry ``host`` has taken it.
+
+        Raises Unauthorized, RegistryError, and ConfigError where it cannot be kept; then nothing has changed.
+        """
+        from ocibuild.registry import Password, keep
+
+        credential = self.registry.check_login(host, Password(user, password))
+        kept = keep(os.environ, host, user, credential)
+        self.__dict__.pop("registry", None)  # the next one reads the credentials anew
+        return kept
+
+    def logout(self, host: str) -> bool:
+        """Forget what is kept for the registry ``host``; False where there was nothing."""
+        from ocibuild.registry import forget
+
+        found = forget(os.environ, host)
+        self.__dict__.pop("registry", None)
+        return found
 
     def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
         from ocibuild.registry import push

@@ -1,9 +1,12 @@
 """Registries: who we are to them, what they have, and images on their way from there and to there."""
 
+from ocibuild.registry.authfile import server_key
+from ocibuild.registry.certificates import usual_certificate_folders
 from ocibuild.registry.client import Registry
-from ocibuild.registry.config import Endpoint, RegistryConfig
+from ocibuild.registry.config import Endpoint, RegistryConfig, domain_of
 from ocibuild.registry.credentials import Credentials, IdentityToken, Password, RegistryToken
 from ocibuild.registry.fetch import RegistryBlobs
+from ocibuild.registry.keeping import Kept, forget, keep
 from ocibuild.registry.messages import Request
 from ocibuild.registry.push import push
 from ocibuild.registry.resolve import Resolved, resolve
@@ -14,6 +17,7 @@ __all__ = [
     "Credentials",
     "Endpoint",
     "IdentityToken",
+    "Kept",
     "Password",
     "Registry",
     "RegistryBlobs",
@@ -23,6 +27,11 @@ __all__ = [
     "Resolved",
     "RetryPolicy",
     "Transport",
+    "domain_of",
+    "forget",
+    "keep",
     "push",
     "resolve",
+    "server_key",
+    "usual_certificate_folders",
 ]

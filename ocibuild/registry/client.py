@@ -17,6 +17,7 @@ from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
 from ocibuild.registry.auth import Authorizer
 from ocibuild.registry.download import Download
 from ocibuild.registry.foreign import foreign_pieces
+from ocibuild.registry.login import check_login
 from ocibuild.registry.messages import failure
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Reference
     from ocibuild.registry.config import Endpoint, RegistryConfig
     from ocibuild.registry.connections import Stream
-    from ocibuild.registry.credentials import Credentials
+    from ocibuild.registry.credentials import Credential, Credentials
     from ocibuild.registry.messages import Answer
 
     Result = TypeVar("Result")
@@ -167,6 +168,13 @@ class Registry:
             raise failure(answer, f"{session.subject}: upload of the manifest")
         _check_digest(data, answer.headers.get("Docker-Content-Digest"), session.subject)
         return digest
+
+    def check_login(self, domain: str, credential: Credential) -> Credential:
+        """Return what to keep for the registry ``domain``, after it has taken ``credential``.
+
+        That is a refresh token where its token server gives one. Raises Unauthorized, RegistryError.
+        """
+        return check_login(self._config.origin(domain), credential, self._transport, self._config)
 
     def stop(self) -> None:
         """End everything that other threads do here, which raises Interrupted or RegistryError there."""

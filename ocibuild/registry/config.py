@@ -9,6 +9,9 @@
       insecure = false         # true: certificates are not checked
       ca = ["example-ca.pem"]  # trusted beside the system's; relative to the file
       parallel = 6             # blobs on their way at the same time, from there and to there
+      [[registry."registry.example.com".keypair]]  # who we are to the registry
+        key = "key.pem"
+        cert = "cert.pem"
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
+from ocibuild.registry.certificates import Certificates, KeyPair, find_certificates, has_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,13 +35,14 @@ _HUB_NAMES = frozenset({DOCKER_HUB, _HUB_SERVER, "index.docker.io"})
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """What the file says of one host; ``http`` is None where it does not say."""
+    """What the file says of one host; ``http`` is None where it does not say. ``ca`` are paths of PEM files."""
 
     mirrors: tuple[str, ...] = ()
     http: bool | None = None
     insecure: bool = False
     ca: tuple[str, ...] = ()
     parallel: int = PARALLEL
+    pairs: tuple[KeyPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +68,28 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfig:
-    """The registry part of the configuration; without a file, every registry is HTTPS but those on loopback."""
+    """The registry part of the configuration; without a file, every registry is HTTPS but those on loopback.
+
+    ``certificate_folders`` hold a folder of certificates for each host, see ``certificates``.
+    """
 
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
+    certificate_folders: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, path: str | None) -> RegistryConfig:
+    def load(cls, path: str | None, *, certificate_folders: tuple[str, ...] = ()) -> RegistryConfig:
         """Read the file at ``path``; None is an empty one.
 
         Raises ConfigError where the file cannot be read, is not TOML, or says something we do not know.
         """
         if path is None:
-            return cls()
+            return cls(certificate_folders=certificate_folders)
         document = _read(path)
         _refuse_unknown(document, ("registry",), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
-        return cls({_key(name): _host_config(name, table, path, folder) for name, table in registries.items()})
+        hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
+        return cls(hosts, certificate_folders)
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""
@@ -90,7 +100,17 @@ class RegistryConfig:
         config = self.host(host)
         if config.http is not None:
             return config.http
-        return is_loopback(host) and not config.insecure and not config.ca
+        says_tls = config.insecure or config.ca or config.pairs or has_folder(host, self.certificate_folders)
+        return is_loopback(host) and not says_tls
+
+    def certificates(self, host: str) -> Certificates:
+        """Return whom to trust as ``host`` and who we are to it: the file's certificates, then those in the folders.
+
+        Raises ConfigError where a certificate has no key, or a key no certificate.
+        """
+        config = self.host(host)
+        found = find_certificates(host, self.certificate_folders)
+        return Certificates((*config.ca, *found.ca), (*config.pairs, *found.pairs))
 
     def mirrors(self, domain: str) -> tuple[Endpoint, ...]:
         """Return the servers to ask for the images of ``domain`` before itself, in order."""
@@ -132,9 +152,13 @@ def is_hub(host: str) -> bool:
     return host in _HUB_NAMES
 
 
-def _key(host: str) -> str:
-    host = host.lower()
+def domain_of(host: str) -> str:
+    """Return what the registry at ``host`` is called in names of images."""
     return DOCKER_HUB if is_hub(host) else host
+
+
+def _key(host: str) -> str:
+    return domain_of(host.lower())
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -152,7 +176,7 @@ def _read(path: str) -> dict[str, Any]:
 def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig:
     where = f'registry."{name}"'
     members = _table(table, where, path)
-    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca", "parallel"), path, where)
+    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca", "parallel", "keypair"), path, where)
     mirrors = _texts(members, "mirrors", path, where)
     for mirror in mirrors:
         _check_mirror(mirror, path, where)
@@ -162,7 +186,22 @@ def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig
         insecure=_flag(members, "insecure", path, where) or False,
         ca=tuple(os.path.join(folder, file) for file in _texts(members, "ca", path, where)),
         parallel=_count(members, "parallel", path, where) or PARALLEL,
+        pairs=_pairs(members.get("keypair", []), path, f"{where}.keypair", folder),
     )
+
+
+def _pairs(value: object, path: str, where: str, folder: str) -> tuple[KeyPair, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{path}: {where} must be a list of tables", remedy=f"write [[{where}]]")
+    pairs = []
+    for item in value:
+        members = _table(item, where, path)
+        _refuse_unknown(members, ("key", "cert"), path, where)
+        for name in ("key", "cert"):
+            if not isinstance(members.get(name), str):
+                raise ConfigError(f"{path}: {where} must have `{name}`, the path of a file")
+        pairs.append(KeyPair(os.path.join(folder, members["cert"]), os.path.join(folder, members["key"])))
+    return tuple(pairs)
 
 
 def _check_mirror(mirror: str, path: str, where: str) -> None:

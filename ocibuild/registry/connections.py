@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 import urllib3
 
 from ocibuild.errors import ConfigError, RegistryError
-from ocibuild.registry.config import is_loopback
 from ocibuild.registry.pace import TooSlow, paced
+from ocibuild.registry.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ocibuild.registry.certificates import Certificates
     from ocibuild.registry.config import RegistryConfig
     from ocibuild.registry.messages import Request
     from ocibuild.registry.retry import RetryPolicy
@@ -86,12 +87,12 @@ class Connections:
         settings = self._config.host(host)
         options: dict[str, Any] = {"maxsize": _CONNECTIONS}
         if scheme == "https":
-            options["ssl_context"] = _tls_context(settings.ca, insecure=settings.insecure)
+            options["ssl_context"] = _tls_context(self._config.certificates(host), insecure=settings.insecure)
         if settings.insecure:
             options["cert_reqs"] = ssl.CERT_NONE
             options["assert_hostname"] = False
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        proxy = _proxy(scheme, host)
+        proxy = proxy_for(scheme, host, os.environ)
         manager = _proxy_manager(proxy, options) if proxy else urllib3.PoolManager(**options)
         self._wires.watch(manager)
         return manager
@@ -195,8 +196,11 @@ class _Wires:
         return Watched
 
 
-def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities (else Mozilla's) and these."""
+def _tls_context(certificates: Certificates, *, insecure: bool) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities (else Mozilla's) and these.
+
+    Of several client certificates whose keys are of one kind, the first is shown.
+    """
     context = ssl.create_default_context()
     if insecure:
         context.check_hostname = False
@@ -206,11 +210,17 @@ def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLCont
         import certifi
 
         context.load_verify_locations(certifi.where())
-    for file in authorities:
+    for file in certificates.ca:
         try:
             context.load_verify_locations(file)
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"{file}: cannot be used as `ca`: {error.strerror or error}") from error
+    for pair in reversed(certificates.pairs):  # a later one takes the place of one of the same kind
+        try:
+            context.load_cert_chain(pair.cert, pair.key, password="")  # else OpenSSL would ask on the terminal
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"{pair.cert}, {pair.key}: no usable client certificate: {reason}") from error
     return context
 
 
@@ -221,28 +231,10 @@ def _headers(request: Request) -> dict[str, str]:
     return headers
 
 
-def _proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy that the environment names for a host: never for loopback."""
-    names = {name.lower() for name, value in os.environ.items() if value}
-    if not names & {f"{scheme}_proxy", "all_proxy"} or is_loopback(host):
-        return None
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = getproxies()
-    if proxy_bypass(host):
-        return None
-    proxy = proxies.get(scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
 def _proxy_manager(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
     from urllib.parse import unquote
 
     parts = urlsplit(proxy)
-    if parts.scheme not in ("http", "https"):
-        raise ConfigError(
-            f"a proxy of the environment is {parts.scheme}:, not HTTP", remedy="set HTTPS_PROXY to another"
-        )
     headers = None
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -262,6 +254,10 @@ def _broken(error: Exception, subject: str, host: str) -> RegistryError:
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError | urllib3.exceptions.SSLError) for cause in causes):
         return _tls_failure(causes, subject, host)
+    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        return RegistryError(
+            f"{subject}: the proxy does not lead to {host}", retryable=True, remedy="check HTTP_PROXY and HTTPS_PROXY"
+        )
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
     if reason:
         return RegistryError(
@@ -280,6 +276,11 @@ def _tls_failure(causes: list[BaseException], subject: str, host: str) -> Regist
         return RegistryError(
             f"{subject}: the certificate of {host} is not trusted: {untrusted.verify_message}",
             remedy=f'name its authority as `ca` under [registry."{host}"] in the configuration file',
+        )
+    if any("certificate required" in str(cause).lower() for cause in causes):
+        return RegistryError(
+            f"{subject}: {host} wants a client certificate",
+            remedy=f'name one with [[registry."{host}".keypair]] in the configuration file, or put it into certs.d',
         )
     return RegistryError(
         f"{subject}: {host} does not speak TLS with us",

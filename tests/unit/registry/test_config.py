@@ -67,7 +67,11 @@ def test_mirrors_come_in_order_before_the_origin(tmp_path: Path) -> None:
     [
         ("[registry", "not TOML"),
         ("[registries]", "unknown key 'registries'"),
-        ('[registry."a.example"]\nkeypair = []', """unknown key 'registry."a.example".keypair'"""),
+        ('[registry."a.example"]\ntoken = []', """unknown key 'registry."a.example".token'"""),
+        ('[registry."a.example"]\nkeypair = {}', "keypair must be a list of tables"),
+        ('[[registry."a.example".keypair]]\nkey = "k"', "must have `cert`"),
+        ('[[registry."a.example".keypair]]\nkey = 1\ncert = "c"', "must have `key`"),
+        ('[[registry."a.example".keypair]]\nca = "k"', """unknown key 'registry."a.example".keypair.ca'"""),
         ("registry = 1", "registry must be a table"),
         ('registry."a.example" = 1', """registry."a.example" must be a table"""),
         ('[registry."a.example"]\nhttp = "yes"', "http must be true or false"),
