@@ -6,6 +6,7 @@ from ocibuild.registry.client import Registry
 from ocibuild.registry.config import Endpoint, RegistryConfig, domain_of
 from ocibuild.registry.credentials import Credentials, IdentityToken, Password, RegistryToken
 from ocibuild.registry.fetch import RegistryBlobs
+from ocibuild.registry.images import RegistryDestination, RegistrySource
 from ocibuild.registry.keeping import Kept, forget, keep
 from ocibuild.registry.messages import Request
 from ocibuild.registry.push import push
@@ -22,6 +23,8 @@ __all__ = [
     "Registry",
     "RegistryBlobs",
     "RegistryConfig",
+    "RegistryDestination",
+    "RegistrySource",
     "RegistryToken",
     "Request",
     "Resolved",

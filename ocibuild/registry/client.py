@@ -19,6 +19,7 @@ from ocibuild.registry.download import Download
 from ocibuild.registry.foreign import foreign_pieces
 from ocibuild.registry.login import check_login
 from ocibuild.registry.messages import failure
+from ocibuild.registry.referrers import attach_by_tag, list_referrers
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
 from ocibuild.registry.slots import Slots
@@ -27,9 +28,9 @@ from ocibuild.registry.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import BinaryIO, TypeVar
+    from typing import TypeVar
 
-    from ocibuild.oci import Reference
+    from ocibuild.oci import BlobReader, Reference
     from ocibuild.registry.config import Endpoint, RegistryConfig
     from ocibuild.registry.connections import Stream
     from ocibuild.registry.credentials import Credential, Credentials
@@ -140,20 +141,38 @@ class Registry:
         self,
         reference: Reference,
         descriptor: Descriptor,
-        open_blob: Callable[[], BinaryIO],
+        open_at: Callable[[int], BlobReader],
         progress: Callable[[int], None],
+        *,
+        mount_from: str | None = None,
     ) -> bool:
         """Make sure that the repository has the blob; False where it had it already. Idempotent.
 
-        ``open_blob`` is called for each attempt and chunk; what it returns is closed here. ``progress`` is told how
-        many bytes of the blob are sent; the number falls where an attempt is repeated.
+        ``open_at`` gives the blob from an offset on, once for each request; what it returns is closed here.
+        ``mount_from`` is the path of a repository of the same registry that may have it. ``progress`` is told how many
+        bytes of the blob are sent; the number falls where some are sent again.
         """
         if self.blob_exists(reference, descriptor.digest):
             progress(descriptor.size)
             return False
-        session = self._session(self._config.origin(reference.domain), reference, push=True)
-        Upload(session, descriptor, open_blob, progress).run(self._chunk_size)
+        self.upload_blob(reference, descriptor, open_at, progress, mount_from=mount_from)
         return True
+
+    def upload_blob(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_at: Callable[[int], BlobReader],
+        progress: Callable[[int], None],
+        *,
+        mount_from: str | None = None,
+    ) -> None:
+        """Send a blob that the repository does not have; see ``push_blob``."""
+        endpoint = self._config.origin(reference.domain)
+        session = self._session(endpoint, reference, push=True)
+        with self._slots.take(endpoint, push=True):
+            Upload(session, descriptor, open_at, progress).run(self._chunk_size, mount_from)
+        progress(descriptor.size)
 
     def push_manifest(self, reference: Reference, data: bytes, media_type: str) -> Digest:
         """Put a manifest under the tag of ``reference`` (else under its digest) and return its digest. Idempotent.
@@ -167,7 +186,19 @@ class Registry:
         if answer.status not in (200, 201, 202):
             raise failure(answer, f"{session.subject}: upload of the manifest")
         _check_digest(data, answer.headers.get("Docker-Content-Digest"), session.subject)
+        if "OCI-Subject" not in answer.headers:
+            attach_by_tag(session, Descriptor(media_type, digest, len(data)), data)
         return digest
+
+    def referrers(self, reference: Reference, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """Return the manifests about the one that ``reference`` names by digest, of one type if asked for.
+
+        Raises RegistryError; a registry without the API is asked for the tag that stands in for it.
+        """
+        if reference.digest is None:
+            raise AssertionError(f"{reference} has no digest")
+        digest = reference.digest
+        return self._from_any(reference, lambda session: list_referrers(session, digest, artifact_type))
 
     def check_login(self, domain: str, credential: Credential) -> Credential:
         """Return what to keep for the registry ``domain``, after it has taken ``credential``.

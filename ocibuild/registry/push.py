@@ -97,7 +97,7 @@ def _push_blobs(
             stop.check()
             progress(blob, done)
 
-        registry.push_blob(reference, blob, lambda: store.blobs.open(blob.digest), report)
+        registry.push_blob(reference, blob, lambda offset: store.blobs.open_at(blob.digest, offset), report)
 
     in_parallel(send, blobs, limit=parallel, abandon=registry.stop)
 

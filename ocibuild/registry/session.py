@@ -74,7 +74,11 @@ class RepositorySession:
         location = answer.headers.get("Location")
         if not location:
             raise RegistryError(f"{self.subject}: the registry answers without a Location", status=answer.status)
-        return target_of(answer.url, location, self.subject)
+        return self.resolve(answer, location)
+
+    def resolve(self, answer: Answer, target: str) -> str:
+        """Return the URL that ``target`` stands for in an answer; raises RegistryError where we may not go there."""
+        return target_of(answer.url, target, self.subject)
 
     def retries(self) -> Retries:
         """Return fresh patience for one operation."""

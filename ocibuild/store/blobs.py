@@ -49,6 +49,12 @@ class Blobs:
         except FileNotFoundError as error:
             raise _missing(digest) from error
 
+    def open_at(self, digest: Digest, offset: int) -> BinaryIO:
+        """Open the blob for reading from ``offset`` bytes on; see ``open``."""
+        blob = self.open(digest)
+        blob.seek(offset)
+        return blob
+
     def read(self, digest: Digest, *, limit: int = _DOCUMENT_LIMIT) -> bytes:
         """Return the bytes of a small blob, verified; raise NotInStore or DigestMismatch."""
         with self.open(digest) as blob:

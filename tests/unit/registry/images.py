@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from ocibuild.oci import Descriptor, DiffID, Digest, ImageConfig, Index, Manifest, Platform, RunConfig, mediatypes
@@ -67,3 +68,8 @@ def pull_layers(
         progress(blob, done)
 
     bring_in(store, layers, blobs, ownership=None, blobs=True, report=report)
+
+
+def bytes_at(data: bytes) -> Callable[[int], io.BytesIO]:
+    """Return what opens ``data`` from an offset on."""
+    return lambda offset: io.BytesIO(data[offset:])
