@@ -195,8 +195,8 @@ class _Gathered:
         if depth > DEEPEST_INDEX:
             raise _too_deep(self._reader)
         for entry in document.content.manifests:
+            below = self._reader.read(entry)
             if entry.digest not in self.manifests:
-                below = self._reader.read(entry)
                 self.add(below, depth=depth + 1)
                 self.manifests[entry.digest] = below
 
