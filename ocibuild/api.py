@@ -221,13 +221,33 @@ class Session:
         return found
 
     def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
-        from ocibuild.registry import push
+        from ocibuild.transfer import push
 
         def report(blob: Descriptor, done: int) -> None:
             emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
 
         with _told(emit, step, f"pushing {', '.join(str(name) for name in names)}"):
             push(self.registry, self.store, descriptor, names, progress=report)
+
+    def copy(
+        self, source: str, destination: str, *, platforms: Sequence[Platform] = (), everything: bool = False
+    ) -> Digest:
+        """Copy an image from one location to another, and return the digest it has there.
+
+        Of an index the images for ``platforms`` are copied, for this machine's where there are none, or ``everything``.
+        """
+        from ocibuild.transfer import Ends, Selection, parse_location, transfer
+
+        origin, target = parse_location(source), parse_location(destination)
+        selection = Selection(tuple(platforms), everything)
+        ends = Ends(lambda: self.registry, lambda: self.store)
+        with self._shown(f"copy {origin}") as emit, translate_errors(self._settings.root):
+
+            def report(blob: Descriptor, done: int) -> None:
+                emit(Transferred(1, blob.digest.short, "copying", done, blob.size))
+
+            with _told(emit, 1, f"copying {origin} to {target}"):
+                return transfer(ends, origin, target, selection, progress=report, abandon=self._stop_transfers)
 
     def _stop_transfers(self) -> None:
         if "registry" in self.__dict__:

@@ -1,8 +1,14 @@
-"""OCI image layouts and archives of them: written from the store, read and validated."""
+"""OCI image layouts, archives of them and of docker: written, read, validated, and copied from and to."""
 
 from ocibuild.archive.contents import contents
+from ocibuild.archive.dockerarchive import index_refused
+from ocibuild.archive.dockersource import docker_archive_source
 from ocibuild.archive.faults import Fault, Report
+from ocibuild.archive.folderdestination import folder_destination
+from ocibuild.archive.foldersource import folder_source
 from ocibuild.archive.layout import LayoutDirectory, Source, open_source
+from ocibuild.archive.layoutdestination import archive_destination, docker_archive_destination, layout_destination
+from ocibuild.archive.layoutsource import layout_source
 from ocibuild.archive.load import load_layout
 from ocibuild.archive.naming import CONTAINERD_NAME, name_of
 from ocibuild.archive.tarred import OciArchive
@@ -16,7 +22,15 @@ __all__ = [
     "OciArchive",
     "Report",
     "Source",
+    "archive_destination",
     "contents",
+    "docker_archive_destination",
+    "docker_archive_source",
+    "folder_destination",
+    "folder_source",
+    "index_refused",
+    "layout_destination",
+    "layout_source",
     "load_layout",
     "name_of",
     "open_source",

@@ -32,7 +32,7 @@ def destination(to: str | BinaryIO) -> Iterator[BinaryIO]:
         with destination(sys.stdout.buffer) as stream:
             yield stream
     elif _is_special(to):
-        with _translating(to), open(to, "wb") as stream:
+        with translating(to), open(to, "wb") as stream:
             yield stream
     else:
         with replacing(to) as stream:
@@ -48,7 +48,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     """
     path = os.path.realpath(path)
     temporary = f"{path}.{secrets.token_hex(4)}.partial"
-    with _translating(path):
+    with translating(path):
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         try:
@@ -64,7 +64,8 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _translating(path: str) -> Iterator[None]:
+def translating(path: str) -> Iterator[None]:
+    """Say of a path that it cannot be written: NoSpace, else OcibuildError."""
     try:
         yield
     except OSError as error:

@@ -29,6 +29,11 @@ def named(descriptor: Descriptor, names: Sequence[Reference]) -> tuple[Descripto
     return tuple(bare.with_annotations(_annotations(name)) for name in dict.fromkeys(names)) or (bare,)
 
 
+def tagged(descriptor: Descriptor, tag: str | None) -> Descriptor:
+    """Return the descriptor that gives an image this tag of a layout, as skopeo and umoci write it, or no name."""
+    return descriptor.with_annotations({REF_NAME: tag}) if tag else descriptor
+
+
 def index_of(manifests: Sequence[Descriptor]) -> bytes:
     """Return the ``index.json`` of a layout that holds these."""
     return Index(mediatypes.OCI_INDEX, tuple(manifests)).to_bytes()

@@ -25,7 +25,7 @@ def read_blob(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
         raise InvalidDocument(f"it has {descriptor.size} bytes, and a document may have {limit}")
     _check_size(source, descriptor)
     with source.open_file(blob_name(descriptor.digest)) as blob:
-        hashed = _Hashed(blob, descriptor.digest)
+        hashed = Hashed(blob, descriptor.digest)
         data = hashed.read(descriptor.size)
         hashed.finish()
     return data
@@ -35,7 +35,7 @@ def check_blob(source: Source, descriptor: Descriptor) -> None:
     """Read a blob to its end; InvalidDocument where it is missing, DigestMismatch where it is not what it should be."""
     _check_size(source, descriptor)
     with source.open_file(blob_name(descriptor.digest)) as blob:
-        _Hashed(blob, descriptor.digest).finish()
+        Hashed(blob, descriptor.digest).finish()
 
 
 def check_layer(source: Source, descriptor: Descriptor, like: Digest) -> DiffID:
@@ -46,7 +46,7 @@ def check_layer(source: Source, descriptor: Descriptor, like: Digest) -> DiffID:
     compression = compression_of(descriptor.media_type)
     _check_size(source, descriptor)
     with source.open_file(blob_name(descriptor.digest)) as blob:
-        hashed = _Hashed(blob, descriptor.digest)
+        hashed = Hashed(blob, descriptor.digest)
         try:
             diff_id = _read_tar(decompress(cast("BinaryIO", hashed), compression), like)
         except InvalidLayer:
@@ -64,7 +64,7 @@ def _check_size(source: Source, descriptor: Descriptor) -> None:
         raise DigestMismatch(f"it has {size} bytes, and its descriptor says {descriptor.size}")
 
 
-class _Hashed:
+class Hashed:
     """A blob that is hashed as it is read."""
 
     def __init__(self, blob: BinaryIO, expected: Digest) -> None:
@@ -73,17 +73,21 @@ class _Hashed:
         self._hasher = expected.hasher()
 
     def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
         piece = self._blob.read(size)
         self._hasher.update(piece)
         return piece
+
+    def digest(self) -> Digest:
+        """Return the digest of what was read, of the algorithm that was expected."""
+        return Digest.parse(f"{self._expected.algorithm}:{self._hasher.hexdigest()}")
 
     def finish(self) -> None:
         """Read what is left; DigestMismatch where the whole has another digest."""
         while self.read(_PIECE):
             pass
-        if self._hasher.hexdigest() != self._expected.encoded:
-            actual = f"{self._expected.algorithm}:{self._hasher.hexdigest()}"
-            raise DigestMismatch(f"its content has the digest {actual}")
+        if self.digest() != self._expected:
+            raise DigestMismatch(f"its content has the digest {self.digest()}")
 
 
 class _Plain:

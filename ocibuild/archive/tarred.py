@@ -1,9 +1,10 @@
-"""A tar of a layout, read where it lies: one pass over its headers says where each file is; nothing is unpacked."""
+"""A tar read where it lies: one pass over its headers says where each file is; nothing is unpacked."""
 
 from __future__ import annotations
 
 import io
 import os
+import posixpath
 import stat
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
@@ -11,10 +12,14 @@ from ocibuild.errors import InvalidDocument
 from ocibuild.layer import Kind, TarReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ocibuild.layer import Entry
 
 MAX_FILES: Final = 1 << 16
-"""Files of a layout that we remember: more than five hundred images of 127 layers."""
+"""Files of an archive that we remember: more than five hundred images of 127 layers."""
+_LINKS: Final = (Kind.SYMLINK, Kind.HARDLINK)
+_MAX_LINKS: Final = 8  # followed for one name
 _BLOCK = 512
 _BUFFER = 256 << 10
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -27,18 +32,19 @@ class _Member(NamedTuple):
     size: int
 
 
-class OciArchive:
-    """A plain tar of an OCI image layout; a context manager. Other files in it do not matter.
+class TarredFiles:
+    """The files of a plain tar for whose names ``belongs`` holds; a context manager. What else is in it is passed over.
 
-    Opening raises OSError, InvalidLayer where it is not a tar or is cut short, InvalidDocument where it is compressed
-    or has a file of a layout twice, as a link or as a sparse file: readers would not agree on what it holds.
+    With ``links``, a link to one of them stands for it. Opening raises OSError, InvalidLayer where it is not a tar or
+    is cut short, InvalidDocument where it is compressed or has such a file twice, as a sparse file, or, without
+    ``links``, as a link: readers would not agree on what it holds.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, belongs: Callable[[str], bool], *, links: bool = False) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             _refuse_others(self._fd)
-            self._members = _members(self._fd)
+            self._members = _members(self._fd, belongs, links=links)
         except BaseException:
             os.close(self._fd)
             raise
@@ -59,17 +65,32 @@ class OciArchive:
         os.close(self._fd)
 
 
+class OciArchive(TarredFiles):
+    """A plain tar of an OCI image layout; opening it raises as ``TarredFiles`` does."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, _belongs)
+
+
 class _Section(io.RawIOBase):
     """The bytes of an open file from ``offset`` on, ``size`` of them."""
 
     def __init__(self, fd: int, offset: int, size: int) -> None:
         super().__init__()
         self._fd = fd
-        self._at = offset
+        self._start = self._at = offset
         self._end = offset + size
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = min(max(base + offset, self._start), self._end)
+        return self._at - self._start
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # BufferedReader gives a memoryview
         view = memoryview(buffer)[: self._end - self._at]
@@ -95,21 +116,45 @@ class _Headers:
         return count <= self._size - self.at
 
 
-def _members(fd: int) -> dict[str, _Member]:
-    """Return where each file of the layout is."""
+def _members(fd: int, belongs: Callable[[str], bool], *, links: bool) -> dict[str, _Member]:
+    """Return where each file that belongs is."""
     headers = _Headers(fd)
     reader = TarReader(headers)
     members: dict[str, _Member] = {}
+    targets: dict[str, str] = {}
     for entry in reader:
         offset, size = headers.at, entry.size
         stored = reader.leave_body()
         if not headers.has(stored):
             raise InvalidDocument(f"it is cut short: it ends in the middle of {entry.name!r:.160}")
         headers.at += stored
-        if _belongs(entry.name):
-            _refuse_ambiguous(entry, stored, members)
+        if not belongs(entry.name) or (links and entry.kind is Kind.DIRECTORY):
+            continue
+        _refuse_repeated(entry, members, targets)
+        if links and entry.kind in _LINKS:
+            targets[entry.name] = _target(entry)
+        else:
+            _refuse_ambiguous(entry, stored)
             members[entry.name] = _Member(offset, size)
-    return members
+    return members | _followed(targets, members)
+
+
+def _target(entry: Entry) -> str:
+    """Return the name of the member that a link leads to; one that leads out is no member's."""
+    folder = posixpath.dirname(entry.name) if entry.kind is Kind.SYMLINK else ""
+    return posixpath.normpath(posixpath.join(folder, entry.linkname))
+
+
+def _followed(targets: Mapping[str, str], members: Mapping[str, _Member]) -> dict[str, _Member]:
+    """Return the files that links lead to, by the names of the links; a link that leads nowhere is left out."""
+    found: dict[str, _Member] = {}
+    for name in targets:
+        target = name
+        for _ in range(_MAX_LINKS):
+            target = targets.get(target, target)
+        if target in members:
+            found[name] = members[target]
+    return found
 
 
 def _belongs(name: str) -> bool:
@@ -117,16 +162,19 @@ def _belongs(name: str) -> bool:
     return name in ("index.json", "oci-layout") or (name.startswith("blobs/") and name.count("/") > 1)
 
 
-def _refuse_ambiguous(entry: Entry, stored: int, members: dict[str, _Member]) -> None:
+def _refuse_repeated(entry: Entry, members: Mapping[str, _Member], targets: Mapping[str, str]) -> None:
+    if entry.name in members or entry.name in targets:
+        raise InvalidDocument(f"{entry.name!r:.160} is in it twice")
+    if len(members) + len(targets) >= MAX_FILES:
+        raise InvalidDocument(f"it has more than {MAX_FILES} files")
+
+
+def _refuse_ambiguous(entry: Entry, stored: int) -> None:
     name = f"{entry.name!r:.160}"
     if entry.kind is not Kind.FILE:
         raise InvalidDocument(f"{name} is a {entry.kind.value} where a file must be")
     if stored != entry.size + -entry.size % _BLOCK:
         raise InvalidDocument(f"{name} is stored as a sparse file", remedy="make the tar without --sparse")
-    if entry.name in members:
-        raise InvalidDocument(f"{name} is in it twice")
-    if len(members) >= MAX_FILES:
-        raise InvalidDocument(f"it has more than {MAX_FILES} files")
 
 
 def _refuse_others(fd: int) -> None:

@@ -23,6 +23,7 @@ _TERMINATED = 143
 # command: the module that has it, the name there, and its line in --help
 _COMMANDS = {
     "build": ("build", "build", "Build an image from a Dockerfile."),
+    "copy": ("transfer", "copy", "Copy an image between registries, layouts and archives."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
     "history": ("images", "history", "Show the history of an image."),
     "images": ("images", "images", "List the images of the store."),
@@ -47,7 +48,7 @@ _IMAGE_COMMANDS = {
 }
 # what the command line will have, and has not yet: refused by name
 _LATER = frozenset(
-    {"rmi", "save", "load", "import", "copy", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
+    {"rmi", "save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
     | {"prune", "du", "completion", "exec", "stop", "kill", "wait"}
 )
 

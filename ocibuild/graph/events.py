@@ -36,7 +36,8 @@ class Output:
 class Transferred:
     """``done`` of ``total`` bytes of ``item`` (a short digest, a file name) were moved for ``step``.
 
-    ``total`` is None where it is not known. ``verb`` says what happens: ``downloading``, ``unpacking``, ``uploading``.
+    ``total`` is None where it is not known. ``verb`` says what happens: ``downloading``, ``unpacking``, ``uploading``,
+    ``copying``.
     """
 
     step: int

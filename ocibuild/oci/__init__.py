@@ -6,7 +6,7 @@ from ocibuild.oci.descriptor import Descriptor
 from ocibuild.oci.digest import ChainID, DiffID, Digest, chain_id, chain_ids
 from ocibuild.oci.image_io import BlobReader, ImageDestination, ImageSource
 from ocibuild.oci.manifest import Index, Manifest, parse_manifest
-from ocibuild.oci.match import acceptable_platforms, is_attestation, select
+from ocibuild.oci.match import acceptable_platforms, is_attestation, is_foreign, select
 from ocibuild.oci.mediatypes import Compression, compression_of, is_index, is_layer, is_manifest, layer_type
 from ocibuild.oci.platform import Platform
 from ocibuild.oci.reference import Reference
@@ -35,6 +35,7 @@ __all__ = [
     "chain_ids",
     "compression_of",
     "is_attestation",
+    "is_foreign",
     "is_index",
     "is_layer",
     "is_manifest",

@@ -27,6 +27,21 @@ def loads(data: bytes, *, what: str) -> dict[str, Any]:
 
     The members of maps with free keys (annotations, labels, volumes, ports) are kept even where they are null.
     """
+    document = _loads(data, what)
+    if not isinstance(document, dict):
+        raise InvalidDocument(f"{what}: not a JSON object")
+    return document
+
+
+def loads_objects(data: bytes, *, what: str) -> tuple[dict[str, Any], ...]:
+    """Return the JSON array of objects that ``data`` is, as ``loads`` returns one."""
+    document = _loads(data, what)
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
+        raise InvalidDocument(f"{what}: not a JSON array of objects")
+    return tuple(document)
+
+
+def _loads(data: bytes, what: str) -> Any:
     import json
 
     if len(data) > MAX_BYTES:
@@ -37,11 +52,8 @@ def loads(data: bytes, *, what: str) -> dict[str, Any]:
         raise InvalidDocument(f"{what}: nested too deeply") from None
     except ValueError as error:
         raise InvalidDocument(f"{what}: not JSON: {error!s:.160}") from error
-    if not isinstance(document, dict):
-        raise InvalidDocument(f"{what}: not a JSON object")
     _check(document, what)
-    pruned: dict[str, Any] = _without_nulls(document)
-    return pruned
+    return _without_nulls(document)
 
 
 def dumps(document: Mapping[str, Any], *, what: str) -> bytes:

@@ -9,7 +9,6 @@ from ocibuild.registry.fetch import RegistryBlobs
 from ocibuild.registry.images import RegistryDestination, RegistrySource
 from ocibuild.registry.keeping import Kept, forget, keep
 from ocibuild.registry.messages import Request
-from ocibuild.registry.push import push
 from ocibuild.registry.resolve import Resolved, resolve
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.transport import Transport
@@ -33,7 +32,6 @@ __all__ = [
     "domain_of",
     "forget",
     "keep",
-    "push",
     "resolve",
     "server_key",
     "usual_certificate_folders",

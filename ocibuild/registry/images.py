@@ -6,24 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch
+from ocibuild.oci import is_foreign
 from ocibuild.registry.checked import CheckedBlob
 from ocibuild.registry.config import PARALLEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.oci import BlobReader, Descriptor, Digest, Reference
+    from ocibuild.oci import BlobReader, Descriptor, Reference
     from ocibuild.registry.client import Registry
-
-    MountFrom = Callable[[Digest], str | None]
+    from ocibuild.store import Origins
 
 
 class RegistrySource:
     """The image or index that ``reference`` names in a registry; see ``ocibuild.oci.ImageSource``."""
 
-    def __init__(self, registry: Registry, reference: Reference) -> None:
+    def __init__(self, registry: Registry, reference: Reference, origins: Origins) -> None:
         self._registry = registry
         self._reference = reference
+        self._origins = origins
 
     @property
     def subject(self) -> str:
@@ -45,27 +46,20 @@ class RegistrySource:
 
     def open_blob(self, descriptor: Descriptor, offset: int = 0) -> BlobReader:
         """See ``ImageSource``."""
+        self._origins.add(descriptor.digest, self._reference)
         return PieceReader(self._registry.blob(self._reference, descriptor, offset))
 
 
 class RegistryDestination:
     """One repository, where what is copied gets the names ``references``; see ``ocibuild.oci.ImageDestination``.
 
-    ``mount_from`` says which repository of the registry may have a blob; ``pushed`` hears of each that is there.
+    ``origins`` knows which repositories have a blob, so that the registry can take it from another one of its own.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        references: Sequence[Reference],
-        *,
-        mount_from: MountFrom = lambda _digest: None,
-        pushed: Callable[[Digest], None] = lambda _digest: None,
-    ) -> None:
+    def __init__(self, registry: Registry, references: Sequence[Reference], origins: Origins) -> None:
         self._registry = registry
         self._references = references
-        self._mount_from = mount_from
-        self._pushed = pushed
+        self._origins = origins
 
     @property
     def subject(self) -> str:
@@ -78,10 +72,12 @@ class RegistryDestination:
         return PARALLEL
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """See ``ImageDestination``."""
+        """See ``ImageDestination``; a foreign layer comes from where it was made, and need not be there."""
+        if is_foreign(descriptor):
+            return True
         has = self._registry.blob_exists(self._references[0], descriptor.digest)
         if has:
-            self._pushed(descriptor.digest)
+            self._origins.add(descriptor.digest, self._references[0])
         return has
 
     def put_blob(
@@ -89,9 +85,11 @@ class RegistryDestination:
     ) -> None:
         """See ``ImageDestination``."""
         checked = CheckedBlob(open_at, descriptor)
-        source = self._mount_from(descriptor.digest)
-        self._registry.upload_blob(self._references[0], descriptor, checked.open_at, progress, mount_from=source)
-        self._pushed(descriptor.digest)
+        there = self._references[0]
+        known = self._origins.repositories(descriptor.digest, there.domain)
+        source = next((path for path in known if path != there.path), None)
+        self._registry.upload_blob(there, descriptor, checked.open_at, progress, mount_from=source)
+        self._origins.add(descriptor.digest, there)
 
     def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
         """See ``ImageDestination``."""

@@ -3,6 +3,7 @@
 from ocibuild.store.blobs import Blobs, BlobWriter, Follower
 from ocibuild.store.caches import Cache, Caches
 from ocibuild.store.downloads import Download, Downloads
+from ocibuild.store.image_io import StoreDestination, StoreSource
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
@@ -33,6 +34,8 @@ __all__ = [
     "Snapshot",
     "Snapshots",
     "Store",
+    "StoreDestination",
+    "StoreSource",
     "StoredImage",
     "Tags",
     "find_image",

@@ -236,7 +236,8 @@ def test_a_registry_with_tls_may_not_name_a_token_server_without(service: Servic
 
 
 def test_a_push_and_a_pull_work_with_tokens(service: Service, store: Store, other_store: Store) -> None:
-    from ocibuild.registry import push, resolve
+    from ocibuild.registry import resolve
+    from ocibuild.transfer import push
     from tests.unit.registry.images import AMD64
 
     reference = Reference.parse(f"{service.address}/team/app:1")

@@ -6,7 +6,8 @@ import pytest
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, NotFound, UnsupportedMediaType
 from ocibuild.oci import Descriptor, Index, Manifest, Platform, Reference, mediatypes
-from ocibuild.registry import push, resolve
+from ocibuild.registry import resolve
+from ocibuild.transfer import push
 from tests.unit.registry.images import AMD64, nothing, put_image, put_index
 from tests.unit.registry.scripts import reply
 

@@ -1,0 +1,105 @@
+"""Images copied out of the store and into it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, BinaryIO
+
+from ocibuild.errors import DigestMismatch, NotInStore
+from ocibuild.oci import Descriptor, parse_manifest
+from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.oci import Digest, Reference
+    from ocibuild.oci.image_io import BlobReader
+    from ocibuild.store.store import Store
+
+_PARALLEL = 4
+_PIECE = 1 << 20
+
+
+class StoreSource:
+    """The image or index ``root`` of the store, see ``ImageSource``; what is missing raises NotInStore."""
+
+    def __init__(self, store: Store, root: Descriptor, subject: str) -> None:
+        self.subject = subject
+        self._store = store
+        self._root = root
+
+    @classmethod
+    def named(cls, store: Store, reference: Reference) -> StoreSource:
+        """Return what a tag names, an index where it is one, or what has a digest; raises NotInStore."""
+        subject = f"store:{reference.familiar()}"
+        root = store.tags.get(reference) if reference.digest is None else _described(store, reference.digest)
+        if root is None:
+            raise NotInStore(f"{subject}: no such image in the store", remedy="build it, or pull it")
+        return cls(store, root, subject)
+
+    def root(self) -> Descriptor:
+        """See ``ImageSource``."""
+        return self._root
+
+    def read_manifest(self, descriptor: Descriptor) -> bytes:
+        """See ``ImageSource``."""
+        with self.open_blob(descriptor) as blob:
+            return read_verified(blob, descriptor, limit=MANIFEST_LIMIT)
+
+    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+        """See ``ImageSource``."""
+        return self._store.blobs.open_at(descriptor.digest, offset)
+
+
+class StoreDestination:
+    """A tag of the store, see ``ImageDestination``; blobs that were complete stay after an error."""
+
+    def __init__(self, store: Store, reference: Reference) -> None:
+        self._store = store
+        self._reference = reference
+
+    @property
+    def subject(self) -> str:
+        """See ``ImageDestination``."""
+        return f"store:{self._reference.familiar()}"
+
+    @property
+    def parallel(self) -> int:
+        """See ``ImageDestination``."""
+        return _PARALLEL
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """See ``ImageDestination``."""
+        return self._store.blobs.has(descriptor.digest)
+
+    def put_blob(
+        self, descriptor: Descriptor, open_at: Callable[[int], BlobReader], progress: Callable[[int], None]
+    ) -> None:
+        """See ``ImageDestination``."""
+        with closing(open_at(0)) as reader, self._store.blobs.writer(descriptor) as blob:
+            progress(0)
+            while piece := reader.read(_PIECE):
+                blob.write(piece)
+                progress(blob.size)
+
+    def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
+        """See ``ImageDestination``."""
+        if not self.has_blob(descriptor):
+            with self._store.blobs.writer(descriptor) as blob:
+                blob.write(data)
+
+    def finish(self, descriptor: Descriptor, data: bytes) -> None:
+        """See ``ImageDestination``; raises DigestMismatch where the name has another digest."""
+        wanted = self._reference.digest
+        if wanted not in (None, descriptor.digest):
+            raise DigestMismatch(f"{self.subject}: what is copied has the digest {descriptor.digest}")
+        self.put_manifest(descriptor, data)
+        if self._reference.tag is None:
+            self._store.tags.keep(descriptor)
+        else:
+            self._store.tags.set(self._reference.with_tag(self._reference.tag), descriptor)
+
+
+def _described(store: Store, digest: Digest) -> Descriptor:
+    data = store.blobs.read(digest, limit=MANIFEST_LIMIT)
+    return Descriptor(parse_manifest(data, trusted=True).media_type, digest, len(data))

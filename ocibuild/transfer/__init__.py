@@ -1,0 +1,10 @@
+"""Images copied from anywhere to anywhere, without being unpacked: registries, layouts, archives, the store."""
+
+from ocibuild.transfer.copying import copy
+from ocibuild.transfer.ends import Ends
+from ocibuild.transfer.locations import Location, parse_location
+from ocibuild.transfer.plan import Plan, Selection, make_plan
+from ocibuild.transfer.push import push
+from ocibuild.transfer.transfer import transfer
+
+__all__ = ["Ends", "Location", "Plan", "Selection", "copy", "make_plan", "parse_location", "push", "transfer"]
