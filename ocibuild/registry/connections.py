@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 16  # kept open to one host
 _WORTH_READING = 64 << 10  # bytes; a new connection costs more
+_ERROR_LIMIT = 64 << 10  # bytes
 
 
 class Connections:
@@ -117,13 +118,17 @@ class Stream:
         return piece
 
     def read_all(self, limit: int) -> bytes:
-        """Return the whole body; raises RegistryError where it has more than ``limit`` bytes."""
+        """Return the whole body; raises RegistryError where it has more than ``limit`` bytes.
+
+        An error is what its status says, however much is said about it: of that the beginning is returned.
+        """
+        is_error = self.status >= 400
         pieces: list[bytes] = []
-        left = limit + 1
+        left = min(limit, _ERROR_LIMIT) if is_error else limit + 1
         while left and (piece := self.read(left)):
             pieces.append(piece)
             left -= len(piece)
-        if not left:
+        if not left and not is_error:
             raise RegistryError(
                 f"{self._subject}: the registry sends more than the {limit} bytes allowed here", status=self.status
             )
