@@ -102,7 +102,7 @@ class Registry:
             retries = None if session.endpoint.is_mirror else session.retries()
             try:
                 with self._slots.take(session.endpoint):
-                    yield from download.pieces(blob_opener(session, descriptor), retries)
+                    yield from download.pieces(blob_opener(session.about(descriptor.digest), descriptor), retries)
             except NotFound:
                 if session.endpoint.is_mirror:
                     continue
@@ -131,7 +131,7 @@ class Registry:
 
     def blob_exists(self, reference: Reference, digest: Digest) -> bool:
         """Tell whether the origin has the blob in the repository of ``reference``; asks for the right to push."""
-        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        session = self._session(self._config.origin(reference.domain), reference, push=True).about(digest)
         answer = session.ask("HEAD", session.url(f"blobs/{digest}"))
         if answer.status in (401, 403):
             raise failure(answer, session.subject)
@@ -309,4 +309,7 @@ def _media_type(answer: Answer, subject: str) -> str:
         )
     if mediatypes.is_manifest(media_type) or mediatypes.is_index(media_type):
         return media_type
-    return parse_manifest(answer.body).media_type
+    try:
+        return parse_manifest(answer.body).media_type
+    except (InvalidDocument, UnsupportedMediaType) as error:
+        raise type(error)(f"{subject}: {error.message}", remedy=error.remedy) from error

@@ -12,6 +12,7 @@ import ssl
 import threading
 import weakref
 from contextlib import suppress
+from http.client import HTTPException, LineTooLong
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -268,6 +269,8 @@ def _broken(error: Exception, subject: str, host: str) -> RegistryError:
         return RegistryError(
             f"{subject}: cannot reach {host}: {reason}", retryable=True, remedy="check the name and the network"
         )
+    if any(isinstance(cause, LineTooLong) or type(cause) is HTTPException for cause in causes):
+        return RegistryError(f"{subject}: {host} sends more headers, or longer ones, than is allowed")
     if any(isinstance(cause, TooSlow) for cause in causes):
         return RegistryError(f"{subject}: {host} sends too slowly", retryable=True)
     if any(isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError) for cause in causes):
