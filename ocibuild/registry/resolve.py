@@ -61,7 +61,8 @@ def resolve(
     passed = [found]
     while isinstance(found.document, Index):
         if len(passed) > DEEPEST_INDEX:
-            raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
+            digest = found.descriptor.digest
+            raise InvalidDocument(f"{reference}: {digest}: more than {DEEPEST_INDEX} indexes in one another")
         chosen = _choose(found.document, reference, platform)
         found = _find(registry, store, reference.with_digest(chosen.digest), chosen)
         passed.append(found)
@@ -95,7 +96,7 @@ def _find(registry: Registry, store: Store, reference: Reference, known: Descrip
         descriptor = Descriptor(document.media_type, digest, len(data))
     else:  # a tag may have moved since it was looked up
         data, descriptor = registry.manifest(reference)
-        document = _parsed(data, descriptor.media_type, reference)
+        document = _parsed(data, known.media_type if known else descriptor.media_type, reference)
     if known:
         _check_size(known, len(data), reference)
     return _Found(data, known or descriptor, document)
@@ -128,12 +129,10 @@ def _check_layers(store: Store, manifest: Manifest, descriptor: Descriptor, refe
         try:
             compression_of(layer.media_type)
         except UnsupportedMediaType as error:
-            raise UnsupportedMediaType(f"{reference}: {error.message}", remedy=error.remedy) from error
+            raise UnsupportedMediaType(f"{reference}: {layer.digest}: {error.message}", remedy=error.remedy) from error
 
 
-def _parsed(
-    data: bytes, media_type: str | None, reference: Reference, *, trusted: bool = False
-) -> Manifest | Index:
+def _parsed(data: bytes, media_type: str | None, reference: Reference, *, trusted: bool = False) -> Manifest | Index:
     try:
         return parse_manifest(data, media_type, trusted=trusted)
     except (InvalidDocument, UnsupportedMediaType) as error:
@@ -170,9 +169,8 @@ def _read_config(data: bytes, manifest: Manifest, reference: Reference) -> Image
         message = f"{reference}: {manifest.config.digest}: {error.message}"
         raise InvalidDocument(message, remedy=error.remedy) from error
     if len(config.diff_ids) != len(manifest.layers):
-        raise InvalidDocument(
-            f"{reference}: its config has {len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"
-        )
+        counts = f"{len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"
+        raise InvalidDocument(f"{reference}: its config {manifest.config.digest} has {counts}")
     return config
 
 

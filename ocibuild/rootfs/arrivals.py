@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer
+from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer, naming
 from ocibuild.rootfs.unpack import unpack, unpacked
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ Result = TypeVar("Result")
 
 class BlobOrigin(Protocol):
     """Where the blobs of an image come from; safe to use from threads."""
+
+    @property
+    def subject(self) -> str:
+        """What errors call the image."""
 
     def fetch(
         self, blob: Descriptor, *, progress: Callable[[int], None], started: Callable[[BlobWriter | None], None]
@@ -82,11 +86,11 @@ def _bring_in(
     arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
     if stack is not None or ownership is None:
         return arrivals.receive(lambda: stack or ())
-    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, report))
+    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, report, origin.subject))
 
 
 def _unpack(
-    store: Store, layers: Sequence[Layer], arrivals: _Arrivals, ownership: Ownership, report: Report
+    store: Store, layers: Sequence[Layer], arrivals: _Arrivals, ownership: Ownership, report: Report, subject: str
 ) -> tuple[Snapshot, ...]:
     done: dict[Digest, int] = {}
 
@@ -99,7 +103,8 @@ def _unpack(
         return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress)
     except (InvalidLayer, DigestMismatch):
         arrivals.keep_nothing()
-        raise
+        with naming(subject):
+            raise
 
 
 class _Arrivals:
