@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 AMD64 = Platform.parse("linux/amd64")
 PATIENT = RetryPolicy(attempts=4, first=0.01, factor=1, longest=0.01, connect_timeout=20, read_timeout=20)
 IMPATIENT = RetryPolicy(
-    attempts=3, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.7, answer_timeout=0.9,
-    slow_window=0.7, least_speed=1000, patience=10,
+    attempts=2, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.6, answer_timeout=0.6,
+    slow_window=0.6, least_speed=1000, patience=10,
 )  # fmt: skip
 NOISE = b"".join(hashlib.sha512(number.to_bytes(4)).digest() for number in range(20_000))
 """About 1.2 megabytes that do not compress."""
@@ -103,7 +103,11 @@ def make_image(
     blobs = [gzip.compress(tar, 1, mtime=0) if compress else tar for tar in tars]
     kind = mediatypes.OCI_LAYER_GZIP if compress else mediatypes.OCI_LAYER
     rootfs = {"type": "layers", "diff_ids": [str(Digest.of(tar)) for tar in tars] if diff_ids is None else diff_ids}
-    config = config or dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs})
+    config = (
+        config
+        if config is not None
+        else dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs})
+    )
     described = [describe(blob, kind) for blob in blobs] if layers is None else layers
     document = {"config": describe(config, mediatypes.OCI_CONFIG), "layers": described}
     manifest = dumps({"schemaVersion": 2, "mediaType": mediatypes.OCI_MANIFEST, **document})
