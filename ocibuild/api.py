@@ -177,7 +177,7 @@ class Session:
             with _told(emit, 1, str(reference)):
                 resolved = resolve(self.registry, self.store, reference, platform)
                 # in another thread, so that an interrupt reaches this one, and does not wait for a server that stalls
-                in_parallel(bring, [resolved], limit=1, abandon=self._stop_transfers)
+                in_parallel(bring, [resolved], limit=1, abandon=self._stop_waiting)
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)
@@ -253,6 +253,10 @@ class Session:
 
             with _told(emit, 1, f"copying {origin} to {target}"):
                 return transfer(ends, origin, target, selection, progress=report, abandon=self._stop_transfers)
+
+    def _stop_waiting(self) -> None:
+        self.store.locks.stop()  # others may hold what we wait for
+        self._stop_transfers()
 
     def _stop_transfers(self) -> None:
         if "registry" in self.__dict__:

@@ -194,9 +194,14 @@ class _Wires:
                 with wires._lock:
                     wires._connections.add(self)
 
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                if self.sock is not None:
+                    self.timeout = wires._send_timeout  # it was for connecting
+                super().request(*args, **kwargs)
+
             def connect(self) -> None:
                 super().connect()
-                self.sock.settimeout(wires._send_timeout)  # from here on it is not for connecting
+                self.sock.settimeout(wires._send_timeout)
                 with wires._lock:
                     if wires._is_cut:
                         raise BrokenPipeError

@@ -47,8 +47,9 @@ def in_parallel(
 
     stop = Stop()
     with ThreadPoolExecutor(max_workers=limit, thread_name_prefix="transfer") as pool:
-        futures = [pool.submit(work, item, stop) for item in items]
-        try:
+        futures: list[Future[None]] = []
+        try:  # an interrupt may come while the first are under way already
+            futures += [pool.submit(work, item, stop) for item in items]
             wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
             abandon()
