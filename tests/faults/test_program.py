@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,7 +67,9 @@ PULLS: Final[dict[str, tuple[str, Act, str]]] = {
     "the index is no JSON": ("registry GET tag 1", faults.reply(b"<html>\x1b[31m"), "not JSON"),
     "the password is wrong": ("auth GET token", faults.status(401), "refuses the credentials"),
     "the headers do not end": ("registry HEAD tag 1", faults.ENDLESS_HEADERS, "headers"),
-    "the error page does not end": ("registry GET tag 1", faults.repeat(b"x" * 9999, first=b"HTTP/1.1 418 x\r\n\r\n"), "418"),
+    "the error page does not end": (
+        "registry GET tag 1", faults.repeat(b"x" * 9999, first=b"HTTP/1.1 418 x\r\n\r\n"), "418",
+    ),
 }  # fmt: skip
 
 
@@ -137,6 +140,19 @@ def test_a_signal_ends_a_pull_that_waits(world: World, folder: Path, place: str,
     world.check_has_not(IMAGE)
     world.pull()
     world.check_has(IMAGE)
+
+
+def test_a_signal_ends_a_pull_that_waits_for_another_one(world: World, folder: Path) -> None:
+    world.hub.fail(LAYER, faults.stall_body(1000))
+    first = start(world, folder, "pull", str(world.reference))
+    wait_until(lambda: bool(world.hub.of(LAYER)))
+    second = start(world, folder, "pull", str(world.reference))
+    wait_until(lambda: len(world.hub.of("registry HEAD tag 1")) == 4)
+    time.sleep(0.2)  # until it waits
+    second.send_signal(signal.SIGINT)
+    assert end(second)[0] == 130
+    first.send_signal(signal.SIGINT)
+    assert end(first)[0] == 130
 
 
 # -- several at once
