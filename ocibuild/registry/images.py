@@ -25,6 +25,7 @@ class RegistrySource:
         self._registry = registry
         self._reference = reference
         self._origins = origins
+        self._root: tuple[bytes, Descriptor] | None = None
 
     @property
     def subject(self) -> str:
@@ -33,11 +34,15 @@ class RegistrySource:
 
     def root(self) -> Descriptor:
         """See ``ImageSource``."""
-        return self._registry.manifest(self._reference)[1]
+        self._root = self._registry.manifest(self._reference)
+        return self._root[1]
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
         """See ``ImageSource``."""
-        data, found = self._registry.manifest(self._reference.with_digest(descriptor.digest))
+        if self._root and self._root[1].digest == descriptor.digest:
+            data, found = self._root
+        else:
+            data, found = self._registry.manifest(self._reference.with_digest(descriptor.digest))
         if found.size != descriptor.size:
             raise DigestMismatch(
                 f"{self.subject}: {descriptor.digest} has {found.size} bytes, where {descriptor.size} were promised"
