@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,8 +21,11 @@ from tests.faults.test_pull_retried import WHOLE
 from tests.faults.world import IMAGE, IMPATIENT, NOISE, PATIENT, check_secrets, hub_with, make_image
 from tests.support import faults
 from tests.support.hub import ALWAYS, REFRESH, Hub, serve_hub
+from tests.support.peers import require_peer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.faults.world import World
     from tests.support.faults import Act
     from tests.support.hub import Exchange
@@ -187,6 +192,23 @@ def test_no_password_goes_to_a_token_server_without_tls(world: World, realm: str
     world.hub.realm = ""
     world.pull()
     world.check_has(IMAGE)
+
+
+def test_a_registry_behind_tls_may_not_have_the_password_sent_in_clear(world: World, folder: Path) -> None:
+    subject = ["-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command = [require_peer("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run([*command, "-nodes", "-days", "2", *subject, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    with serve_hub(tls=context) as hub:
+        reference = IMAGE.publish(hub)
+        world.config = RegistryConfig({hub.address: HostConfig(ca=(str(folder / "cert.pem"),))})
+        world.further_hosts = (hub.address,)
+        with pytest.raises(RegistryError, match=f"{reference}.*token server is not HTTPS"):
+            world.pull(reference)
+        assert [one.label for one in hub.asked] == ["registry HEAD tag 1"]
+    world.check_has_not(IMAGE)
 
 
 def test_a_token_server_that_sends_us_on_does_not_send_the_password_on(world: World) -> None:
