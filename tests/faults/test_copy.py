@@ -1,4 +1,4 @@
-"""Copies between two registries of which one fails: no byte comes or goes twice, and the target is whole or untouched."""
+"""Copies between two registries of which one fails: no byte comes or goes twice, the target is whole or untouched."""
 
 from __future__ import annotations
 

@@ -55,7 +55,6 @@ EVERYWHERE: Final[dict[str, tuple[Act, type[OcibuildError], int]]] = {
     "redirects nowhere": (faults.status(307), RegistryError, 11),
 }
 SLOW: Final[dict[str, Act]] = {
-    "never answers": faults.stall,
     "sends ten bytes a second": faults.drip_head,
     "sends interim answers for ever": faults.informed_forever,
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.proxy import Proxy
 
-POLICY = RetryPolicy(first=0.05, factor=1, longest=0.05, read_timeout=1.5, answer_timeout=20)
+POLICY = RetryPolicy(first=0.05, factor=1, longest=0.05, read_timeout=0.9, answer_timeout=20)
 LARGE = 40 << 20
 SLACK = 1 << 20  # bytes that the registry's side may have lost with the connection, and those of the requests
 

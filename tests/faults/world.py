@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 AMD64 = Platform.parse("linux/amd64")
 PATIENT = RetryPolicy(attempts=4, first=0.01, factor=1, longest=0.01, connect_timeout=20, read_timeout=20)
 IMPATIENT = RetryPolicy(
-    attempts=2, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.5, answer_timeout=0.5,
-    slow_window=0.5, least_speed=1000, patience=10,
+    attempts=2, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.4, answer_timeout=0.4,
+    slow_window=0.4, least_speed=1000, patience=10,
 )  # fmt: skip
 NOISE = b"".join(hashlib.sha512(number.to_bytes(4)).digest() for number in range(20_000))
 """About 1.2 megabytes that do not compress."""
