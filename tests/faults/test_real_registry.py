@@ -15,15 +15,15 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig, RegistryDes
 from ocibuild.store import Store
 from ocibuild.transfer import push
 from tests.faults.world import AMD64
+from tests.support.line import line_to
 from tests.support.peers import docker_registry, require_peer
-from tests.support.proxy import proxy_to
 from tests.unit.registry.images import nothing, pull_layers, put_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.proxy import Proxy
+    from tests.support.line import Line
 
 POLICY = RetryPolicy(first=0.05, factor=1, longest=0.05, read_timeout=0.9, answer_timeout=20)
 LARGE = 40 << 20
@@ -37,9 +37,9 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def line(upstream: str) -> Iterator[Proxy]:
-    with proxy_to(upstream) as proxy:
-        yield proxy
+def line(upstream: str) -> Iterator[Line]:
+    with line_to(upstream) as running:
+        yield running
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def check_right(upstream: str, name: str, folder: Path, layer: bytes) -> None:
 
 @pytest.mark.parametrize("stalls", [False, True], ids=["cut", "stalled"])
 def test_a_push_begins_anew_where_the_registry_gives_up_its_session(
-    registry: Registry, store: Store, line: Proxy, upstream: str, folder: Path, large: bytes, *, stalls: bool
+    registry: Registry, store: Store, line: Line, upstream: str, folder: Path, large: bytes, *, stalls: bool
 ) -> None:
     """As docker-registry 2.8 does where a PATCH breaks: it answers 404 for the session from then on."""
     name = f"push/{stalls}".lower()
@@ -87,7 +87,7 @@ def test_a_push_begins_anew_where_the_registry_gives_up_its_session(
 
 @pytest.mark.parametrize("stalls", [False, True], ids=["cut", "stalled"])
 def test_a_pull_is_taken_up_where_it_ended(
-    registry: Registry, store: Store, line: Proxy, upstream: str, folder: Path, large: bytes, *, stalls: bool
+    registry: Registry, store: Store, line: Line, upstream: str, folder: Path, large: bytes, *, stalls: bool
 ) -> None:
     name = f"pull/{stalls}".lower()
     image = put_image(store, [large, b"small"], layer_type=mediatypes.OCI_LAYER)
@@ -102,7 +102,7 @@ def test_a_pull_is_taken_up_where_it_ended(
     assert line.carried[1] < LARGE + SLACK
 
 
-def test_a_mount_carries_no_bytes(registry: Registry, store: Store, line: Proxy, large: bytes) -> None:
+def test_a_mount_carries_no_bytes(registry: Registry, store: Store, line: Line, large: bytes) -> None:
     image = put_image(store, [large, b"small"], layer_type=mediatypes.OCI_LAYER)
     push(registry, store, image, [Reference.parse(f"{line.address}/mount/one:1")], progress=nothing)
     before = line.carried[0]

@@ -1,4 +1,4 @@
-"""A proxy between a client and a server on loopback that knows nothing of HTTP, and breaks or stalls connections."""
+"""A line between a client and a server on loopback that knows nothing of HTTP, and breaks or stalls connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIECE = 64 << 10
 
 
 @dataclass(slots=True)
-class Proxy:
+class Line:
     """``up`` is what goes to the server, ``down`` what comes from it.
 
     Each number in them is for one connection: the first that carries so many bytes that way is cut there, and where
@@ -39,45 +39,45 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(target: str) -> Iterator[Proxy]:
-    """Run a proxy to ``target``, HOST:PORT."""
+def line_to(target: str) -> Iterator[Line]:
+    """Run one to ``target``, HOST:PORT."""
     listener = socket.create_server(("127.0.0.1", 0))
-    proxy = Proxy(f"127.0.0.1:{listener.getsockname()[1]}")
-    thread = threading.Thread(target=_accept, args=(proxy, listener, target), daemon=True)
+    line = Line(f"127.0.0.1:{listener.getsockname()[1]}")
+    thread = threading.Thread(target=_accept, args=(line, listener, target), daemon=True)
     thread.start()
     try:
-        yield proxy
+        yield line
     finally:
-        proxy.ended.set()
+        line.ended.set()
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
 
 
-def _accept(proxy: Proxy, listener: socket.socket, target: str) -> None:
+def _accept(line: Line, listener: socket.socket, target: str) -> None:
     host, _, port = target.partition(":")
-    while not proxy.ended.is_set():
+    while not line.ended.is_set():
         try:
             client, _ = listener.accept()
         except OSError:
             return
         server = socket.create_connection((host, int(port)))
-        for source, sink, limits, way in ((client, server, proxy.up, 0), (server, client, proxy.down, 1)):
-            threading.Thread(target=_carry, args=(proxy, source, sink, limits, way), daemon=True).start()
+        for source, sink, limits, way in ((client, server, line.up, 0), (server, client, line.down, 1)):
+            threading.Thread(target=_carry, args=(line, source, sink, limits, way), daemon=True).start()
 
 
-def _carry(proxy: Proxy, source: socket.socket, sink: socket.socket, limits: list[int], way: int) -> None:
+def _carry(line: Line, source: socket.socket, sink: socket.socket, limits: list[int], way: int) -> None:
     passed = 0
     with suppress(OSError):
         while piece := source.recv(_PIECE):
-            allowed = proxy.allowed(limits, passed, len(piece))
+            allowed = line.allowed(limits, passed, len(piece))
             sink.sendall(piece[:allowed])
             passed += allowed
-            proxy.carried[way] += allowed
+            line.carried[way] += allowed
             if allowed < len(piece):
-                if proxy.stalls:
-                    proxy.ended.wait(60)
+                if line.stalls:
+                    line.ended.wait(60)
                 break
     for end in (source, sink):
         with suppress(OSError):
