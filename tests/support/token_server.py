@@ -11,7 +11,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +18,7 @@ from tests.support.peers import require_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.authority import Authority
 
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class TokenServer:
-    """``signer`` must have an RSA key. With ``refresh`` it gives this refresh token to whom asks for one, and takes it."""
+    """``signer`` must have an RSA key. ``refresh`` is the refresh token for whom asks for one; it is taken too."""
 
     signer: Authority
     user: str = "anna"
@@ -155,7 +155,7 @@ def htpasswd_settings(folder: Path, user: str, password: str) -> str:
 
 
 def tls_settings(cert: Path, key: Path, *client_authorities: Path) -> str:
-    """Return the part of docker-registry's configuration with which it speaks TLS, and asks clients for certificates."""
+    """Return the part of docker-registry's configuration with which it speaks TLS, to clients with certificates."""
     lines = ["  tls:", f"    certificate: {cert}", f"    key: {key}"]
     if client_authorities:
         lines += ["    clientcas:", *(f"      - {path}" for path in client_authorities)]

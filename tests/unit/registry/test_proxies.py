@@ -14,6 +14,7 @@ from ocibuild.registry.proxies import proxy_for
 from tests.support.authority import Authority
 from tests.support.proxy import Proxy, serve_proxy
 from tests.unit.registry.conftest import QUICK
+from tests.unit.registry.scripts import reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,9 +111,9 @@ def test_a_registry_behind_a_proxy_is_verified_for_its_own_name(
             monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
             login(NAME, HostConfig(ca=(str(authority.own.cert),)))
             assert [(asked.method, asked.target) for asked in proxy.asked] == [("CONNECT", f"{NAME}:443")]
-            with pytest.raises(RegistryError, match="certificate of .* is not trusted"):
+            with pytest.raises(RegistryError, match=r"certificate of .* is not trusted"):
                 login(f"other.{NAME}", HostConfig(ca=(str(authority.own.cert),)))
-            with pytest.raises(RegistryError, match="certificate of .* is not trusted"):
+            with pytest.raises(RegistryError, match=r"certificate of .* is not trusted"):
                 login(NAME, HostConfig())
     assert len(service.seen) == 1
     assert other.seen == []
@@ -137,7 +138,7 @@ def test_the_user_of_a_proxy_is_shown_to_the_proxy_alone(
     service = Service(login=("anna", "hush"))
     settings = HostConfig(http=scheme == "http", ca=(str(authority.own.cert),))
     with serve(service, tls=tls), serve_proxy(Proxy({f"{NAME}:5000": service.address}, expected)) as proxy:
-        service.intercept = lambda handler: handler.path == "/v2/" and not handler.answer(200)
+        service.intercept = lambda handler: handler.path == "/v2/" and reply(handler, 200)
         for user, is_let_through in (("walter:open-sesame", True), ("walter:wrong-sesame", False), ("", False)):
             monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://{user}@{proxy.address}")
             if is_let_through:
