@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from demo.registry import Service, serve
+from tests.support.authority import Authority
 from tests.support.credential_helper import add_helper, add_store
 from tests.support.processes import wait_until
 
@@ -230,3 +231,18 @@ def test_no_secret_is_ever_printed(user: User) -> None:
         for done in results:
             printed = done.stdout + done.stderr
             assert not any(secret in printed for secret in (SECRET, WRONG, *encoded)), printed
+
+
+def test_the_users_folder_of_certificates_counts(user: User) -> None:
+    authority = Authority.make(user.home / "ca")
+    tls = authority.issue("server", "IP:127.0.0.1").server_context()
+    with serve(tls=tls) as guarded:
+        folder = user.home / ".config/docker/certs.d" / guarded.address
+        folder.mkdir(parents=True)
+        folder.joinpath("ours.crt").write_bytes(authority.own.cert.read_bytes())
+        done = user.run("login", "-u", "anna", "--password-stdin", guarded.address, stdin=SECRET)
+        assert done.returncode == 0, done.stderr
+        folder.joinpath("client.cert").touch()
+        done = user.run("pull", f"{guarded.address}/app")
+        assert done.returncode == 1
+        assert "client.cert: the key client.key is missing" in done.stderr
