@@ -16,8 +16,11 @@ folder = {folder!r}
 given = sys.stdin.read()
 with open(os.path.join(folder, "asked"), "a") as asked:
     asked.write(" ".join([sys.argv[1], given if sys.argv[1] != "store" else json.loads(given)["ServerURL"]]) + "\\n")
-with open("/proc/self/cmdline", "rb") as line, open(os.path.join(folder, "cmdlines"), "ab") as kept:
-    kept.write(line.read())
+for process in ("self", os.getppid()):
+    with open(f"/proc/{{process}}/cmdline", "rb") as line, open(os.path.join(folder, "cmdlines"), "ab") as kept:
+        kept.write(line.read())
+with open("/proc/self/environ", "rb") as environ, open(os.path.join(folder, "environs"), "ab") as kept:
+    kept.write(environ.read())
 path = os.path.join(folder, "safe.json")
 known = json.load(open(path)) if os.path.exists(path) else {{}}
 if sys.argv[1] == "store":
@@ -44,7 +47,10 @@ def add_helper(folder: Path, name: str, script: str) -> dict[str, str]:
 
 
 def add_store(folder: Path, name: str) -> dict[str, str]:
-    """Add a helper that keeps secrets in ``safe.json``, and what it was asked for in ``asked`` and ``cmdlines``."""
+    """Add a helper that keeps secrets in ``safe.json``, and what it was asked for in ``asked``.
+
+    ``cmdlines`` has its command lines and those of who ran it, ``environs`` its environments.
+    """
     environ = add_helper(folder, name, "")
     folder.joinpath(f"docker-credential-{name}").write_text(_STORE.format(python=sys.executable, folder=str(folder)))
     return environ

@@ -200,7 +200,8 @@ def test_the_helper_of_the_file_keeps_it(user: User) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "Login Succeeded\n", "")
     assert user.read() == {"credsStore": "safe", "psFormat": "x", "auths": {user.host: {}}}
     assert "not found in the registry" in user.run("pull", "-q", f"{user.host}/app").stderr
-    assert SECRET.encode() not in (user.home / "cmdlines").read_bytes()
+    assert b"--password-stdin" in (user.home / "cmdlines").read_bytes()
+    assert SECRET.encode() not in (user.home / "cmdlines").read_bytes() + (user.home / "environs").read_bytes()
     assert user.run("logout", user.host).stdout == f"Removing login credentials for {user.host}\n"
     assert user.read() == {"credsStore": "safe", "psFormat": "x", "auths": {}}
     assert json.loads((user.home / "safe.json").read_text()) == {}
