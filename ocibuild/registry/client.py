@@ -207,6 +207,10 @@ class Registry:
         """
         return check_login(self._config.origin(domain), credential, self._transport, self._config)
 
+    def parallel(self, reference: Reference) -> int:
+        """Return how many blobs may be on their way at once."""
+        return self._config.host(self._config.origin(reference.domain).host).parallel
+
     def stop(self) -> None:
         """End everything that other threads do here, which raises Interrupted or RegistryError there."""
         self._transport.stop()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ocibuild.registry.retry import RetryPolicy
 
 _CONNECTIONS = 16  # kept open to one host
+# how OpenSSL names a server's alerts about certificates of clients
+_OF_CLIENTS = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"})
 _WORTH_READING = 64 << 10  # bytes; a new connection costs more
 
 
@@ -277,10 +279,16 @@ def _tls_failure(causes: list[BaseException], subject: str, host: str) -> Regist
             f"{subject}: the certificate of {host} is not trusted: {untrusted.verify_message}",
             remedy=f'name its authority as `ca` under [registry."{host}"] in the configuration file',
         )
-    if any("certificate required" in str(cause).lower() for cause in causes):
+    if any(isinstance(cause, ssl.SSLError) and cause.reason in _OF_CLIENTS for cause in causes):
         return RegistryError(
-            f"{subject}: {host} wants a client certificate",
+            f"{subject}: {host} wants a client certificate that it knows",
             remedy=f'name one with [[registry."{host}".keypair]] in the configuration file, or put it into certs.d',
+        )
+    if any(isinstance(cause, ssl.SSLEOFError) for cause in causes):  # the alert that says why may be lost with it
+        return RegistryError(
+            f"{subject}: {host} breaks off the TLS connection",
+            retryable=True,
+            remedy=f'it may want a client certificate: name one with [[registry."{host}".keypair]]',
         )
     return RegistryError(
         f"{subject}: {host} does not speak TLS with us",
@@ -293,5 +301,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     causes: list[BaseException] = []
     while error is not None and error not in causes:
         causes.append(error)
-        error = error.__cause__ or error.__context__
+        # urllib3 says what happened behind a proxy in an argument alone
+        inner = next((argument for argument in error.args if isinstance(argument, BaseException)), None)
+        error = error.__cause__ or error.__context__ or inner
     return causes
