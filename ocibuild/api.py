@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
-from ocibuild.graph import Finished, Started, Transferred
+from ocibuild.graph import Finished, Started, Transferred, Warned
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
@@ -59,6 +59,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cleanup = ExitStack()
+        self._emit: Emit | None = None  # while something is shown
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +78,7 @@ class Session:
         from ocibuild.registry import Credentials, Registry, RegistryConfig, usual_certificate_folders
 
         config = RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
-        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
+        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ), warn=self._warn))
 
     # -- building and running
 
@@ -313,7 +314,15 @@ class Session:
     @contextmanager
     def _shown(self, title: str) -> Iterator[Emit]:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
-            yield emit
+            self._emit = emit
+            try:
+                yield emit
+            finally:
+                self._emit = None
+
+    def _warn(self, message: str) -> None:
+        if self._emit is not None:
+            self._emit(Warned(message))
 
 
 @contextmanager

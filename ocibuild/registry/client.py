@@ -19,6 +19,7 @@ from ocibuild.registry.download import Download
 from ocibuild.registry.foreign import foreign_pieces
 from ocibuild.registry.login import check_login
 from ocibuild.registry.messages import failure
+from ocibuild.registry.quota import Quota
 from ocibuild.registry.referrers import attach_by_tag, list_referrers
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
@@ -50,7 +51,7 @@ class Registry:
 
     Reading asks the mirrors in order, then the origin; the origin's error is the one that is raised. A mirror that
     cannot be reached is not asked again. ``chunk_size`` (bytes) makes every upload a chunked one. As many blobs are on
-    their way at once as the configuration allows a registry.
+    their way at once as the configuration allows a registry. ``warn`` hears, from any thread, what a user should know.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Registry:
         *,
         policy: RetryPolicy | None = None,
         chunk_size: int | None = None,
+        warn: Callable[[str], None] = lambda _message: None,
     ) -> None:
         self._config = config
         self._credentials = credentials
@@ -68,6 +70,7 @@ class Registry:
         self._authorizers: dict[Endpoint, Authorizer] = {}
         self._avoided: set[Endpoint] = set()
         self._lock = threading.Lock()  # guards the two above
+        self._quota = Quota(warn)
         self._slots = Slots(config, self._transport.check_stopped)
 
     @property
@@ -81,14 +84,14 @@ class Registry:
         It is verified against the digest of the reference, else against what the registry calls it. Raises NotFound,
         Unauthorized, RegistryError, DigestMismatch; UnsupportedMediaType for Docker's schema 1.
         """
-        return self._from_any(reference, lambda session: _fetch_manifest(session, reference))
+        return self._from_any(reference, lambda session: _fetch_manifest(session, reference, self._quota))
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of what ``reference`` names, without fetching it.
 
         None where the registry does not tell: it has no such manifest, does not do HEAD, or leaves a header out.
         """
-        return self._from_any(reference, lambda session: _head_manifest(session, reference))
+        return self._from_any(reference, lambda session: _head_manifest(session, reference, self._quota))
 
     def blob(self, reference: Reference, descriptor: Descriptor, at: int = 0) -> Iterator[bytes]:
         """Yield a blob from the byte ``at`` on, in order, in pieces of at most a mebibyte, and no more than its size.
@@ -259,9 +262,10 @@ def blob_opener(session: RepositorySession, descriptor: Descriptor) -> Callable[
     return lambda headers: session.open(session.url(f"blobs/{descriptor.digest}"), headers)
 
 
-def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[bytes, Descriptor]:
+def _fetch_manifest(session: RepositorySession, reference: Reference, quota: Quota) -> tuple[bytes, Descriptor]:
     url = session.url(f"manifests/{reference.digest or reference.tag}")
     answer = session.ask("GET", url, headers=_ACCEPT, limit=MANIFEST_LIMIT)
+    quota.note(session.endpoint.host, answer.headers)
     if answer.status != 200:
         raise failure(answer, session.subject)
     promised = reference.digest or answer.headers.get("Docker-Content-Digest")
@@ -269,9 +273,10 @@ def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[b
     return answer.body, Descriptor(_media_type(answer, session.subject), digest, len(answer.body))
 
 
-def _head_manifest(session: RepositorySession, reference: Reference) -> Descriptor | None:
+def _head_manifest(session: RepositorySession, reference: Reference, quota: Quota) -> Descriptor | None:
     url = session.url(f"manifests/{reference.digest or reference.tag}")
     answer = session.ask("HEAD", url, headers=_ACCEPT)
+    quota.note(session.endpoint.host, answer.headers)
     digest = answer.headers.get("Docker-Content-Digest")
     length = answer.headers.get("Content-Length", "")
     media_type = _content_type(answer)

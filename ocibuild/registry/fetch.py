@@ -70,6 +70,11 @@ class RegistryBlobs:
         """Ask no mirror any more; False where none was asked."""
         return self._registry().distrust_mirrors(self._reference)
 
+    def stop(self) -> None:
+        """End all that is under way, and all waiting for another process."""
+        self._store.locks.stop()
+        self._registry().stop()
+
 
 def read_blob(registry: Registry, reference: Reference, blob: Descriptor) -> bytes:
     """Return a small blob, verified, without keeping it; its size is the caller's to limit.

@@ -37,6 +37,9 @@ class BlobOrigin(Protocol):
     def distrust(self) -> bool:
         """Turn to another server, as this one gave what it should not have; False where there is no other."""
 
+    def stop(self) -> None:
+        """Wake who waits for a blob, which raises Interrupted there; safe to repeat."""
+
 
 class Report(Protocol):
     """Hears how far a blob is; from several threads."""
@@ -127,8 +130,10 @@ class _Arrivals:
             try:
                 result = meanwhile()
                 wait(fetches, return_when=FIRST_EXCEPTION)
-            except BaseException:
+            except BaseException as error:
                 self._failed.set()
+                if not isinstance(error, Exception):
+                    self._origin.stop()
                 raise
             finally:
                 self._end(fetches)
