@@ -42,7 +42,8 @@ class DockerArchiveSource:
         """Make the manifest; each compressed layer is read once for that, as no digest of it is known."""
         self._files = files
         self._subject = subject
-        data = read_file(files, image.config, limit=CONFIG_LIMIT)
+        with naming(f"{image.config!r:.160}"):
+            data = read_file(files, image.config, limit=CONFIG_LIMIT)
         config = Descriptor(mediatypes.DOCKER_CONFIG, Digest.of(data), len(data))
         diff_ids = ImageConfig.from_bytes(data).diff_ids
         if len(diff_ids) != len(image.layers):

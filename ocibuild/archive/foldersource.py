@@ -38,7 +38,7 @@ class FolderSource:
 
     def __init__(self, files: Source, subject: str) -> None:
         self._folder = NamedFiles(files, subject)
-        with naming(subject):
+        with naming(subject), naming("manifest.json"):
             self._manifest = read_file(files, "manifest.json", limit=MANIFEST_LIMIT)
             media_type = parse_manifest(self._manifest).media_type
         self._root = Descriptor(media_type, Digest.of(self._manifest), len(self._manifest))

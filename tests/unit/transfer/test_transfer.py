@@ -1,0 +1,284 @@
+"""Whole copies between all that is no registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocibuild.archive import validate_path, write_oci_layout
+from ocibuild.errors import DigestMismatch, NotFound, OcibuildError, UnsupportedMediaType, UsageError
+from ocibuild.oci import Digest, Index, Reference, mediatypes, parse_manifest
+from ocibuild.store import Store
+from ocibuild.transfer import Ends, Selection, parse_location, transfer
+from tests.unit.archive.images import AMD64, ARM64, put_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocibuild.oci import Descriptor
+    from ocibuild.registry import Registry
+
+ALL = Selection(everything=True)
+HOLD_AN_INDEX = ["oci:{}:1", "oci-archive:{}:1", "dir:{}", "store:app:1"]
+HOLD_AN_IMAGE = [*HOLD_AN_INDEX, "docker-archive:{}:app:1"]
+APP = Reference.parse("app:1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """The store that images are made in."""
+    with Store.open(str(tmp_path / "made")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Store]:
+    """The store that is copied from and to."""
+    with Store.open(str(tmp_path / "store")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def index(store: Store, tmp_path: Path) -> Descriptor:
+    """An index as BuildKit makes one: two images, and the attestation of the first."""
+    amd64 = replace(put_image(store, tmp_path / "amd64"), platform=AMD64)
+    arm64 = replace(put_image(store, tmp_path / "arm64", platform=ARM64), platform=ARM64)
+    config = store.blobs.put(b'{"architecture":"unknown","os":"unknown"}', mediatypes.OCI_CONFIG)
+    statement = store.blobs.put(b'{"_type":"https://in-toto.io/Statement/v0.1"}', "application/vnd.in-toto+json")
+    manifest = {
+        "schemaVersion": 2, "mediaType": mediatypes.OCI_MANIFEST, "config": config.to_json(),
+        "layers": [statement.to_json()],
+    }  # fmt: skip
+    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": str(amd64.digest)}
+    attestation = store.blobs.put(json.dumps(manifest).encode(), mediatypes.OCI_MANIFEST).with_annotations(about)
+    data = json.dumps(Index(mediatypes.OCI_INDEX, (amd64, arm64, attestation)).to_json(), indent=1).encode()
+    return store.blobs.put(data, mediatypes.OCI_INDEX)
+
+
+@pytest.fixture
+def layout(store: Store, index: Descriptor, tmp_path: Path) -> str:
+    write_oci_layout(store.blobs, index, [APP], str(tmp_path / "layout"))
+    return f"oci:{tmp_path}/layout:1"
+
+
+def no_registry() -> Registry:
+    raise AssertionError
+
+
+def run(source: str, destination: str, other: Store, selection: Selection = ALL) -> Digest:
+    ends = Ends(no_registry, lambda: other)
+    origin, target = parse_location(source), parse_location(destination)
+    return transfer(ends, origin, target, selection, progress=lambda _, __: None, abandon=lambda: None)
+
+
+@pytest.mark.parametrize("form", HOLD_AN_INDEX)
+def test_an_index_goes_there_and_back_byte_for_byte(
+    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+) -> None:
+    assert run(layout, form.format(tmp_path / "there"), other) == index.digest
+    assert run(form.format(tmp_path / "there"), f"oci:{tmp_path}/back:1", other) == index.digest
+    report = validate_path(str(tmp_path / "back"), all_faults=True)
+    assert report.faults == ()
+    made = {path.name: path.read_bytes() for path in (Path(store.root) / "blobs/sha256").iterdir()}
+    back = {path.name: path.read_bytes() for path in (tmp_path / "back/blobs/sha256").iterdir()}
+    assert back == made
+
+
+@pytest.mark.parametrize("form", HOLD_AN_IMAGE)
+@pytest.mark.parametrize("platform", [AMD64, ARM64], ids=str)
+def test_one_image_of_an_index_comes_alone(
+    form: str, platform: object, layout: str, other: Store, index: Descriptor, store: Store, tmp_path: Path
+) -> None:
+    entries = parse_manifest(store.blobs.read(index.digest))
+    assert isinstance(entries, Index)
+    (expected,) = (entry for entry in entries.manifests if entry.platform == platform)
+    there = form.format(tmp_path / "there")
+    selection = Selection((expected.platform,)) if expected.platform else ALL
+    assert run(layout, there, other, selection) == expected.digest
+    back = run(there, f"oci:{tmp_path}/back:1", other)
+    manifest = parse_manifest((tmp_path / "back/blobs" / back.replace(":", "/")).read_bytes())
+    original = parse_manifest(store.blobs.read(expected.digest))
+    assert not isinstance(manifest, Index)
+    assert not isinstance(original, Index)
+    assert manifest.config.digest == original.config.digest
+    assert [layer.digest for layer in manifest.layers] == [layer.digest for layer in original.layers]
+    if not form.startswith("docker-archive"):  # which has no manifest: one is made anew
+        assert back == expected.digest
+    assert validate_path(str(tmp_path / "back"), all_faults=True).faults == ()
+
+
+def test_a_docker_archive_refuses_an_index_before_anything_is_read(layout: str, other: Store, tmp_path: Path) -> None:
+    for blob in (tmp_path / "layout/blobs/sha256").iterdir():
+        if blob.stat().st_size > 5000:
+            blob.unlink()  # no layer is missed
+    with pytest.raises(UnsupportedMediaType) as caught:
+        run(layout, f"docker-archive:{tmp_path}/a.tar:app:1", other)
+    assert str(caught.value) == (
+        f"docker-archive:{tmp_path}/a.tar:app:1: a docker archive holds one image, not an index "
+        "(copy one platform, or to oci-archive:)"
+    )
+    assert not (tmp_path / "a.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("destination", "message"),
+    [
+        (f"oci:x@{Digest.of(b'')}", "a destination is named by a tag"),
+        (f"oci-archive:x@{Digest.of(b'')}", "a destination is named by a tag"),
+        ("docker-archive:x:@1", "a destination has no number"),
+        (f"docker-archive:x:app@{Digest.of(b'')}", "a destination is named by a tag"),
+    ],
+)
+def test_a_name_that_only_a_source_can_have_is_wrong_usage(destination: str, message: str, other: Store) -> None:
+    with pytest.raises(UsageError, match=message):
+        run("oci:missing", destination, other)
+
+
+def damage(tmp_path: Path, store: Store, index: Descriptor) -> Digest:
+    """Change a byte of a layer of the layout, and return its digest."""
+    entries = parse_manifest(store.blobs.read(index.digest))
+    assert isinstance(entries, Index)
+    manifest = parse_manifest(store.blobs.read(entries.manifests[1].digest))
+    assert not isinstance(manifest, Index)
+    digest = manifest.layers[0].digest
+    path = tmp_path / "layout/blobs" / digest.replace(":", "/")
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    return digest
+
+
+@pytest.mark.parametrize("form", HOLD_AN_INDEX)
+def test_a_wrong_blob_names_source_and_digest_and_nothing_is_kept(
+    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+) -> None:
+    digest = damage(tmp_path, store, index)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(DigestMismatch, match=f"^{layout}: {digest}: "):
+        run(layout, form.format(tmp_path / "there"), other)
+    assert sorted(os.listdir(tmp_path)) == before
+    assert other.tags.entries() == ()
+    assert not other.blobs.has(digest)
+
+
+def test_a_wrong_manifest_is_found_out(
+    layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+) -> None:
+    path = tmp_path / "layout/blobs" / index.digest.replace(":", "/")
+    path.write_bytes(store.blobs.read(index.digest).replace(b"arm64", b"amd64"))
+    with pytest.raises(DigestMismatch, match=f"^{layout}: {index.digest}: "):
+        run(layout, f"dir:{tmp_path}/there", other)
+
+
+def test_a_missing_blob_is_named(layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path) -> None:
+    digest = damage(tmp_path, store, index)
+    (tmp_path / "layout/blobs" / digest.replace(":", "/")).unlink()
+    with pytest.raises(NotFound, match=f"^{layout}: blobs/sha256/{digest.encoded} is not there"):
+        run(layout, f"oci-archive:{tmp_path}/there", other)
+    assert not (tmp_path / "there").exists()
+
+
+def test_an_archive_may_be_copied_over_itself(layout: str, other: Store, index: Descriptor, tmp_path: Path) -> None:
+    run(layout, f"oci-archive:{tmp_path}/a.tar:1", other)
+    assert run(f"oci-archive:{tmp_path}/a.tar:1", f"oci-archive:{tmp_path}/a.tar:2", other) == index.digest
+    assert run(f"oci-archive:{tmp_path}/a.tar:2", "store:app", other) == index.digest
+
+
+def test_a_folder_may_be_copied_over_itself(layout: str, other: Store, index: Descriptor, tmp_path: Path) -> None:
+    run(layout, f"dir:{tmp_path}/d", other)
+    assert run(f"dir:{tmp_path}/d", f"dir:{tmp_path}/d", other) == index.digest
+    assert run(f"dir:{tmp_path}/d", f"oci:{tmp_path}/back", other) == index.digest
+
+
+KILLED = """
+import sys, time
+import ocibuild.archive.layoutsource as module
+from ocibuild.oci.verified import MANIFEST_LIMIT
+from ocibuild.store import Store
+from ocibuild.transfer import Ends, Selection, parse_location, transfer
+
+source, destination, root = sys.argv[1:]
+opened = module.LayoutSource.open_blob
+count = 0
+
+class Stuck:
+    def __init__(self, file):
+        self.file = file
+        self.reads = 0
+    def read(self, size):
+        self.reads += 1
+        if self.reads > 1:
+            print("stuck", flush=True)
+            time.sleep(60)
+        return self.file.read(min(size, 1000))
+    def close(self):
+        self.file.close()
+
+def open_blob(self, descriptor, offset=0):
+    global count
+    count += 1
+    file = opened(self, descriptor, offset)
+    return Stuck(file) if count == 2 else file
+
+module.LayoutSource.open_blob = open_blob
+with Store.open(root) as store:
+    ends = Ends(lambda: None, lambda: store)
+    transfer(ends, parse_location(source), parse_location(destination), Selection(everything=True),
+             progress=lambda *_: None, abandon=lambda: None)
+"""
+
+
+@pytest.mark.parametrize("form", HOLD_AN_INDEX)
+def test_killed_in_the_middle_the_destination_is_as_it_was(
+    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+) -> None:
+    small = put_image(store, tmp_path / "small", trees=[{"small": b""}])
+    write_oci_layout(store.blobs, small, [APP], str(tmp_path / "before"))
+    there = form.format(tmp_path / "there")
+    run(f"oci:{tmp_path}/before:1", there, other)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, layout, there, other.root], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"stuck\n"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert run(there, f"oci:{tmp_path}/after:1", other) == small.digest
+    assert validate_path(str(tmp_path / "after"), all_faults=True).faults == ()
+    assert run(layout, there, other) == index.digest
+    assert run(there, f"oci:{tmp_path}/again:1", other) == index.digest
+
+
+def test_killed_in_the_middle_there_is_no_new_folder(layout: str, other: Store, tmp_path: Path) -> None:
+    for form in ("oci", "dir"):
+        command = [sys.executable, "-c", KILLED, layout, f"{form}:{tmp_path}/{form}", other.root]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"stuck\n"
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+        assert not (tmp_path / form).exists()
+
+
+def test_no_descriptor_stays_open(layout: str, other: Store, tmp_path: Path) -> None:
+    run(layout, f"oci:{tmp_path}/warm", other)
+    before = len(os.listdir("/proc/self/fd"))
+    for form in HOLD_AN_INDEX:
+        run(layout, form.format(tmp_path / form.partition(":")[0]), other)
+    with pytest.raises(OcibuildError):
+        run("oci:missing", f"dir:{tmp_path}/x", other)
+    assert len(os.listdir("/proc/self/fd")) == before
