@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -201,7 +200,6 @@ def test_a_folder_may_be_copied_over_itself(layout: str, other: Store, index: De
 KILLED = """
 import sys, time
 import ocibuild.archive.layoutsource as module
-from ocibuild.oci.verified import MANIFEST_LIMIT
 from ocibuild.store import Store
 from ocibuild.transfer import Ends, Selection, parse_location, transfer
 
@@ -236,6 +234,17 @@ with Store.open(root) as store:
 """
 
 
+def kill_in_the_middle(source: str, destination: str, store: Store) -> None:
+    """Begin a copy, and kill it when it has written one blob and a part of another."""
+    command = [sys.executable, "-c", KILLED, source, destination, store.root]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"stuck\n"
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("form", HOLD_AN_INDEX)
 def test_killed_in_the_middle_the_destination_is_as_it_was(
     form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
@@ -244,16 +253,7 @@ def test_killed_in_the_middle_the_destination_is_as_it_was(
     write_oci_layout(store.blobs, small, [APP], str(tmp_path / "before"))
     there = form.format(tmp_path / "there")
     run(f"oci:{tmp_path}/before:1", there, other)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, layout, there, other.root], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
-    )
-    try:
-        assert process.stdout
-        assert process.stdout.readline() == b"stuck\n"
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    kill_in_the_middle(layout, there, other)
     assert run(there, f"oci:{tmp_path}/after:1", other) == small.digest
     assert validate_path(str(tmp_path / "after"), all_faults=True).faults == ()
     assert run(layout, there, other) == index.digest
@@ -262,15 +262,7 @@ def test_killed_in_the_middle_the_destination_is_as_it_was(
 
 def test_killed_in_the_middle_there_is_no_new_folder(layout: str, other: Store, tmp_path: Path) -> None:
     for form in ("oci", "dir"):
-        command = [sys.executable, "-c", KILLED, layout, f"{form}:{tmp_path}/{form}", other.root]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == b"stuck\n"
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            process.stdout.close()
+        kill_in_the_middle(layout, f"{form}:{tmp_path}/{form}", other)
         assert not (tmp_path / form).exists()
 
 
