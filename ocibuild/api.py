@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NotInStore, OcibuildError, UsageError
+from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
 from ocibuild.graph import Finished, Started, Transferred
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, check_output, describe_history, describe_image
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Registry
+    from ocibuild.registry import Kept, Registry
     from ocibuild.store import ListedImage, StoredImage
 
 
@@ -74,9 +74,9 @@ class Session:
     @cached_property
     def registry(self) -> Registry:
         """The registry client."""
-        from ocibuild.registry import Credentials, Registry, RegistryConfig
+        from ocibuild.registry import Credentials, Registry, RegistryConfig, usual_certificate_folders
 
-        config = RegistryConfig.load(self._settings.config)
+        config = RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
         return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
 
     # -- building and running
@@ -148,17 +148,31 @@ class Session:
     # -- transfers
 
     def pull(self, reference: Reference, platform: Platform) -> Descriptor:
-        """Pull an image into the store under its tag, and return the descriptor of its manifest."""
-        from ocibuild.registry import pull_layers, resolve
+        """Pull an image into the store under its tag, unpacked, and return the descriptor of its manifest.
 
-        with self._shown(f"pull {reference.familiar()}") as emit, translate_errors(self._settings.root):
+        Where this machine cannot unpack, the layers are only checked.
+        """
+        from ocibuild.registry import RegistryBlobs, resolve
+        from ocibuild.rootfs.arrivals import bring_in
+        from ocibuild.store import pair_layers
 
-            def report(layer: Descriptor, done: int) -> None:
-                emit(Transferred(1, layer.digest.short, "downloading", done, layer.size))
+        title = f"pull {reference.familiar()}"
+        with self._machine() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+
+            def report(layer: Descriptor, verb: str, done: int) -> None:
+                emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
             with _told(emit, 1, str(reference)):
                 resolved = resolve(self.registry, self.store, reference, platform)
-                pull_layers(self.registry, self.store, resolved, progress=report)
+                pinned = reference.with_digest(resolved.descriptor.digest)
+                bring_in(
+                    self.store,
+                    pair_layers(resolved.manifest, resolved.config),
+                    RegistryBlobs(lambda: self.registry, self.store, pinned),
+                    ownership=machine.ownership() if machine.can_unpack else None,
+                    blobs=True,
+                    report=report,
+                )
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)
@@ -173,8 +187,41 @@ class Session:
             self._push(descriptor, [destination], emit, step=1)
         return descriptor.digest
 
+    def is_logged_in(self, host: str) -> bool:
+        """Tell whether there is a credential for the registry ``host`` that it takes; raises RegistryError."""
+        from ocibuild.registry import Credentials
+
+        credential = Credentials.load(os.environ).for_host(host)
+        if credential is None:
+            return False
+        try:
+            self.registry.check_login(host, credential)
+        except Unauthorized:
+            return False
+        return True
+
+    def login(self, host: str, user: str, password: str) -> Kept:
+        """Keep a password, or what the registry gives for it, once the registry ``host`` has taken it.
+
+        Raises Unauthorized, RegistryError, and ConfigError where it cannot be kept; then nothing has changed.
+        """
+        from ocibuild.registry import Password, keep
+
+        credential = self.registry.check_login(host, Password(user, password))
+        kept = keep(os.environ, host, user, credential)
+        self.__dict__.pop("registry", None)  # the next one reads the credentials anew
+        return kept
+
+    def logout(self, host: str) -> bool:
+        """Forget what is kept for the registry ``host``; False where there was nothing."""
+        from ocibuild.registry import forget
+
+        found = forget(os.environ, host)
+        self.__dict__.pop("registry", None)
+        return found
+
     def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
-        from ocibuild.registry import push
+        from ocibuild.transfer import push
 
         def report(blob: Descriptor, done: int) -> None:
             emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ocibuild.errors import DigestMismatch, InvalidDocument
-from ocibuild.oci import Index, is_index, is_manifest, mediatypes, parse_manifest
+from ocibuild.oci import Index, is_foreign, is_index, is_manifest, parse_manifest
 
 if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Digest
@@ -53,8 +53,3 @@ def _below(blobs: Blobs, descriptor: Descriptor) -> tuple[Descriptor, ...]:
 
 def _stays_away(blobs: Blobs, descriptor: Descriptor) -> bool:
     return is_foreign(descriptor) and not blobs.has(descriptor.digest)
-
-
-def is_foreign(descriptor: Descriptor) -> bool:
-    """Tell whether this layer comes from a place of its own; see image-spec, layer.md, "Non-Distributable Layers"."""
-    return descriptor.media_type in mediatypes.NONDISTRIBUTABLE and bool(descriptor.urls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ocibuild.archive.contents import DEEPEST_INDEX, is_foreign
+from ocibuild.archive.contents import DEEPEST_INDEX
 from ocibuild.archive.faults import Fault
 from ocibuild.archive.layout import blob_name, read_file
 from ocibuild.archive.naming import name_of
@@ -14,6 +14,7 @@ from ocibuild.oci import (
     ImageConfig,
     Index,
     is_attestation,
+    is_foreign,
     is_index,
     is_layer,
     is_manifest,

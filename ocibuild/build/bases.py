@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from ocibuild.build.contexts import Layout
     from ocibuild.graph import Emit, Image
-    from ocibuild.oci import Descriptor, Platform, Reference
+    from ocibuild.oci import Platform, Reference
     from ocibuild.registry import Registry
+    from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.store import Store, StoredImage
 
 
@@ -69,10 +70,12 @@ class Bases:
         self._emit(Finished(self.steps, label, time.monotonic() - begun, cached=image is not None))
         return resolved
 
-    def fetch(self, image: Image, descriptor: Descriptor, write: Callable[[bytes], None]) -> None:
-        """Give all bytes of a layer's blob to ``write``."""
+    def origin_of(self, image: Image) -> BlobOrigin:
+        """Return what brings the blobs of an image into the store."""
+        from ocibuild.registry import RegistryBlobs
+
         reference = image.reference.with_digest(image.digest) if image.digest else image.reference
-        self._registry().fetch_blob(reference, descriptor, write)
+        return RegistryBlobs(self._registry, self._store, reference)
 
     def _stored(self, reference: Reference, platform: Platform) -> StoredImage | None:
         tagged = self._store.tags.get(reference)

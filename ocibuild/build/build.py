@@ -143,7 +143,7 @@ class Builder:
             snapshotter=snapshotter,
             executor=executor,
             ownership=ownership,
-            fetch=bases.fetch,
+            origin_of=bases.origin_of,
             bring=remotes.bring,
             stop=stop,
             secrets=lent.secrets,

@@ -36,6 +36,11 @@ class Machine:
             )
             return cls(None, None, refusal)
 
+    @property
+    def can_unpack(self) -> bool:
+        """Whether layers can be unpacked here in the form in which they are stacked."""
+        return self.identity is not None
+
     def executor(self) -> ChrootExecutor:
         """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one."""
         from ocibuild.executor import ChrootExecutor

@@ -28,6 +28,8 @@ _COMMANDS = {
     "history": ("images", "history", "Show the history of an image."),
     "images": ("images", "images", "List the images of the store."),
     "inspect": ("images", "inspect", "Show all of an image as JSON."),
+    "login": ("login", "login", "Keep the password of a registry."),
+    "logout": ("login", "logout", "Forget the password of a registry."),
     "pull": ("transfer", "pull", "Pull an image from a registry."),
     "push": ("transfer", "push", "Push an image to a registry."),
     "run": ("run", "run", "Run a process in an image."),
@@ -46,7 +48,7 @@ _IMAGE_COMMANDS = {
 }
 # what the command line will have, and has not yet: refused by name
 _LATER = frozenset(
-    {"login", "logout", "rmi", "save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
+    {"rmi", "save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
     | {"prune", "du", "completion", "exec", "stop", "kill", "wait"}
 )
 

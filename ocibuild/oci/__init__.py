@@ -4,8 +4,9 @@ from ocibuild.oci import mediatypes
 from ocibuild.oci.config import History, ImageConfig
 from ocibuild.oci.descriptor import Descriptor
 from ocibuild.oci.digest import ChainID, DiffID, Digest, chain_id, chain_ids
+from ocibuild.oci.image_io import BlobReader, ImageDestination, ImageSource
 from ocibuild.oci.manifest import Index, Manifest, parse_manifest
-from ocibuild.oci.match import acceptable_platforms, is_attestation, select
+from ocibuild.oci.match import acceptable_platforms, is_attestation, is_foreign, select
 from ocibuild.oci.mediatypes import Compression, compression_of, is_index, is_layer, is_manifest, layer_type
 from ocibuild.oci.platform import Platform
 from ocibuild.oci.reference import Reference
@@ -13,6 +14,7 @@ from ocibuild.oci.runconfig import Healthcheck, RunConfig
 from ocibuild.oci.validation import prepare_validation, validate
 
 __all__ = [
+    "BlobReader",
     "ChainID",
     "Compression",
     "Descriptor",
@@ -21,6 +23,8 @@ __all__ = [
     "Healthcheck",
     "History",
     "ImageConfig",
+    "ImageDestination",
+    "ImageSource",
     "Index",
     "Manifest",
     "Platform",
@@ -31,6 +35,7 @@ __all__ = [
     "chain_ids",
     "compression_of",
     "is_attestation",
+    "is_foreign",
     "is_index",
     "is_layer",
     "is_manifest",

@@ -63,6 +63,14 @@ def is_attestation(descriptor: Descriptor) -> bool:
     return unknown or _ATTESTATION in descriptor.annotations
 
 
+def is_foreign(descriptor: Descriptor) -> bool:
+    """Tell whether this layer comes from a place of its own, and may not be pushed to another.
+
+    See image-spec, layer.md, "Non-Distributable Layers".
+    """
+    return descriptor.media_type in mediatypes.NONDISTRIBUTABLE and bool(descriptor.urls)
+
+
 def _matches(offered: Platform, acceptable: Platform) -> bool:
     return (
         (offered.os, offered.architecture, offered.variant)

@@ -1,99 +1,90 @@
-"""Authorisation at one registry: basic, or bearer tokens, one for each scope, renewed when they end.
-
-See distribution's specification of token authentication ("Token Authentication Specification", "OAuth2 Token
-Authentication").
-"""
+"""Authorisation at one registry: basic, or bearer tokens, one for each set of scopes, renewed when they end."""
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from ocibuild.errors import RegistryError, Unauthorized
-from ocibuild.registry.challenge import merge_scopes, parse_challenges
-from ocibuild.registry.config import is_loopback
-from ocibuild.registry.credentials import IdentityToken, Password, RegistryToken
-from ocibuild.registry.messages import Request, failure, one_line
+from ocibuild.registry.challenge import Challenge, merge_scopes, parse_challenges
+from ocibuild.registry.config import domain_of, is_loopback
+from ocibuild.registry.credentials import Password, RegistryToken
+from ocibuild.registry.messages import one_line
+from ocibuild.registry.tokens import basic, read_token, token_request
 from ocibuild.registry.transport import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ocibuild.registry.challenge import Challenge
     from ocibuild.registry.config import Endpoint, RegistryConfig
-    from ocibuild.registry.credentials import Credential, Credentials
+    from ocibuild.registry.credentials import Credentials, IdentityToken
     from ocibuild.registry.messages import Answer
+    from ocibuild.registry.tokens import Token
     from ocibuild.registry.transport import Transport
-
-_CLIENT = "ocibuild"
-_DEFAULT_SECONDS = 60  # of a token that does not say how long it lives
-_RENEW_AFTER = 0.9  # of its life
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A bearer token; ``until`` is when we stop using it, on the monotonic clock."""
-
-    header: str = field(repr=False)
-    until: float
 
 
 class Authorizer:
     """The Authorization header for one endpoint; safe to use from threads, which share its tokens.
 
     Nothing is asked for before the registry has asked for it: credentials are looked up, and helpers run, at the
-    first 401. They are shown to that registry and to the token server it names, and to nobody else.
+    first 401. They are shown to that registry and to the token server it names, and to nobody else. With ``offline``
+    token servers are asked for a refresh token too: ``identity`` is what they gave.
     """
 
     def __init__(
-        self, endpoint: Endpoint, credentials: Credentials, transport: Transport, config: RegistryConfig
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        transport: Transport,
+        config: RegistryConfig,
+        *,
+        offline: bool = False,
     ) -> None:
+        self.identity: IdentityToken | None = None
         self._endpoint = endpoint
         self._credentials = credentials
         self._transport = transport
         self._config = config
+        self._offline = offline
         self._fixed: str | None = None
         self._bearer: Challenge | None = None
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[tuple[str, ...], Token] = {}
         self._lock = threading.Lock()  # guards the three above; held while a token is fetched, so that one is enough
 
-    def header(self, scope: str, subject: str) -> str | None:
-        """Return the header to send for ``scope``, None where nothing is known to be needed.
+    def header(self, scopes: tuple[str, ...], subject: str) -> str | None:
+        """Return the header to send for ``scopes``, None where nothing is known to be needed.
 
         Raises Unauthorized or RegistryError where a token is needed and the token server does not give one.
         """
         with self._lock:
             if self._fixed or not self._bearer:
                 return self._fixed
-            token = self._tokens.get(scope)
+            token = self._tokens.get(scopes)
             if token and time.monotonic() < token.until:
                 return token.header
-            return self._fetch(self._bearer, scope, subject)
+            return self._fetch(self._bearer, scopes, subject)
 
-    def renew(self, scope: str, challenges: str, *, rejected: str | None, subject: str) -> str | None:
+    def renew(self, scopes: tuple[str, ...], challenges: str, *, rejected: str | None, subject: str) -> str | None:
         """Return another header after a 401 whose WWW-Authenticate was ``challenges``; None where there is none.
 
         ``rejected`` is the header that was sent: where another thread has renewed it since, that one is returned.
+        A bearer token is preferred to basic: the password is then shown to the token server alone.
         """
         with self._lock:
-            known = self._fixed or (self._tokens[scope].header if scope in self._tokens else None)
+            known = self._fixed or (self._tokens[scopes].header if scopes in self._tokens else None)
             if known and known != rejected:
                 return known
-            for challenge in parse_challenges(challenges):
+            asked = parse_challenges(challenges)
+            for challenge in asked:
                 if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                    return self._take_bearer(challenge, scope, rejected, subject)
-                if challenge.scheme == "basic":
-                    return self._take_basic(rejected)
+                    return self._take_bearer(challenge, scopes, rejected, subject)
+            if any(challenge.scheme == "basic" for challenge in asked):
+                return self._take_basic(rejected)
             return None
 
     def _take_basic(self, rejected: str | None) -> str | None:
         credential = self._credentials.for_host(self._endpoint.host)
-        return self._take_fixed(_basic(credential), rejected) if isinstance(credential, Password) else None
+        return self._take_fixed(basic(credential), rejected) if isinstance(credential, Password) else None
 
     def _take_fixed(self, header: str, rejected: str | None) -> str | None:
         if header == rejected:
@@ -101,25 +92,36 @@ class Authorizer:
         self._fixed = header
         return header
 
-    def _take_bearer(self, challenge: Challenge, scope: str, rejected: str | None, subject: str) -> str | None:
+    def _take_bearer(
+        self, challenge: Challenge, scopes: tuple[str, ...], rejected: str | None, subject: str
+    ) -> str | None:
         credential = self._credentials.for_host(self._endpoint.host)
         if isinstance(credential, RegistryToken):
             return self._take_fixed(f"Bearer {credential.token}", rejected)
-        self._bearer = challenge
-        return self._fetch(challenge, scope, subject)
+        self._fixed = None
+        # what it said of scopes was for this request alone
+        self._bearer = Challenge("bearer", {**challenge.parameters, "scope": ""})
+        return self._fetch(challenge, scopes, subject)
 
-    def _fetch(self, challenge: Challenge, scope: str, subject: str) -> str:
-        """Get a token for ``scope`` and whatever else the registry asked for in its challenge."""
+    def _fetch(self, challenge: Challenge, scopes: tuple[str, ...], subject: str) -> str:
+        """Get a token for ``scopes`` and whatever else the registry asked for in its challenge."""
         realm = challenge.parameters["realm"]
         self._check_realm(realm, subject)
-        scopes = merge_scopes([scope, *challenge.parameters.get("scope", "").split()])
         credential = self._credentials.for_host(self._endpoint.host)
-        request = _token_request(realm, challenge.parameters.get("service", ""), scopes, credential, subject)
+        request = token_request(
+            realm,
+            challenge.parameters.get("service", ""),
+            merge_scopes([*scopes, *challenge.parameters.get("scope", "").split()]),
+            credential,
+            offline=self._offline,
+            subject=subject,
+        )
         answer = self._transport.ask(request)
         if answer.status != 200:
             raise _refused(answer, subject, self._endpoint.host, given=credential is not None)
-        token = _read_token(answer, subject)
-        self._tokens[scope] = token
+        token = read_token(answer, subject)
+        self._tokens[scopes] = token
+        self.identity = token.identity or self.identity
         return token.header
 
     def _check_realm(self, realm: str, subject: str) -> None:
@@ -133,56 +135,17 @@ class Authorizer:
         raise RegistryError(f"{subject}: the registry's token server is not HTTPS: {one_line(realm)!r}")
 
 
-def _basic(credential: Password) -> str:
-    return "Basic " + base64.b64encode(f"{credential.user}:{credential.password}".encode()).decode()
-
-
-def _token_request(
-    realm: str, service: str, scopes: tuple[str, ...], credential: Credential | None, subject: str
-) -> Request:
-    named = [("service", service)] if service else []
-    if isinstance(credential, IdentityToken):
-        form = [
-            ("grant_type", "refresh_token"),
-            *named,
-            ("client_id", _CLIENT),
-            ("scope", " ".join(scopes)),
-            ("refresh_token", credential.token),
-        ]
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request("POST", realm, subject, headers, urlencode(form).encode())
-    query = named + [("scope", scope) for scope in scopes]
-    headers = {}
-    if isinstance(credential, Password):
-        query.append(("account", credential.user))
-        headers["Authorization"] = _basic(credential)
-    joint = "&" if urlsplit(realm).query else "?"
-    return Request("GET", f"{realm}{joint}{urlencode(query)}", subject, headers)
-
-
-def _read_token(answer: Answer, subject: str) -> _Token:
-    try:
-        document: Mapping[str, object] = json.loads(answer.body)
-        text = document.get("token") or document.get("access_token")
-        seconds = document.get("expires_in") or _DEFAULT_SECONDS
-    except (ValueError, AttributeError, RecursionError):
-        text = seconds = None
-    printable = isinstance(text, str) and text.isascii() and text.isprintable() and " " not in text
-    if not printable or not isinstance(seconds, int | float):
-        raise RegistryError(f"{subject}: the token server's answer holds no token")
-    return _Token(f"Bearer {text}", time.monotonic() + seconds * _RENEW_AFTER)
-
-
 def _refused(answer: Answer, subject: str, host: str, *, given: bool) -> RegistryError:
     if answer.status not in (400, 401, 403):
-        return failure(answer, subject)
-    if given:
-        problem, remedy = "the token server refuses the credentials for", "put the right ones into"
-    else:
-        problem, remedy = "the token server wants credentials for", "put them into"
+        return RegistryError(
+            f"{subject}: the token server of {host} answers {answer.status}",
+            status=answer.status,
+            retryable=answer.status == 429 or answer.status >= 500,
+        )
+    problem = "refuses the credentials" if given else "wants credentials"
     return Unauthorized(
-        f"{subject}: {problem} {host}",
+        f"{subject}: the token server {problem} for {host}",
         code="UNAUTHORIZED",
         status=answer.status,
-        remedy=f"{remedy} ~/.docker/config.json",
+        remedy=f"`ocibuild login {domain_of(host)}` keeps {'other ones' if given else 'some'}",
     )

@@ -16,26 +16,32 @@ from ocibuild.errors import (
 from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
 from ocibuild.registry.auth import Authorizer
 from ocibuild.registry.download import Download
-from ocibuild.registry.foreign import fetch_foreign
+from ocibuild.registry.foreign import foreign_pieces
+from ocibuild.registry.login import check_login
 from ocibuild.registry.messages import failure
+from ocibuild.registry.referrers import attach_by_tag, list_referrers
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
+from ocibuild.registry.slots import Slots
 from ocibuild.registry.transport import Transport
 from ocibuild.registry.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import BinaryIO, TypeVar
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeVar
 
-    from ocibuild.oci import Reference
+    from ocibuild.oci import BlobReader, Reference
     from ocibuild.registry.config import Endpoint, RegistryConfig
-    from ocibuild.registry.credentials import Credentials
+    from ocibuild.registry.connections import Stream
+    from ocibuild.registry.credentials import Credential, Credentials
     from ocibuild.registry.messages import Answer
 
     Result = TypeVar("Result")
 
 MANIFEST_LIMIT: Final = 4 << 20
 """Bytes; the least that every registry must take, and the most that we do (distribution-spec, "Pushing Manifests")."""
+_PASSED_OVER = (RegistryError, DigestMismatch, InvalidDocument, UnsupportedMediaType)
+"""What makes us go from a mirror to the next server."""
 _ACCEPT = {"Accept": ", ".join(sorted(mediatypes.MANIFESTS | mediatypes.INDEXES))}
 
 
@@ -43,7 +49,8 @@ class Registry:
     """A client for every registry that the configuration knows; a context manager, safe to use from threads.
 
     Reading asks the mirrors in order, then the origin; the origin's error is the one that is raised. A mirror that
-    cannot be reached is not asked again. ``chunk_size`` (bytes) makes every upload a chunked one.
+    cannot be reached is not asked again. ``chunk_size`` (bytes) makes every upload a chunked one. As many blobs are on
+    their way at once as the configuration allows a registry.
     """
 
     def __init__(
@@ -59,8 +66,9 @@ class Registry:
         self._chunk_size = chunk_size
         self._transport = Transport(config, policy or RetryPolicy())
         self._authorizers: dict[Endpoint, Authorizer] = {}
-        self._unreachable: set[Endpoint] = set()
+        self._avoided: set[Endpoint] = set()
         self._lock = threading.Lock()  # guards the two above
+        self._slots = Slots(config, self._transport.check_stopped)
 
     @property
     def transport(self) -> Transport:
@@ -82,33 +90,44 @@ class Registry:
         """
         return self._from_any(reference, lambda session: _head_manifest(session, reference))
 
-    def fetch_blob(
-        self,
-        reference: Reference,
-        descriptor: Descriptor,
-        write: Callable[[bytes], None],
-        *,
-        from_mirrors: bool = True,
-    ) -> None:
-        """Pass the blob to ``write`` in order, in pieces of at most a mebibyte, and no more than its size.
+    def blob(self, reference: Reference, descriptor: Descriptor, at: int = 0) -> Iterator[bytes]:
+        """Yield a blob from the byte ``at`` on, in order, in pieces of at most a mebibyte, and no more than its size.
 
         A transfer that breaks is taken up where it ended, at the next server if there is one. The digest is not
-        checked here: the writer does. A foreign layer that the registry does not have comes from its URLs.
+        checked here: who reads it does. A foreign layer that the registry does not have comes from its URLs.
         """
-        download = Download(f"{reference}: {descriptor.digest}", descriptor, write)
-        path = f"blobs/{descriptor.digest}"
-
-        def fetch(session: RepositorySession) -> None:
+        subject = f"{reference}: {descriptor.digest}"
+        download = Download(subject, descriptor, at)
+        for session in self._sessions(reference):
             retries = None if session.endpoint.is_mirror else session.retries()
-            download.run(lambda headers: session.open(session.url(path), headers), retries)
+            try:
+                with self._slots.take(session.endpoint):
+                    yield from download.pieces(blob_opener(session, descriptor), retries)
+            except NotFound:
+                if session.endpoint.is_mirror:
+                    continue
+                if descriptor.media_type not in mediatypes.NONDISTRIBUTABLE:
+                    raise
+                plain = self._config.origin(reference.domain).http
+                yield from foreign_pieces(self._transport, download, descriptor, str(reference), plain_http=plain)
+            except _PASSED_OVER as error:
+                if not session.endpoint.is_mirror:
+                    raise
+                self._note(session.endpoint, error)
+                continue
+            return
 
-        try:
-            self._from_any(reference, fetch, mirrors=from_mirrors)
-        except NotFound:
-            if descriptor.media_type not in mediatypes.NONDISTRIBUTABLE:
-                raise
-            plain = self._config.origin(reference.domain).http
-            fetch_foreign(self._transport, download, descriptor, str(reference), plain_http=plain)
+    def fetch_blob(self, reference: Reference, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
+        """Give the whole blob to ``write``, as ``blob()`` yields it."""
+        for piece in self.blob(reference, descriptor):
+            write(piece)
+
+    def distrust_mirrors(self, reference: Reference) -> bool:
+        """Ask no mirror of this registry any more: one gave what it should not; False where there is none to ask."""
+        with self._lock:
+            mirrors = {mirror for mirror in self._config.mirrors(reference.domain) if mirror not in self._avoided}
+            self._avoided |= mirrors
+        return bool(mirrors)
 
     def blob_exists(self, reference: Reference, digest: Digest) -> bool:
         """Tell whether the origin has the blob in the repository of ``reference``; asks for the right to push."""
@@ -122,20 +141,38 @@ class Registry:
         self,
         reference: Reference,
         descriptor: Descriptor,
-        open_blob: Callable[[], BinaryIO],
+        open_at: Callable[[int], BlobReader],
         progress: Callable[[int], None],
+        *,
+        mount_from: str | None = None,
     ) -> bool:
         """Make sure that the repository has the blob; False where it had it already. Idempotent.
 
-        ``open_blob`` is called for each attempt and chunk; what it returns is closed here. ``progress`` is told how
-        many bytes of the blob are sent; the number falls where an attempt is repeated.
+        ``open_at`` gives the blob from an offset on, once for each request; what it returns is closed here.
+        ``mount_from`` is the path of a repository of the same registry that may have it. ``progress`` is told how many
+        bytes of the blob are sent; the number falls where some are sent again.
         """
         if self.blob_exists(reference, descriptor.digest):
             progress(descriptor.size)
             return False
-        session = self._session(self._config.origin(reference.domain), reference, push=True)
-        Upload(session, descriptor, open_blob, progress).run(self._chunk_size)
+        self.upload_blob(reference, descriptor, open_at, progress, mount_from=mount_from)
         return True
+
+    def upload_blob(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_at: Callable[[int], BlobReader],
+        progress: Callable[[int], None],
+        *,
+        mount_from: str | None = None,
+    ) -> None:
+        """Send a blob that the repository does not have; see ``push_blob``."""
+        endpoint = self._config.origin(reference.domain)
+        session = self._session(endpoint, reference, push=True)
+        with self._slots.take(endpoint, push=True):
+            Upload(session, descriptor, open_at, progress).run(self._chunk_size, mount_from)
+        progress(descriptor.size)
 
     def push_manifest(self, reference: Reference, data: bytes, media_type: str) -> Digest:
         """Put a manifest under the tag of ``reference`` (else under its digest) and return its digest. Idempotent.
@@ -149,11 +186,26 @@ class Registry:
         if answer.status not in (200, 201, 202):
             raise failure(answer, f"{session.subject}: upload of the manifest")
         _check_digest(data, answer.headers.get("Docker-Content-Digest"), session.subject)
+        if "OCI-Subject" not in answer.headers:
+            attach_by_tag(session, Descriptor(media_type, digest, len(data)), data)
         return digest
 
-    def has_mirrors(self, reference: Reference) -> bool:
-        """Tell whether the images of this registry may come from a mirror."""
-        return bool(self._config.host(reference.domain).mirrors)
+    def referrers(self, reference: Reference, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """Return the manifests about the one that ``reference`` names by digest, of one type if asked for.
+
+        Raises RegistryError; a registry without the API is asked for the tag that stands in for it.
+        """
+        if reference.digest is None:
+            raise AssertionError(f"{reference} has no digest")
+        digest = reference.digest
+        return self._from_any(reference, lambda session: list_referrers(session, digest, artifact_type))
+
+    def check_login(self, domain: str, credential: Credential) -> Credential:
+        """Return what to keep for the registry ``domain``, after it has taken ``credential``.
+
+        That is a refresh token where its token server gives one. Raises Unauthorized, RegistryError.
+        """
+        return check_login(self._config.origin(domain), credential, self._transport, self._config)
 
     def stop(self) -> None:
         """End everything that other threads do here, which raises Interrupted or RegistryError there."""
@@ -165,23 +217,27 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _from_any(
-        self, reference: Reference, work: Callable[[RepositorySession], Result], *, mirrors: bool = True
-    ) -> Result:
-        *before, origin = self._config.endpoints(reference.domain)
-        for mirror in before if mirrors else ():
-            if mirror in self._unreachable:
-                continue
+    def _from_any(self, reference: Reference, work: Callable[[RepositorySession], Result]) -> Result:
+        """Return what ``work`` gives at the first server that does not fail; the origin's error is raised."""
+        *mirrors, origin = self._sessions(reference)
+        for session in mirrors:
             try:
-                return work(self._session(mirror, reference, push=False))
-            except (RegistryError, DigestMismatch, InvalidDocument, UnsupportedMediaType) as error:
-                self._note(mirror, error)
-        return work(self._session(origin, reference, push=False))
+                return work(session)
+            except _PASSED_OVER as error:
+                self._note(session.endpoint, error)
+        return work(origin)
+
+    def _sessions(self, reference: Reference) -> Iterator[RepositorySession]:
+        """Yield the servers to ask, the origin last."""
+        for mirror in self._config.mirrors(reference.domain):
+            if mirror not in self._avoided:
+                yield self._session(mirror, reference, push=False)
+        yield self._session(self._config.origin(reference.domain), reference, push=False)
 
     def _note(self, mirror: Endpoint, error: Exception) -> None:
         if isinstance(error, RegistryError) and error.status == 0:
             with self._lock:
-                self._unreachable.add(mirror)
+                self._avoided.add(mirror)
 
     def _session(self, endpoint: Endpoint, reference: Reference, *, push: bool) -> RepositorySession:
         with self._lock:
@@ -192,6 +248,11 @@ class Registry:
         return RepositorySession(
             endpoint, reference.path, self._transport, authorizer, push=push, subject=str(reference)
         )
+
+
+def blob_opener(session: RepositorySession, descriptor: Descriptor) -> Callable[[Mapping[str, str]], Stream]:
+    """Return what asks a server for a blob, with some headers more."""
+    return lambda headers: session.open(session.url(f"blobs/{descriptor.digest}"), headers)
 
 
 def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[bytes, Descriptor]:

@@ -8,6 +8,10 @@
       http = false             # true: plain HTTP
       insecure = false         # true: certificates are not checked
       ca = ["example-ca.pem"]  # trusted beside the system's; relative to the file
+      parallel = 6             # blobs on their way at the same time, from there and to there
+      [[registry."registry.example.com".keypair]]  # who we are to the registry
+        key = "key.pem"
+        cert = "cert.pem"
 """
 
 from __future__ import annotations
@@ -17,23 +21,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
+from ocibuild.registry.certificates import Certificates, KeyPair, find_certificates, has_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 DOCKER_HUB = "docker.io"
 _HUB_SERVER = "registry-1.docker.io"
+PARALLEL = 6
+_MOST_PARALLEL = 64
 _HUB_NAMES = frozenset({DOCKER_HUB, _HUB_SERVER, "index.docker.io"})
 
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """What the file says of one host; ``http`` is None where it does not say."""
+    """What the file says of one host; ``http`` is None where it does not say. ``ca`` are paths of PEM files."""
 
     mirrors: tuple[str, ...] = ()
     http: bool | None = None
     insecure: bool = False
     ca: tuple[str, ...] = ()
+    parallel: int = PARALLEL
+    pairs: tuple[KeyPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +68,28 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfig:
-    """The registry part of the configuration; without a file, every registry is HTTPS but those on loopback."""
+    """The registry part of the configuration; without a file, every registry is HTTPS but those on loopback.
+
+    ``certificate_folders`` hold a folder of certificates for each host, see ``certificates``.
+    """
 
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
+    certificate_folders: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, path: str | None) -> RegistryConfig:
+    def load(cls, path: str | None, *, certificate_folders: tuple[str, ...] = ()) -> RegistryConfig:
         """Read the file at ``path``; None is an empty one.
 
         Raises ConfigError where the file cannot be read, is not TOML, or says something we do not know.
         """
         if path is None:
-            return cls()
+            return cls(certificate_folders=certificate_folders)
         document = _read(path)
         _refuse_unknown(document, ("registry",), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
-        return cls({_key(name): _host_config(name, table, path, folder) for name, table in registries.items()})
+        hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
+        return cls(hosts, certificate_folders)
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""
@@ -86,12 +100,21 @@ class RegistryConfig:
         config = self.host(host)
         if config.http is not None:
             return config.http
-        return is_loopback(host) and not config.insecure and not config.ca
+        says_tls = config.insecure or config.ca or config.pairs or has_folder(host, self.certificate_folders)
+        return is_loopback(host) and not says_tls
 
-    def endpoints(self, domain: str) -> tuple[Endpoint, ...]:
-        """Return the servers to ask for the images of ``domain``: its mirrors in order, then itself."""
-        mirrors = (self._endpoint(mirror, is_mirror=True) for mirror in self.host(domain).mirrors)
-        return (*mirrors, self.origin(domain))
+    def certificates(self, host: str) -> Certificates:
+        """Return whom to trust as ``host`` and who we are to it: the file's certificates, then those in the folders.
+
+        Raises ConfigError where a certificate has no key, or a key no certificate.
+        """
+        config = self.host(host)
+        found = find_certificates(host, self.certificate_folders)
+        return Certificates((*config.ca, *found.ca), (*config.pairs, *found.pairs))
+
+    def mirrors(self, domain: str) -> tuple[Endpoint, ...]:
+        """Return the servers to ask for the images of ``domain`` before itself, in order."""
+        return tuple(self._endpoint(mirror, is_mirror=True) for mirror in self.host(domain).mirrors)
 
     def origin(self, domain: str) -> Endpoint:
         """Return the server that ``domain`` itself is; Docker Hub's has another name than its images."""
@@ -129,9 +152,13 @@ def is_hub(host: str) -> bool:
     return host in _HUB_NAMES
 
 
-def _key(host: str) -> str:
-    host = host.lower()
+def domain_of(host: str) -> str:
+    """Return what the registry at ``host`` is called in names of images."""
     return DOCKER_HUB if is_hub(host) else host
+
+
+def _key(host: str) -> str:
+    return domain_of(host.lower())
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -149,7 +176,7 @@ def _read(path: str) -> dict[str, Any]:
 def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig:
     where = f'registry."{name}"'
     members = _table(table, where, path)
-    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca"), path, where)
+    _refuse_unknown(members, ("mirrors", "http", "insecure", "ca", "parallel", "keypair"), path, where)
     mirrors = _texts(members, "mirrors", path, where)
     for mirror in mirrors:
         _check_mirror(mirror, path, where)
@@ -158,7 +185,23 @@ def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig
         http=_flag(members, "http", path, where),
         insecure=_flag(members, "insecure", path, where) or False,
         ca=tuple(os.path.join(folder, file) for file in _texts(members, "ca", path, where)),
+        parallel=_count(members, "parallel", path, where) or PARALLEL,
+        pairs=_pairs(members.get("keypair", []), path, f"{where}.keypair", folder),
     )
+
+
+def _pairs(value: object, path: str, where: str, folder: str) -> tuple[KeyPair, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{path}: {where} must be a list of tables", remedy=f"write [[{where}]]")
+    pairs = []
+    for item in value:
+        members = _table(item, where, path)
+        _refuse_unknown(members, ("key", "cert"), path, where)
+        for name in ("key", "cert"):
+            if not isinstance(members.get(name), str):
+                raise ConfigError(f"{path}: {where} must have `{name}`, the path of a file")
+        pairs.append(KeyPair(os.path.join(folder, members["cert"]), os.path.join(folder, members["key"])))
+    return tuple(pairs)
 
 
 def _check_mirror(mirror: str, path: str, where: str) -> None:
@@ -186,6 +229,13 @@ def _flag(table: Mapping[str, Any], name: str, path: str, where: str) -> bool | 
     value = table.get(name)
     if value is not None and not isinstance(value, bool):
         raise ConfigError(f"{path}: {where}.{name} must be true or false")
+    return value
+
+
+def _count(table: Mapping[str, Any], name: str, path: str, where: str) -> int | None:
+    value = table.get(name)
+    if value is not None and (type(value) is not int or not 1 <= value <= _MOST_PARALLEL):
+        raise ConfigError(f"{path}: {where}.{name} must be a number from 1 to {_MOST_PARALLEL}")
     return value
 
 

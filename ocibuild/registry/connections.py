@@ -1,31 +1,30 @@
-"""HTTP connections, kept open: the only place that knows ``requests``.
+"""HTTP connections, kept open: the only place that knows ``urllib3``.
 
-Importing this module is slow; it is imported when the first request is sent. ``requests`` is told to do as little as
-it can: redirects, cookies, ``.netrc`` and decompression are not its business here.
+Importing this module is slow; it is imported when the first request is sent. ``urllib3`` is told to do as little as it
+can: redirects, repeated attempts and decompression are not its business here.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
 import weakref
 from contextlib import suppress
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ocibuild.errors import ConfigError, RegistryError
-from ocibuild.registry.config import is_loopback
+from ocibuild.registry.pace import TooSlow, paced
+from ocibuild.registry.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ocibuild.registry.certificates import Certificates
     from ocibuild.registry.config import RegistryConfig
     from ocibuild.registry.messages import Request
     from ocibuild.registry.retry import RetryPolicy
@@ -39,30 +38,32 @@ class Connections:
 
     def __init__(self, config: RegistryConfig, policy: RetryPolicy) -> None:
         self._config = config
-        self._timeouts = (policy.connect_timeout, policy.read_timeout)
-        self._sessions: dict[str, requests.Session] = {}
+        self._timeout = urllib3.Timeout(connect=policy.connect_timeout, read=policy.read_timeout)
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._lock = threading.Lock()  # guards the two above
-        self._wires = _Wires()
+        self._wires = _Wires(policy)
 
     def send(self, request: Request) -> Stream:
         """Send ``request`` once and return the response, its body unread; raises RegistryError where there is none."""
-        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        parts = urlsplit(request.url)
+        host = parts.netloc.rpartition("@")[2]
         try:
-            response = self._session(host).request(
+            response = self._manager(parts.scheme, host).urlopen(
                 request.method,
                 request.url,
-                headers={"Accept-Encoding": "identity", **request.headers},
-                data=request.body,
-                timeout=self._timeouts,
-                allow_redirects=False,
-                stream=True,
-                verify=not self._config.host(host).insecure,
-                proxies=_proxies(host),
+                body=request.body,
+                headers=_headers(request),
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                assert_same_host=False,
             )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _broken(error, request.subject, host) from error
-        stream = Stream(response, request.subject)
+        stream = Stream(response, request)
         with self._lock:
             self._streams.add(stream)
         return stream
@@ -73,44 +74,44 @@ class Connections:
             for stream in self._streams:
                 stream.abort()
             self._wires.cut()
-            for session in self._sessions.values():
-                session.close()
+            for manager in self._managers.values():
+                manager.clear()
 
-    def _session(self, host: str) -> requests.Session:
+    def _manager(self, scheme: str, host: str) -> urllib3.PoolManager:
         with self._lock:
-            if host not in self._sessions:
-                self._sessions[host] = self._new_session(host)
-            return self._sessions[host]
+            if (scheme, host) not in self._managers:
+                self._managers[scheme, host] = self._new_manager(scheme, host)
+            return self._managers[scheme, host]
 
-    def _new_session(self, host: str) -> requests.Session:
+    def _new_manager(self, scheme: str, host: str) -> urllib3.PoolManager:
         settings = self._config.host(host)
+        options: dict[str, Any] = {"maxsize": _CONNECTIONS}
+        if scheme == "https":
+            options["ssl_context"] = _tls_context(self._config.certificates(host), insecure=settings.insecure)
         if settings.insecure:
+            options["cert_reqs"] = ssl.CERT_NONE
+            options["assert_hostname"] = False
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        session = requests.Session()
-        session.headers.clear()
-        session.headers["User-Agent"] = _user_agent()
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.auth = _no_other_credentials  # else .netrc would replace the Authorization header
-        session.mount("http://", _Adapter(self._wires))
-        session.mount("https://", _TlsAdapter(self._wires, _tls_context(settings.ca, insecure=settings.insecure)))
-        return session
+        proxy = proxy_for(scheme, host, os.environ)
+        manager = _proxy_manager(proxy, options) if proxy else urllib3.PoolManager(**options)
+        self._wires.watch(manager)
+        return manager
 
 
 class Stream:
     """A response whose body comes piece by piece; close it, or use it as a context manager."""
 
-    def __init__(self, response: requests.Response, subject: str) -> None:
-        self.status = response.status_code
+    def __init__(self, response: urllib3.BaseHTTPResponse, request: Request) -> None:
+        self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.url: str = response.url
-        self._raw = response.raw
+        self.url = request.url
         self._response = response
-        self._subject = subject
+        self._subject = request.subject
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes as they were sent, empty at the end; raises RegistryError where it breaks."""
         try:
-            piece: bytes = self._raw.read(size, decode_content=False)
+            piece: bytes = self._response.read1(size, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _broken(error, self._subject, urlsplit(self.url).netloc) from error
         return piece
@@ -131,6 +132,7 @@ class Stream:
     def close(self) -> None:
         """Let go of the connection: it is used again where the body was read to its end."""
         self._response.close()
+        self._response.release_conn()
 
     def drain(self) -> None:
         """Close; a short body is read to its end before, so that the connection can be used again."""
@@ -140,7 +142,7 @@ class Stream:
     def abort(self) -> None:
         """Wake the thread that waits for more of the body: it gets a RegistryError."""
         with suppress(OSError, ValueError, RuntimeError, AttributeError):  # closed already, or an old urllib3
-            self._raw.shutdown()
+            self._response.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +154,8 @@ class Stream:
 class _Wires:
     """The connections, also those of which no answer has come yet; safe to use from threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._paced = paced(policy)
         self._lock = threading.Lock()  # guards the two below
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_cut = False
@@ -177,6 +180,8 @@ class _Wires:
         wires = self
 
         class Watched(kind):  # type: ignore[misc]
+            response_class = staticmethod(wires._paced)
+
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **kwargs)
                 with wires._lock:
@@ -191,66 +196,51 @@ class _Wires:
         return Watched
 
 
-class _Adapter(HTTPAdapter):
-    """Connections that can be cut."""
+def _tls_context(certificates: Certificates, *, insecure: bool) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities (else Mozilla's) and these.
 
-    def __init__(self, wires: _Wires) -> None:
-        self._wires = wires
-        super().__init__(pool_maxsize=_CONNECTIONS)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self._wires.watch(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        is_new = proxy not in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if is_new:
-            self._wires.watch(manager)
-        return manager
-
-
-class _TlsAdapter(_Adapter):
-    """Connections whose certificates are checked by one SSL context and nothing else."""
-
-    def __init__(self, wires: _Wires, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(wires)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave the connection to the context; the base class would add another list of authorities."""
-
-
-def _tls_context(authorities: tuple[str, ...], *, insecure: bool) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities (else those that ``requests`` brings) and these."""
+    Of several client certificates whose keys are of one kind, the first is shown.
+    """
     context = ssl.create_default_context()
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not paths.capath:
-        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    for file in authorities:
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    for file in certificates.ca:
         try:
             context.load_verify_locations(file)
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"{file}: cannot be used as `ca`: {error.strerror or error}") from error
+    for pair in reversed(certificates.pairs):  # a later one takes the place of one of the same kind
+        try:
+            context.load_cert_chain(pair.cert, pair.key, password="")  # else OpenSSL would ask on the terminal
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"{pair.cert}, {pair.key}: no usable client certificate: {reason}") from error
     return context
 
 
-def _no_other_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+def _headers(request: Request) -> dict[str, str]:
+    headers = {"User-Agent": _user_agent(), "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+    if request.body is not None:
+        headers["Content-Length"] = str(len(request.body))
+    return headers
 
 
-def _proxies(host: str) -> dict[str, str]:
-    """Return what keeps loopback away from the environment's proxies; for other hosts these count."""
-    return {"no_proxy": urlsplit(f"//{host}").hostname or ""} if is_loopback(host) else {}
+def _proxy_manager(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    from urllib.parse import unquote
+
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=user)
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return urllib3.ProxyManager(address, proxy_headers=headers, **options)
 
 
 def _user_agent() -> str:
@@ -262,14 +252,20 @@ def _user_agent() -> str:
 def _broken(error: Exception, subject: str, host: str) -> RegistryError:
     """Return what went wrong on the way, named by its first cause: the libraries' own text is long."""
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLError | requests.exceptions.SSLError) for cause in causes):
+    if any(isinstance(cause, ssl.SSLError | urllib3.exceptions.SSLError) for cause in causes):
         return _tls_failure(causes, subject, host)
+    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        return RegistryError(
+            f"{subject}: the proxy does not lead to {host}", retryable=True, remedy="check HTTP_PROXY and HTTPS_PROXY"
+        )
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
     if reason:
         return RegistryError(
             f"{subject}: cannot reach {host}: {reason}", retryable=True, remedy="check the name and the network"
         )
-    if any(isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError) for cause in causes):
+    if any(isinstance(cause, TooSlow) for cause in causes):
+        return RegistryError(f"{subject}: {host} sends too slowly", retryable=True)
+    if any(isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError) for cause in causes):
         return RegistryError(f"{subject}: {host} does not answer in time", retryable=True)
     return RegistryError(f"{subject}: the connection to {host} broke", retryable=True)
 
@@ -280,6 +276,11 @@ def _tls_failure(causes: list[BaseException], subject: str, host: str) -> Regist
         return RegistryError(
             f"{subject}: the certificate of {host} is not trusted: {untrusted.verify_message}",
             remedy=f'name its authority as `ca` under [registry."{host}"] in the configuration file',
+        )
+    if any("certificate required" in str(cause).lower() for cause in causes):
+        return RegistryError(
+            f"{subject}: {host} wants a client certificate",
+            remedy=f'name one with [[registry."{host}".keypair]] in the configuration file, or put it into certs.d',
         )
     return RegistryError(
         f"{subject}: {host} does not speak TLS with us",

@@ -10,7 +10,7 @@ from ocibuild.registry.messages import Answer, failure
 from ocibuild.registry.retry import RETRYABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from ocibuild.oci import Descriptor
     from ocibuild.registry.connections import Stream
@@ -22,29 +22,28 @@ _ERROR_LIMIT = 64 << 10
 
 
 class Download:
-    """The transfer of one blob to ``write``, in order, from one server or from several, each byte once.
+    """The transfer of one blob, in order, from one server or from several, each byte once.
 
-    ``received`` is how many bytes were written. Nothing is checked here but the size: the writer knows the digest.
+    ``at`` is the offset of the next byte. Nothing is checked here but the size: who reads it knows the digest.
     """
 
-    def __init__(self, subject: str, descriptor: Descriptor, write: Callable[[bytes], None]) -> None:
-        self.received = 0
+    def __init__(self, subject: str, descriptor: Descriptor, at: int = 0) -> None:
+        self.at = at
         self._subject = subject
         self._descriptor = descriptor
-        self._write = write
 
-    def run(self, open_at: Callable[[Mapping[str, str]], Stream], retries: Retries | None) -> None:
-        """Fetch what is missing; ``open_at`` sends the request with some headers more.
+    def pieces(self, open_at: Callable[[Mapping[str, str]], Stream], retries: Retries | None) -> Iterator[bytes]:
+        """Yield what is missing, in pieces of at most a mebibyte; ``open_at`` sends the request with some headers more.
 
         A transfer that breaks is taken up where it ended (RFC 9110, section 14) while ``retries`` last; None is a
         single attempt. Raises NotFound, Unauthorized, RegistryError; DigestMismatch where the size is another.
         """
         while True:
-            before = self.received
+            before = self.at
             try:
-                asked = self._attempt(open_at)
+                asked = yield from self._attempt(open_at)
             except RegistryError as error:
-                if retries and self.received - before > _PROGRESS:
+                if retries and self.at - before > _PROGRESS:
                     retries.renew()
                 if not (error.retryable and retries and retries.wait()):
                     raise
@@ -54,13 +53,13 @@ class Download:
             if not (retries and retries.wait(asked.headers.get("Retry-After"))):
                 raise failure(asked, self._subject)
 
-    def _attempt(self, open_at: Callable[[Mapping[str, str]], Stream]) -> Answer | None:
-        """Fetch until the end and return None, or return the answer that asks us to come back later."""
-        headers = {"Range": f"bytes={self.received}-"} if self.received else {}
+    def _attempt(self, open_at: Callable[[Mapping[str, str]], Stream]) -> Generator[bytes, None, Answer | None]:
+        """Yield pieces until the end; then return None, or the answer that asks us to come back later."""
+        headers = {"Range": f"bytes={self.at}-"} if self.at else {}
         with open_at(headers) as stream:
             if stream.status not in (200, 206):
                 return self._refusal(stream)
-            self._copy(stream, skip=self._begin(stream))
+            yield from self._read(stream, skip=self._begin(stream))
         return None
 
     def _refusal(self, stream: Stream) -> Answer:
@@ -72,26 +71,26 @@ class Download:
     def _begin(self, stream: Stream) -> int:
         """Return how many bytes of this body we have already; raises DigestMismatch where its size is wrong."""
         if stream.status == 206:
-            if _range_start(stream.headers.get("Content-Range", "")) != self.received:
+            if range_start(stream) != self.at:
                 raise RegistryError(f"{self._subject}: the registry sends another range than it was asked for")
             return 0
         length = stream.headers.get("Content-Length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) != self._descriptor.size:
             raise self._wrong_size(f"{int(length[:20])} bytes")
-        return self.received
+        return self.at
 
-    def _copy(self, stream: Stream, *, skip: int) -> None:
+    def _read(self, stream: Stream, *, skip: int) -> Iterator[bytes]:
         size = self._descriptor.size
         while piece := stream.read(_PIECE):
             fresh = piece[skip:] if skip else piece
             skip -= len(piece) - len(fresh)
-            if self.received + len(fresh) > size:
+            if self.at + len(fresh) > size:
                 raise self._wrong_size("more")
             if fresh:
-                self.received += len(fresh)
-                self._write(fresh)
-        if self.received < size:
-            message = f"{self._subject}: the transfer broke after {self.received} of {size} bytes"
+                self.at += len(fresh)
+                yield fresh
+        if self.at < size:
+            message = f"{self._subject}: the transfer broke after {self.at} of {size} bytes"
             raise RegistryError(message, retryable=True)
 
     def _wrong_size(self, found: str) -> DigestMismatch:
@@ -101,6 +100,7 @@ class Download:
         )
 
 
-def _range_start(content_range: str) -> int | None:
-    found = re.match(r"bytes ([0-9]{1,19})-", content_range)
+def range_start(stream: Stream) -> int | None:
+    """Return the offset at which a partial answer begins; None where it does not say."""
+    found = re.match(r"bytes ([0-9]{1,19})-", stream.headers.get("Content-Range", ""))
     return int(found[1]) if found else None

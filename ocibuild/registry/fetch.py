@@ -1,4 +1,4 @@
-"""One blob from a registry into the store."""
+"""One blob from a registry into the store, once however many ask for it."""
 
 from __future__ import annotations
 
@@ -11,42 +11,79 @@ if TYPE_CHECKING:
 
     from ocibuild.oci import Descriptor, Reference
     from ocibuild.registry.client import Registry
-    from ocibuild.store import Store
+    from ocibuild.store import BlobWriter, Store
 
 
 def fetch_into(
-    store: Store, registry: Registry, reference: Reference, blob: Descriptor, progress: Callable[[int], None]
-) -> None:
-    """Fetch a blob and keep it, verified; ``progress`` is told how many bytes are here.
-
-    Where what came from the mirrors is not what was promised, it is fetched from the origin alone. Raises
-    RegistryError, DigestMismatch.
-    """
-    try:
-        _fetch(store, registry, reference, blob, progress, from_mirrors=True)
-    except DigestMismatch as error:
-        if not registry.has_mirrors(reference):
-            raise _named(error, reference) from error
-        _fetch(store, registry, reference, blob, progress, from_mirrors=False)
-
-
-def _fetch(
     store: Store,
     registry: Registry,
     reference: Reference,
     blob: Descriptor,
-    progress: Callable[[int], None],
     *,
-    from_mirrors: bool,
+    progress: Callable[[int], None],
+    started: Callable[[BlobWriter | None], None] = lambda _writer: None,
 ) -> None:
-    with store.blobs.writer(blob) as writer:
+    """Make sure that the store has a blob, fetched where it is missing and verified; another process is waited for.
 
-        def write(piece: bytes) -> None:
-            writer.write(piece)
-            progress(writer.size)
+    ``started`` is called once with the writer to follow, or None where the blob is here already; ``progress`` is told
+    how many bytes are here. Raises RegistryError; DigestMismatch, and then no mirror is asked again.
+    """
+    with store.locks.holding(f"blob {blob.digest}"):
+        if store.blobs.has(blob.digest):
+            started(None)
+            progress(blob.size)
+            return
+        try:
+            with store.blobs.writer(blob) as writer:
+                started(writer)
+                progress(0)
+                for piece in registry.blob(reference, blob):
+                    writer.write(piece)
+                    progress(writer.size)
+        except DigestMismatch as error:
+            raise _named(error, reference) from error
+        store.origins.add(blob.digest, reference)
 
-        progress(0)
-        registry.fetch_blob(reference, blob, write, from_mirrors=from_mirrors)
+
+class RegistryBlobs:
+    """The blobs of one image in a registry, for whoever wants to have them in the store.
+
+    ``registry`` opens the client, and is called only where a blob is missing.
+    """
+
+    def __init__(self, registry: Callable[[], Registry], store: Store, reference: Reference) -> None:
+        self._registry = registry
+        self._store = store
+        self._reference = reference
+
+    def fetch(
+        self,
+        blob: Descriptor,
+        *,
+        progress: Callable[[int], None] = lambda _done: None,
+        started: Callable[[BlobWriter | None], None] = lambda _writer: None,
+    ) -> None:
+        """See ``fetch_into``."""
+        fetch_into(self._store, self._registry(), self._reference, blob, progress=progress, started=started)
+
+    def distrust(self) -> bool:
+        """Ask no mirror any more; False where none was asked."""
+        return self._registry().distrust_mirrors(self._reference)
+
+
+def read_blob(registry: Registry, reference: Reference, blob: Descriptor) -> bytes:
+    """Return a small blob, verified, without keeping it; its size is the caller's to limit.
+
+    Raises RegistryError; DigestMismatch where no server has what was promised.
+    """
+    while True:
+        data = b"".join(registry.blob(reference, blob))
+        hasher = blob.digest.hasher()
+        hasher.update(data)
+        if hasher.hexdigest() == blob.digest.encoded:
+            return data
+        if not registry.distrust_mirrors(reference):
+            raise DigestMismatch(f"{reference}: {blob.digest}: the content has another digest")
 
 
 def _named(error: DigestMismatch, reference: Reference) -> DigestMismatch:

@@ -9,7 +9,7 @@ from ocibuild.registry.messages import Request
 from ocibuild.registry.transport import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ocibuild.oci import Descriptor
     from ocibuild.registry.connections import Stream
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ocibuild.registry.transport import Transport
 
 
-def fetch_foreign(
+def foreign_pieces(
     transport: Transport, download: Download, descriptor: Descriptor, subject: str, *, plain_http: bool
-) -> None:
-    """Fetch a foreign layer from the first of its URLs that has it, without any credentials.
+) -> Iterator[bytes]:
+    """Yield a foreign layer from the first of its URLs that has it, without any credentials.
 
     Only a registry that is plain HTTP itself may name URLs that are. Raises NotFound where no URL gives it.
     """
     for url in descriptor.urls:
         try:
             _check_scheme(url, plain_http=plain_http)
-            download.run(_opener(transport, url, subject), transport.retries())
+            yield from download.pieces(_opener(transport, url, subject), transport.retries())
         except RegistryError:
             continue
         return

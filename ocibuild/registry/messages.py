@@ -56,7 +56,7 @@ def failure(answer: Answer, subject: str) -> RegistryError:
             f"{subject}: access refused: it does not exist, or needs (other) credentials{said}",
             code=code or "UNAUTHORIZED",
             status=answer.status,
-            remedy="put credentials for the registry into ~/.docker/config.json",
+            remedy="`ocibuild login` keeps credentials for a registry",
         )
     if answer.status == 404:
         return NotFound(
@@ -71,7 +71,7 @@ def failure(answer: Answer, subject: str) -> RegistryError:
             code=code or "TOOMANYREQUESTS",
             status=answer.status,
             retryable=True,
-            remedy="wait, or put credentials into ~/.docker/config.json: they raise the limit",
+            remedy="wait, or log in with `ocibuild login`: it raises the limit",
         )
     return RegistryError(
         f"{subject}: the registry answers {answer.status} {_phrase(answer.status)}{said}",

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ocibuild.errors import InvalidDocument, NoMatchingPlatform, RegistryError, UnsupportedMediaType
-from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, Platform, Reference, parse_manifest, select
-from ocibuild.registry.fetch import fetch_into
+from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, UnsupportedMediaType
+from ocibuild.oci import (
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+    Reference,
+    compression_of,
+    parse_manifest,
+    select,
+)
+from ocibuild.registry.fetch import read_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +28,7 @@ if TYPE_CHECKING:
 CONFIG_LIMIT: Final = 16 << 20
 """Bytes."""
 DEEPEST_INDEX: Final = 3
+MOST_LAYERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +51,27 @@ def resolve(
 ) -> Resolved:
     """Return the image that ``reference`` names for ``platform``; manifests and config are kept in the store.
 
-    What the store has is not fetched again; a tag is always looked up. An index must have the platform; an image
-    without an index may be for another one unless ``strict``. Raises NotFound, Unauthorized, RegistryError,
-    NoMatchingPlatform, InvalidDocument, DigestMismatch.
+    Nothing is kept of an image that cannot be used. What the store has is not fetched again; a tag is always looked up.
+    An index must have the platform; an image without an index may be for another one unless ``strict``.
+
+    Raises NotFound, Unauthorized, RegistryError, NoMatchingPlatform, InvalidDocument, DigestMismatch.
     """
     found = _find(registry, store, reference)
-    for _ in range(DEEPEST_INDEX):
-        if isinstance(found.document, Manifest):
-            break
+    passed = [found]
+    while isinstance(found.document, Index):
+        if len(passed) > DEEPEST_INDEX:
+            raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
         chosen = _choose(found.document, reference, platform)
         found = _find(registry, store, reference.with_digest(chosen.digest), chosen)
+        passed.append(found)
     manifest = found.document
-    if not isinstance(manifest, Manifest):
-        raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
+    _check_layers(manifest, found.descriptor, reference)
     config_bytes, config = _find_config(registry, store, reference, manifest)
     if strict:
         _check_platform(config, found.descriptor, reference, platform)
+    _keep(store, manifest.config, config_bytes)
+    for document in reversed(passed):  # an index comes after what it names
+        _keep(store, document.descriptor, document.data)
     return Resolved(reference, found.descriptor, manifest, config, found.data, config_bytes)
 
 
@@ -78,9 +94,28 @@ def _find(registry: Registry, store: Store, reference: Reference, known: Descrip
         return _Found(data, known or Descriptor(document.media_type, digest, len(data)), document)
     data, descriptor = registry.manifest(reference)
     document = _parsed(data, descriptor, reference)
-    with store.blobs.writer(known or descriptor) as blob:
-        blob.write(data)
+    if known and known.size != len(data):
+        raise DigestMismatch(f"{reference}: {known.digest} has {len(data)} bytes, where {known.size} were promised")
     return _Found(data, known or descriptor, document)
+
+
+def _keep(store: Store, descriptor: Descriptor, data: bytes) -> None:
+    if not store.blobs.has(descriptor.digest):
+        with store.blobs.writer(descriptor) as blob:
+            blob.write(data)
+
+
+def _check_layers(manifest: Manifest, descriptor: Descriptor, reference: Reference) -> None:
+    """Refuse, before anything of it is fetched, an image that cannot be used."""
+    if len(manifest.layers) > MOST_LAYERS:
+        raise InvalidDocument(
+            f"{reference}: {descriptor.digest} has {len(manifest.layers)} layers; {MOST_LAYERS} are allowed"
+        )
+    for layer in manifest.layers:
+        try:
+            compression_of(layer.media_type)
+        except UnsupportedMediaType as error:
+            raise UnsupportedMediaType(f"{reference}: {error.message}", remedy=error.remedy) from error
 
 
 def _parsed(data: bytes, descriptor: Descriptor, reference: Reference) -> Manifest | Index:
@@ -102,10 +137,13 @@ def _find_config(
 ) -> tuple[bytes, ImageConfig]:
     descriptor = manifest.config
     if descriptor.size > CONFIG_LIMIT:
-        raise RegistryError(f"{reference}: its config has {descriptor.size} bytes; {CONFIG_LIMIT} are allowed")
-    if not store.blobs.has(descriptor.digest):
-        fetch_into(store, registry, reference, descriptor, lambda _: None)
-    data = store.blobs.read(descriptor.digest, limit=CONFIG_LIMIT)
+        raise InvalidDocument(
+            f"{reference}: its config {descriptor.digest} has {descriptor.size} bytes; {CONFIG_LIMIT} are allowed"
+        )
+    if store.blobs.has(descriptor.digest):
+        data = store.blobs.read(descriptor.digest, limit=CONFIG_LIMIT)
+    else:
+        data = read_blob(registry, reference, descriptor)
     return data, _read_config(data, manifest, reference)
 
 
@@ -113,7 +151,8 @@ def _read_config(data: bytes, manifest: Manifest, reference: Reference) -> Image
     try:
         config = ImageConfig.from_bytes(data)
     except InvalidDocument as error:
-        raise InvalidDocument(f"{reference}: {error.message}", remedy=error.remedy) from error
+        message = f"{reference}: {manifest.config.digest}: {error.message}"
+        raise InvalidDocument(message, remedy=error.remedy) from error
     if len(config.diff_ids) != len(manifest.layers):
         raise InvalidDocument(
             f"{reference}: its config has {len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"

@@ -20,16 +20,24 @@ class RetryPolicy:
 
     Pauses grow from ``first`` by ``factor`` up to ``longest``, each with up to a quarter more or less, so that many
     clients do not come back at once. What the registry asks for (``Retry-After``) counts instead, up to ``obeyed``;
-    where it asks for more, we give up.
+    where it asks for more, we give up. No attempt begins after ``patience``, counted from the first one or the last
+    progress.
+
+    A server may take ``read_timeout`` for the next byte, ``answer_timeout`` for all headers of an answer, and sends its
+    body with at least ``least_speed`` bytes a second, measured whenever we have waited ``slow_window`` for it.
     """
 
-    attempts: int = 5
+    attempts: int = 6
     first: float = 0.2
     factor: float = 2.5
     longest: float = 15
     obeyed: float = 60
+    patience: float = 120
     connect_timeout: float = 10
-    read_timeout: float = 60
+    read_timeout: float = 30
+    answer_timeout: float = 60
+    slow_window: float = 20
+    least_speed: int = 1 << 10
 
     def pause(self, attempt: int) -> float:
         """Return how long to wait after ``attempt`` (from 1), before chance is added."""
@@ -42,7 +50,7 @@ class Retries:
     def __init__(self, policy: RetryPolicy, sleep: Callable[[float], None]) -> None:
         self._policy = policy
         self._sleep = sleep
-        self._attempt = 1
+        self.renew()
 
     def wait(self, retry_after: str | None = None) -> bool:
         """Pause before the next attempt and return True; False at once where there should be none.
@@ -55,13 +63,17 @@ class Retries:
         if asked is not None and asked > self._policy.obeyed:
             return False
         chance = random.uniform(0.75, 1.25)  # noqa: S311  (spreads clients, keeps no secret)
-        self._sleep(asked if asked is not None else self._policy.pause(self._attempt) * chance)
+        pause = asked if asked is not None else self._policy.pause(self._attempt) * chance
+        if time.monotonic() + pause > self._until:
+            return False
+        self._sleep(pause)
         self._attempt += 1
         return True
 
     def renew(self) -> None:
         """Forget the attempts so far, because there was progress."""
         self._attempt = 1
+        self._until = time.monotonic() + self._policy.patience
 
 
 def parse_retry_after(header: str, *, now: float) -> float | None:

@@ -37,7 +37,7 @@ class RepositorySession:
         self.subject = subject
         repository = endpoint.repository(path)
         self._base = f"{endpoint.base_url}/v2/{repository}"
-        self._scope = repository_scope(repository, push=push)
+        self._scopes = (repository_scope(repository, push=push),)
         self._transport = transport
         self._authorizer = authorizer
 
@@ -54,36 +54,45 @@ class RepositorySession:
         body: Body | bytes | None = None,
         limit: int = SMALL,
         again: bool = True,
+        further_scopes: tuple[str, ...] = (),
     ) -> Answer:
-        """Send a request and read the whole answer, whatever its status; see ``Transport.ask``."""
+        """Send a request and read the whole answer, whatever its status; see ``Transport.ask``.
+
+        ``further_scopes`` are rights that this request needs beside those in the repository.
+        """
         again = again and not self.endpoint.is_mirror  # another server comes after a mirror
         request = Request(method, url, self.subject, headers or {}, body)
-        return self._authorised(request, lambda ready: self._transport.ask(ready, limit=limit, again=again))
+        scopes = (*self._scopes, *further_scopes)
+        return self._authorised(request, scopes, lambda ready: self._transport.ask(ready, limit=limit, again=again))
 
     def open(self, url: str, headers: Mapping[str, str]) -> Stream:
         """GET ``url`` and return the response with its body unread, whatever its status; see ``Transport.open``."""
-        return self._authorised(Request("GET", url, self.subject, headers), self._transport.open)
+        return self._authorised(Request("GET", url, self.subject, headers), self._scopes, self._transport.open)
 
     def target(self, answer: Answer) -> str:
         """Return the ``Location`` of an answer as a URL; raises RegistryError where we may not go there."""
         location = answer.headers.get("Location")
         if not location:
             raise RegistryError(f"{self.subject}: the registry answers without a Location", status=answer.status)
-        return target_of(answer.url, location, self.subject)
+        return self.resolve(answer, location)
+
+    def resolve(self, answer: Answer, target: str) -> str:
+        """Return the URL that ``target`` stands for in an answer; raises RegistryError where we may not go there."""
+        return target_of(answer.url, target, self.subject)
 
     def retries(self) -> Retries:
         """Return fresh patience for one operation."""
         return self._transport.retries()
 
-    def _authorised(self, request: Request, send: Callable[[Request], Response]) -> Response:
+    def _authorised(self, request: Request, scopes: tuple[str, ...], send: Callable[[Request], Response]) -> Response:
         if not same_host(request.url, self.endpoint.base_url):  # an upload may lead elsewhere
             return send(request)
-        header = self._authorizer.header(self._scope, self.subject)
+        header = self._authorizer.header(scopes, self.subject)
         response = send(_with(request, header))
         if response.status != 401:
             return response
         challenges = response.headers.get("WWW-Authenticate", "")
-        renewed = self._authorizer.renew(self._scope, challenges, rejected=header, subject=self.subject)
+        renewed = self._authorizer.renew(scopes, challenges, rejected=header, subject=self.subject)
         if renewed is None:
             return response
         _drain(response)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ocibuild.executor import Process
     from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
     from ocibuild.layer import Ownership
-    from ocibuild.oci import Descriptor
     from ocibuild.rootfs import OverlaySnapshotter
+    from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.sandbox import Outcome, Overlay
     from ocibuild.source import LocalContext
     from ocibuild.store import ActiveSnapshot, Store
@@ -26,11 +26,11 @@ class Executor(Protocol):
         """Run a process to its end; raise SandboxError where it cannot be started."""
 
 
-class Fetch(Protocol):
-    """Gets a layer's blob of an image from wherever images come from."""
+class OriginOf(Protocol):
+    """Says where images come from."""
 
-    def __call__(self, image: Image, descriptor: Descriptor, write: Callable[[bytes], None], /) -> None:
-        """Give all bytes of the blob to ``write``."""
+    def __call__(self, image: Image, /) -> BlobOrigin:
+        """Return what brings the blobs of an image into the store."""
 
 
 class Identify(Protocol):
@@ -82,7 +82,7 @@ class Workshop(Inputs):
     snapshotter: OverlaySnapshotter
     executor: Executor
     ownership: Ownership
-    fetch: Fetch
+    origin_of: OriginOf
     bring: Bring
     stop: Callable[[], None]
     secrets: Secrets = nothing_given

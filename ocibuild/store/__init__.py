@@ -7,6 +7,7 @@ from ocibuild.store.image_io import StoreDestination, StoreSource
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
+from ocibuild.store.origins import Origins
 from ocibuild.store.records import KnownDigests, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
@@ -27,6 +28,7 @@ __all__ = [
     "ListedImage",
     "Lock",
     "Locks",
+    "Origins",
     "Record",
     "Records",
     "Snapshot",

@@ -49,6 +49,12 @@ class Blobs:
         except FileNotFoundError as error:
             raise _missing(digest) from error
 
+    def open_at(self, digest: Digest, offset: int) -> BinaryIO:
+        """Open the blob for reading from ``offset`` bytes on; see ``open``."""
+        blob = self.open(digest)
+        blob.seek(offset)
+        return blob
+
     def read(self, digest: Digest, *, limit: int = _DOCUMENT_LIMIT) -> bytes:
         """Return the bytes of a small blob, verified; raise NotInStore or DigestMismatch."""
         with self.open(digest) as blob:
@@ -75,6 +81,11 @@ class Blobs:
     def writer(self, expect: Descriptor | None = None) -> BlobWriter:
         """Begin a new blob; with ``expect``, one of that digest and size and no other."""
         return BlobWriter(self._root, self._ingest, expect)
+
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob; nothing happens where it is not here."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
 
     def __iter__(self) -> Iterator[Digest]:
         """Yield the digest of every blob, in no order; other files that lie there are passed over."""

@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 1
+VERSION = 2
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -41,6 +41,13 @@ CREATE TABLE IF NOT EXISTS files (
     ctime INTEGER NOT NULL,
     digest TEXT NOT NULL,
     PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS origins (
+    digest TEXT NOT NULL,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (digest, registry, repository)
 ) WITHOUT ROWID;
 """
 

@@ -12,7 +12,7 @@ from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.oci import Reference
+    from ocibuild.oci import Digest, Reference
     from ocibuild.oci.image_io import BlobReader
     from ocibuild.store.store import Store
 
@@ -21,27 +21,25 @@ _PIECE = 1 << 20
 
 
 class StoreSource:
-    """An image of the store, see ``ImageSource``; what is missing raises NotInStore."""
+    """The image or index ``root`` of the store, see ``ImageSource``; what is missing raises NotInStore."""
 
-    def __init__(self, store: Store, reference: Reference) -> None:
+    def __init__(self, store: Store, root: Descriptor, subject: str) -> None:
+        self.subject = subject
         self._store = store
-        self._reference = reference
+        self._root = root
 
-    @property
-    def subject(self) -> str:
-        """See ``ImageSource``."""
-        return f"store:{self._reference.familiar()}"
+    @classmethod
+    def named(cls, store: Store, reference: Reference) -> StoreSource:
+        """Return what a tag names, an index where it is one, or what has a digest; raises NotInStore."""
+        subject = f"store:{reference.familiar()}"
+        root = store.tags.get(reference) if reference.digest is None else _described(store, reference.digest)
+        if root is None:
+            raise NotInStore(f"{subject}: no such image in the store", remedy="build it, or pull it")
+        return cls(store, root, subject)
 
     def root(self) -> Descriptor:
-        """Return what the tag names, an index where it is one, or what has the digest; raises NotInStore."""
-        digest = self._reference.digest
-        if digest is None:
-            tagged = self._store.tags.get(self._reference)
-            if tagged is None:
-                raise NotInStore(f"{self.subject}: no such image in the store", remedy="build it, or pull it")
-            return tagged
-        data = self._store.blobs.read(digest, limit=MANIFEST_LIMIT)
-        return Descriptor(parse_manifest(data, trusted=True).media_type, digest, len(data))
+        """See ``ImageSource``."""
+        return self._root
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
         """See ``ImageSource``."""
@@ -50,9 +48,7 @@ class StoreSource:
 
     def open_blob(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
         """See ``ImageSource``."""
-        blob = self._store.blobs.open(descriptor.digest)
-        blob.seek(offset)
-        return blob
+        return self._store.blobs.open_at(descriptor.digest, offset)
 
 
 class StoreDestination:
@@ -102,3 +98,8 @@ class StoreDestination:
             self._store.tags.keep(descriptor)
         else:
             self._store.tags.set(self._reference.with_tag(self._reference.tag), descriptor)
+
+
+def _described(store: Store, digest: Digest) -> Descriptor:
+    data = store.blobs.read(digest, limit=MANIFEST_LIMIT)
+    return Descriptor(parse_manifest(data, trusted=True).media_type, digest, len(data))

@@ -8,7 +8,7 @@
     ├── snapshots/N/                       unpacked layers and results of steps
     ├── caches/                            directories that steps keep from build to build
     ├── web/, git/                         what URLs gave before; a bare repository for each remote
-    ├── ocibuild.db                        cache records, snapshots, digests of context files (SQLite, WAL)
+    ├── ocibuild.db                        cache records, snapshots, digests of context files, origins (SQLite, WAL)
     └── locks                              bytes of this file are locks between processes
 """
 
@@ -26,6 +26,7 @@ from ocibuild.store.caches import Caches
 from ocibuild.store.database import Database
 from ocibuild.store.downloads import Downloads
 from ocibuild.store.locks import Locks
+from ocibuild.store.origins import Origins
 from ocibuild.store.records import KnownDigests, Records
 from ocibuild.store.snapshots import Snapshots
 from ocibuild.store.tags import Tags
@@ -50,6 +51,7 @@ class Store:
         self.records = Records(self._database)
         self.downloads = Downloads(root)
         self.files = KnownDigests(self._database)
+        self.origins = Origins(self._database)
 
     @classmethod
     def open(cls, root: str) -> Self:

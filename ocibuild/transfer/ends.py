@@ -18,8 +18,9 @@ from ocibuild.transfer.locations import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ocibuild.oci import Reference
     from ocibuild.oci.image_io import ImageDestination, ImageSource
-    from ocibuild.registry import Registry
+    from ocibuild.registry import Registry, RegistryDestination
     from ocibuild.store import Store
     from ocibuild.transfer.locations import Location
 
@@ -37,7 +38,7 @@ class Ends:
             case RegistryLocation(reference):
                 from ocibuild.registry import RegistrySource
 
-                return nullcontext(RegistrySource(self.registry(), reference))
+                return nullcontext(RegistrySource(self.registry(), reference, self.store().origins))
             case LayoutLocation(path, tag, digest, archive):
                 from ocibuild.archive import layout_source
 
@@ -53,7 +54,7 @@ class Ends:
             case StoreLocation(reference):
                 from ocibuild.store import StoreSource
 
-                return nullcontext(StoreSource(self.store(), reference))
+                return nullcontext(StoreSource.named(self.store(), reference))
             case _:
                 assert_never(location)
 
@@ -62,9 +63,7 @@ class Ends:
         subject = str(location)
         match location:
             case RegistryLocation(reference):
-                from ocibuild.registry import RegistryDestination
-
-                return nullcontext(RegistryDestination(self.registry(), reference))
+                return nullcontext(self._repository(reference))
             case LayoutLocation(path, tag, _, archive=False):
                 from ocibuild.archive import layout_destination
 
@@ -87,6 +86,12 @@ class Ends:
                 return nullcontext(StoreDestination(self.store(), reference))
             case _:
                 assert_never(location)
+
+    def _repository(self, reference: Reference) -> RegistryDestination:
+        """Return a repository that blobs go to, taken from where the store knows the registry to have them."""
+        from ocibuild.registry import RegistryDestination
+
+        return RegistryDestination(self.registry(), [reference], self.store().origins)
 
 
 def check_destination(location: Location) -> None:

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ocibuild.archive.contents import is_foreign
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, NotFound, NotInStore, UsageError
 from ocibuild.oci import (
     Descriptor,
@@ -16,6 +15,7 @@ from ocibuild.oci import (
     Manifest,
     Platform,
     acceptable_platforms,
+    is_foreign,
     is_index,
     is_manifest,
     parse_manifest,

@@ -7,7 +7,6 @@ import io
 import json
 import platform
 import tarfile
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
@@ -158,7 +157,7 @@ def _push(
 
 def _push_blob(registry: Registry, target: Reference, media_type: str, content: bytes) -> Descriptor:
     descriptor = Descriptor(media_type, Digest.of(content), len(content))
-    registry.push_blob(target, descriptor, partial(io.BytesIO, content), lambda _: None)
+    registry.push_blob(target, descriptor, lambda offset: io.BytesIO(content[offset:]), lambda _: None)
     return descriptor
 
 

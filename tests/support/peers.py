@@ -49,6 +49,7 @@ PEERS = (
     Peer("bzip2", "bzip2", "archives that ADD unpacks"),
     Peer("xz", "xz-utils", "archives that ADD unpacks"),
     Peer("openssl", "openssl", "a registry behind TLS"),
+    Peer("htpasswd", "apache2-utils", "a registry with passwords"),
 )
 
 
@@ -77,14 +78,17 @@ def require_root() -> None:
 
 
 @contextmanager
-def docker_registry(tmp_path: Path) -> Iterator[str]:
-    """Run Debian's registry on loopback, its files in ``tmp_path``; the value is its address, ``127.0.0.1:PORT``."""
+def docker_registry(tmp_path: Path, settings: str = "") -> Iterator[str]:
+    """Run Debian's registry on loopback, its files in ``tmp_path``; the value is its address, ``127.0.0.1:PORT``.
+
+    ``settings`` are further lines of its configuration: first those of ``http``, indented, then others.
+    """
     program = require_peer("docker-registry")
     address = f"127.0.0.1:{free_port()}"
     folder = tmp_path / "docker-registry"
     folder.mkdir()
     config = folder / "config.yml"
-    config.write_text(_config(address, folder / "files"))
+    config.write_text(_config(address, folder / "files") + settings)
     # it takes variables of this prefix for its configuration
     environ = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
     environ["OTEL_TRACES_EXPORTER"] = "none"

@@ -13,9 +13,10 @@ from tests.unit.solver.bench import SHELL, Bench
 _CHECKOUT = Path(__file__).parents[2]
 _NEVER = frozenset(
     {
-        "_pytest", "asyncio", "concurrent.futures", "http.client", "isal", "jsonschema", "lzma", "multiprocessing",
-        "ocibuild.archive", "ocibuild.executor", "ocibuild.registry", "ocibuild.rootfs.overlay", "referencing",
-        "requests", "rich", "ssl", "subprocess", "tarfile", "tomllib", "urllib.request", "urllib3", "zstandard",
+        "_pytest", "asyncio", "concurrent.futures", "certifi", "http.client", "isal", "jsonschema", "lzma",
+        "multiprocessing", "ocibuild.archive", "ocibuild.executor", "ocibuild.registry", "ocibuild.rootfs.overlay",
+        "referencing", "requests", "rich", "ssl", "subprocess", "tarfile", "tomllib", "urllib.request", "urllib3",
+        "zstandard",
     }
 )  # fmt: skip
 """What neither ``version`` nor ``images`` nor a build that is all cached imports."""

@@ -50,7 +50,7 @@ def ocibuild(
     [
         (["biuld", "."], "ocibuild: no such command: 'biuld'; did you mean 'build'?"),
         (["qqqq"], "ocibuild: no such command: 'qqqq'"),
-        (["login", "host"], "ocibuild: the command 'login' is not supported yet"),
+        (["logs", "x"], "ocibuild: the command 'logs' is not supported yet"),
         (["image", "lss"], "ocibuild image: no such command: 'lss'; did you mean 'ls'?"),
         (["build"], "ocibuild build: Missing argument 'CONTEXT'."),
         (["build", "--taget", "x", "."], "ocibuild build: No such option"),

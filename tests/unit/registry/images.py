@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from ocibuild.oci import Descriptor, DiffID, Digest, ImageConfig, Index, Manifest, Platform, RunConfig, mediatypes
+from ocibuild.registry import RegistryBlobs
+from ocibuild.rootfs.arrivals import bring_in
+from ocibuild.store import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from ocibuild.registry import Registry, Resolved
     from ocibuild.store import Store
 
 AMD64 = Platform.parse("linux/amd64")
@@ -49,3 +54,22 @@ def put_index(store: Store, platforms: Sequence[str]) -> Descriptor:
 
 def nothing(*_: object) -> None:
     """Take progress and do nothing."""
+
+
+def pull_layers(
+    registry: Registry, store: Store, resolved: Resolved, *, progress: Callable[[Descriptor, int], object]
+) -> None:
+    """Bring the layers of an image into the store, packed as they are."""
+    layers = [Layer(DiffID(layer.digest), layer) for layer in resolved.manifest.layers]
+    blobs = RegistryBlobs(lambda: registry, store, resolved.reference)
+
+    def report(blob: Descriptor, verb: str, done: int) -> None:
+        assert verb == "downloading"
+        progress(blob, done)
+
+    bring_in(store, layers, blobs, ownership=None, blobs=True, report=report)
+
+
+def bytes_at(data: bytes) -> Callable[[int], io.BytesIO]:
+    """Return what opens ``data`` from an offset on."""
+    return lambda offset: io.BytesIO(data[offset:])

@@ -16,7 +16,7 @@ from ocibuild.oci import Reference
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.images import nothing, pull_layers, put_image
 from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -116,7 +116,7 @@ def test_who_may_not_is_told_what_to_do(service: Service, reference: Reference, 
     with client_of(service, entry) as registry, pytest.raises(Unauthorized) as caught:
         registry.manifest(reference)
     assert str(caught.value).startswith(f"{reference}: ")
-    assert "~/.docker/config.json" in str(caught.value)
+    assert "ocibuild login" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert len(service.requests("GET", "/token")) == 1, "a refusal is not asked for again"
 
@@ -189,9 +189,8 @@ def test_a_registry_token_is_sent_as_it_is(service: Service, reference: Referenc
         b'{"token": 1}',
         b'{"token": "a b"}',
         b'{"token": "a\\r\\nX: y"}',
-        b'{"token": "a", "expires_in": "x"}',
     ],
-    ids=["empty", "list", "none", "number", "blank", "header", "no time"],
+    ids=["empty", "list", "none", "number", "blank", "header"],
 )
 def test_a_token_server_that_makes_no_sense_is_an_error(service: Service, reference: Reference, body: bytes) -> None:
     service.intercept = lambda handler: handler.path.startswith("/token") and reply(handler, 200, body)
@@ -232,12 +231,13 @@ def test_a_registry_with_tls_may_not_name_a_token_server_without(service: Servic
     authorizer = Authorizer(config.origin("r.example"), Credentials(), transport, config)
     challenges = f'Bearer realm="http://{service.address}/token"'
     with pytest.raises(RegistryError, match="token server is not HTTPS"):
-        authorizer.renew("repository:a:pull", challenges, rejected=None, subject="r.example/a:1")
+        authorizer.renew(("repository:a:pull",), challenges, rejected=None, subject="r.example/a:1")
     assert service.seen == []
 
 
 def test_a_push_and_a_pull_work_with_tokens(service: Service, store: Store, other_store: Store) -> None:
-    from ocibuild.registry import pull_layers, push, resolve
+    from ocibuild.registry import resolve
+    from ocibuild.transfer import push
     from tests.unit.registry.images import AMD64
 
     reference = Reference.parse(f"{service.address}/team/app:1")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from ocibuild.registry.client import MANIFEST_LIMIT
 from ocibuild.registry.config import HostConfig
 from tests.support.peers import free_port
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import nothing, put_image
+from tests.unit.registry.images import bytes_at, nothing, put_image
 from tests.unit.registry.scripts import refuse, reply
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def reference(service: Service) -> Reference:
 
 def give(registry: Registry, reference: Reference, data: bytes) -> Descriptor:
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(data), len(data))
-    registry.push_blob(reference, blob, lambda: io.BytesIO(data), nothing)
+    registry.push_blob(reference, blob, bytes_at(data), nothing)
     return blob
 
 

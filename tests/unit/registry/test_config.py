@@ -18,7 +18,9 @@ def load(tmp_path: Path, text: str) -> RegistryConfig:
 
 
 def test_docker_hub_is_its_own_server_over_https() -> None:
-    (endpoint,) = RegistryConfig.load(None).endpoints("docker.io")
+    config = RegistryConfig.load(None)
+    assert config.mirrors("docker.io") == ()
+    endpoint = config.origin("docker.io")
     assert endpoint.base_url == "https://registry-1.docker.io"
     assert not endpoint.is_mirror
 
@@ -52,7 +54,8 @@ def test_mirrors_come_in_order_before_the_origin(tmp_path: Path) -> None:
           ca = ["ca.pem", "/etc/other.pem"]
         """,
     )
-    first, second, origin = config.endpoints("docker.io")
+    first, second = config.mirrors("docker.io")
+    origin = config.origin("docker.io")
     assert (first.base_url, first.is_mirror) == ("http://127.0.0.1:5000", True)
     assert (second.base_url, second.repository("library/alpine")) == ("http://mirror.example.com", "hub/library/alpine")
     assert second.ca == (str(tmp_path / "ca.pem"), "/etc/other.pem")
@@ -64,7 +67,11 @@ def test_mirrors_come_in_order_before_the_origin(tmp_path: Path) -> None:
     [
         ("[registry", "not TOML"),
         ("[registries]", "unknown key 'registries'"),
-        ('[registry."a.example"]\nkeypair = []', """unknown key 'registry."a.example".keypair'"""),
+        ('[registry."a.example"]\ntoken = []', """unknown key 'registry."a.example".token'"""),
+        ('[registry."a.example"]\nkeypair = {}', "keypair must be a list of tables"),
+        ('[[registry."a.example".keypair]]\nkey = "k"', "must have `cert`"),
+        ('[[registry."a.example".keypair]]\nkey = 1\ncert = "c"', "must have `key`"),
+        ('[[registry."a.example".keypair]]\nca = "k"', """unknown key 'registry."a.example".keypair.ca'"""),
         ("registry = 1", "registry must be a table"),
         ('registry."a.example" = 1', """registry."a.example" must be a table"""),
         ('[registry."a.example"]\nhttp = "yes"', "http must be true or false"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.config import HostConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import nothing
+from tests.unit.registry.images import bytes_at, nothing
 from tests.unit.registry.scripts import reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -202,4 +201,4 @@ def test_a_writer_that_fails_is_heard(registry: Registry, reference: Reference, 
 
     with pytest.raises(OSError, match="No space left"):
         registry.fetch_blob(reference, blob, write)
-    registry.push_blob(reference, blob, lambda: io.BytesIO(noise), nothing)
+    registry.push_blob(reference, blob, bytes_at(noise), nothing)

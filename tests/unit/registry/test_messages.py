@@ -50,7 +50,7 @@ def test_what_is_not_found_is_said_in_one_line_with_a_remedy() -> None:
 
 
 def test_what_is_not_authorised_says_where_credentials_go() -> None:
-    assert "~/.docker/config.json" in str(failure(Answer(401, {}, b"", ""), SUBJECT))
+    assert "ocibuild login" in str(failure(Answer(401, {}, b"", ""), SUBJECT))
 
 
 def test_control_characters_and_length_do_not_reach_the_terminal() -> None:

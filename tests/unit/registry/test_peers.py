@@ -14,11 +14,12 @@ import pytest
 from demo.registry import FolderFiles, Service, serve
 from ocibuild.errors import ConfigError, NotFound, RegistryError
 from ocibuild.oci import Manifest, Platform, Reference, mediatypes, parse_manifest
-from ocibuild.registry import Credentials, Registry, RegistryConfig, pull_layers, push, resolve
+from ocibuild.registry import Credentials, Registry, RegistryConfig, resolve
 from ocibuild.registry.config import HostConfig
+from ocibuild.transfer import push
 from tests.support.peers import docker_registry, require_peer
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import AMD64, nothing, put_image, put_index
+from tests.unit.registry.images import AMD64, nothing, pull_layers, put_image, put_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,11 @@ import pytest
 from demo.registry import Service, serve
 from ocibuild.errors import DigestMismatch, NotFound, UnsupportedMediaType
 from ocibuild.oci import Descriptor, Reference, mediatypes
-from ocibuild.registry import Credentials, Registry, RegistryConfig, pull_layers, push, resolve
+from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig, resolve
 from ocibuild.registry.config import HostConfig
+from ocibuild.transfer import push
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import AMD64, nothing, put_image
+from tests.unit.registry.images import AMD64, nothing, pull_layers, put_image
 from tests.unit.registry.scripts import reply
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def reference(service: Service) -> Reference:
     return Reference.parse(f"{service.address}/team/app:1")
 
 
-def pull(registry: Registry, store: Store, reference: Reference, **options: int) -> list[tuple[Descriptor, int]]:
+def pull(registry: Registry, store: Store, reference: Reference) -> list[tuple[Descriptor, int]]:
     told: list[tuple[Descriptor, int]] = []
     resolved = resolve(registry, store, reference, AMD64)
-    pull_layers(registry, store, resolved, progress=lambda *report: told.append(report), **options)
+    pull_layers(registry, store, resolved, progress=lambda *report: told.append(report))
     return told
 
 
@@ -69,7 +70,7 @@ def test_layers_are_fetched_at_the_same_time(
     resolved = resolve(registry, other_store, reference, AMD64)
     together = threading.Barrier(3, timeout=5)
     service.intercept = lambda _: together.wait() < 0
-    pull_layers(registry, other_store, resolved, progress=nothing, parallel=3)
+    pull_layers(registry, other_store, resolved, progress=nothing)
 
 
 def test_no_more_than_allowed_are_fetched_at_the_same_time(
@@ -86,16 +87,29 @@ def test_no_more_than_allowed_are_fetched_at_the_same_time(
         return False
 
     service.intercept = intercept
-    pull_layers(registry, other_store, resolved, progress=nothing, parallel=2)
+    config = RegistryConfig({service.address: HostConfig(parallel=2)})
+    with Registry(config, Credentials(), policy=QUICK) as limited:
+        pull_layers(limited, other_store, resolved, progress=nothing)
 
 
 def test_a_damaged_layer_is_refused_and_not_kept(
     registry: Registry, store: Store, other_store: Store, reference: Reference, service: Service
 ) -> None:
     good, bad = give(registry, store, reference, [b"good", b"bad!"])
-    service.intercept = lambda handler: bad.digest in handler.path and reply(handler, 200, b"evil")
+    came = threading.Event()
+
+    def intercept(handler: Handler) -> bool:
+        if bad.digest in handler.path:
+            came.wait(5)
+            return reply(handler, 200, b"evil")
+        return False
+
+    service.intercept = intercept
+    blobs = RegistryBlobs(lambda: registry, other_store, reference)
+    blobs.fetch(good)
+    came.set()
     with pytest.raises(DigestMismatch, match=f"{reference}: {bad.digest}"):
-        pull(registry, other_store, reference, parallel=1)
+        pull(registry, other_store, reference)
     assert not other_store.blobs.has(bad.digest)
     assert other_store.blobs.has(good.digest), "what was complete stays"
     service.intercept = None
@@ -136,11 +150,10 @@ def test_a_layer_of_an_unknown_kind_is_refused_before_anything_is_fetched(
 ) -> None:
     image = put_image(store, layer_type="application/vnd.example.layer.v1+xz")
     push(registry, store, image, [reference], progress=nothing)
-    resolved = resolve(registry, other_store, reference, AMD64)
-    service.seen.clear()
     with pytest.raises(UnsupportedMediaType, match=r"team/app:1: .*example\.layer\.v1\+xz"):
-        pull_layers(registry, other_store, resolved, progress=nothing)
-    assert service.seen == []
+        resolve(registry, other_store, reference, AMD64)
+    assert service.requests("GET", "/blobs/") == []
+    assert list(other_store.blobs) == []
 
 
 def test_a_mirror_that_lies_is_passed_over(

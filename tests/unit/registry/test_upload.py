@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +9,7 @@ from ocibuild.errors import RegistryError, Unauthorized
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import nothing
+from tests.unit.registry.images import bytes_at, nothing
 from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -45,7 +44,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: Registry, reference: Referen
     blob = give(registry, reference, b"hello")
     service.seen.clear()
     told: list[int] = []
-    assert registry.push_blob(reference, blob, lambda: io.BytesIO(b"hello"), told.append) is False
+    assert registry.push_blob(reference, blob, bytes_at(b"hello"), told.append) is False
     assert methods(service) == ["HEAD"]
     assert told == [5]
 
@@ -53,7 +52,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: Registry, reference: Referen
 def test_progress_counts_the_bytes_that_are_sent(registry: Registry, reference: Reference, noise: bytes) -> None:
     told: list[int] = []
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
-    assert registry.push_blob(reference, blob, lambda: io.BytesIO(noise), told.append) is True
+    assert registry.push_blob(reference, blob, bytes_at(noise), told.append) is True
     assert told == sorted(told)
     assert told[-1] == len(noise)
 
@@ -123,9 +122,14 @@ def test_a_lost_upload_session_is_replaced(
     chunked: Registry, reference: Reference, service: Service, noise: bytes, status: int
 ) -> None:
     answers = iter([0, status])
-    service.intercept = lambda handler: (
-        handler.command == "PATCH" and bool(code := next(answers, 0)) and reply(handler, code)
-    )
+
+    def intercept(handler: Handler) -> bool:
+        if handler.command == "PATCH" and (code := next(answers, 0)):
+            service.uploads.clear()
+            return reply(handler, code)
+        return False
+
+    service.intercept = intercept
     assert fetch(chunked, reference, give(chunked, reference, noise)) == noise
     assert len(service.requests("POST")) == 2
 
@@ -210,5 +214,5 @@ def test_what_the_registry_finds_wrong_is_not_sent_again(
 ) -> None:
     wrong = Descriptor(mediatypes.OCI_LAYER, Digest.of(b"other"), 5)
     with pytest.raises(RegistryError, match=f"upload of {wrong.digest}"):
-        registry.push_blob(reference, wrong, lambda: io.BytesIO(b"hello"), nothing)
+        registry.push_blob(reference, wrong, bytes_at(b"hello"), nothing)
     assert methods(service) == ["HEAD", "POST", "PUT"]

@@ -78,7 +78,7 @@ class Steps:
             snapshotter=self.lab.snapshotter,
             executor=self.lab.executor,
             ownership=self.lab.ownership,
-            fetch=_unused,
+            origin_of=_unused,
             bring=_unused,
             stop=_unused,
             secrets=self.secrets,

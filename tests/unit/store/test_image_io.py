@@ -32,7 +32,7 @@ def test_a_blob_is_kept_once_it_is_whole(store: Store) -> None:
     destination.put_blob(blob, lambda _: io.BytesIO(b"right"), told.append)
     assert destination.has_blob(blob)
     assert told == [0, 5, 0, 5]
-    with StoreSource(store, APP).open_blob(blob, 2) as reader:
+    with StoreSource(store, blob, "it").open_blob(blob, 2) as reader:
         assert reader.read() == b"ght"
 
 
@@ -41,7 +41,7 @@ def test_what_is_finished_has_the_tag_and_what_had_it_stays(store: Store) -> Non
     store.tags.set(APP, other)
     descriptor, data = put_manifest(store)
     StoreDestination(store, APP).finish(descriptor, data)
-    source = StoreSource(store, APP)
+    source = StoreSource.named(store, APP)
     assert source.root().digest == descriptor.digest
     assert source.read_manifest(descriptor) == data
     assert [entry.digest for entry in store.tags.entries()] == [other.digest, descriptor.digest]
@@ -55,14 +55,15 @@ def test_a_digest_is_a_name_for_what_has_it(store: Store) -> None:
     assert store.tags.entries() == ()
     StoreDestination(store, named).finish(descriptor, data)
     assert store.tags.entries() == (descriptor,)
-    assert StoreSource(store, named).root() == descriptor
+    assert StoreSource.named(store, named).root() == descriptor
 
 
 def test_what_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(NotInStore, match=r"store:app:1: no such image in the store"):
-        StoreSource(store, APP).root()
+        StoreSource.named(store, APP)
+    nothing = Descriptor(mediatypes.OCI_LAYER, Digest.of(b""), 0)
     with pytest.raises(NotInStore, match="no such blob"):
-        StoreSource(store, APP).open_blob(Descriptor(mediatypes.OCI_LAYER, Digest.of(b""), 0))
+        StoreSource(store, nothing, "it").open_blob(nothing)
 
 
 def test_a_damaged_manifest_is_refused(store: Store) -> None:
@@ -71,4 +72,4 @@ def test_a_damaged_manifest_is_refused(store: Store) -> None:
     with open(store.blobs.path(descriptor.digest), "r+b") as file:
         file.write(b"X")
     with pytest.raises(DigestMismatch):
-        StoreSource(store, APP).read_manifest(descriptor)
+        StoreSource.named(store, APP).read_manifest(descriptor)

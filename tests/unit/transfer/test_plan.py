@@ -126,7 +126,7 @@ def test_three_indexes_may_lie_in_one_another_and_no_more(selection: Selection) 
     source.named = nested(source, 3)
     assert contents(source, make_plan(source, selection)) == {b"deep"}
     source.named = nested(source, 4)
-    with pytest.raises(OcibuildError, match="memory:source: more than 3 indexes lie in one another"):
+    with pytest.raises(OcibuildError, match=r"memory:source: more than 3 indexes lie in one another"):
         make_plan(source, selection)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from ocibuild.errors import InvalidDocument, NotInStore, RegistryError
 from ocibuild.oci import Descriptor, Index, Manifest, Reference, mediatypes, parse_manifest
-from ocibuild.registry import Credentials, Registry, RegistryConfig, push
-from ocibuild.registry.push import contents_of
+from ocibuild.registry import Credentials, Registry, RegistryConfig
+from ocibuild.transfer import push
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import AMD64, nothing, put_image, put_index
 from tests.unit.registry.scripts import refuse
@@ -124,10 +124,13 @@ def test_chunks_are_used_where_they_are_asked_for(store: Store, reference: Refer
     assert len(service.requests("PATCH")) >= 4
 
 
-def test_indexes_too_deep_are_refused(store: Store) -> None:
+def test_indexes_too_deep_are_refused_before_anything_is_sent(
+    registry: Registry, store: Store, reference: Reference, service: Service
+) -> None:
     below = put_image(store)
     for _ in range(5):
         entry = Descriptor(below.media_type, below.digest, below.size, platform=AMD64)
         below = store.blobs.put(Index(mediatypes.OCI_INDEX, (entry,)).to_bytes(), mediatypes.OCI_INDEX)
     with pytest.raises(InvalidDocument, match="more than 3 indexes"):
-        contents_of(below, lambda descriptor: parse_manifest(store.blobs.read(descriptor.digest)))
+        push(registry, store, below, [reference], progress=nothing)
+    assert service.seen == []

@@ -1,0 +1,102 @@
+"""How long a server may take: an answer has to begin in time, and its body has to keep up a least speed.
+
+A time-out of the socket alone does not do it: each byte begins it anew, so a server that sends ten of them a second
+would be waited for without end.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from ocibuild.registry.retry import RetryPolicy
+
+_BUFFER = 64 << 10
+
+
+class TooSlow(TimeoutError):
+    """A server sends, but so little that it may not count."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """What one response may take; times are in seconds on the monotonic clock.
+
+    Only waiting for the server counts: a reader that is slow itself, because its disk is, has no hurry.
+    """
+
+    policy: RetryPolicy
+    begun: float
+    waited: float = 0
+    received: int = 0
+    in_body: bool = False
+
+    def check(self) -> None:
+        """Raise TimeoutError or TooSlow where the server has used up its time."""
+        if not self.in_body:
+            if time.monotonic() - self.begun > self.policy.answer_timeout:
+                raise TooSlow
+        elif self.waited >= self.policy.slow_window:
+            if self.received < self.policy.least_speed * self.waited:
+                raise TooSlow
+            self.waited = self.received = 0
+
+    def count(self, received: int, waited: float) -> None:
+        """Note that ``received`` bytes came after ``waited`` seconds."""
+        self.received += received
+        self.waited += waited
+
+
+def paced(policy: RetryPolicy) -> Callable[..., HTTPResponse]:
+    """Return what makes the responses of a connection, each with a pace of its own."""
+
+    def make(sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
+        return _PacedResponse(sock, Pace(policy, time.monotonic()), *args, **kwargs)
+
+    return make
+
+
+class _PacedResponse(HTTPResponse):
+    """A response whose bytes are counted as they come."""
+
+    def __init__(self, sock: socket.socket, pace: Pace, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._pace = pace
+        # detach() leaves the raw stream, and with it the count of who uses the socket
+        self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), pace), _BUFFER)
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        super().begin()
+        self._pace.in_body = True
+
+
+class _PacedStream(io.RawIOBase):
+    """The raw bytes of a response, which come at a pace."""
+
+    def __init__(self, raw: io.RawIOBase, pace: Pace) -> None:
+        super().__init__()
+        self._raw = raw
+        self._pace = pace
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        self._pace.check()
+        before = time.monotonic()
+        count: int | None = self._raw.readinto(buffer)
+        self._pace.count(count or 0, time.monotonic() - before)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+            super().close()

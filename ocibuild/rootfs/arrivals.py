@@ -1,0 +1,173 @@
+"""The tree of an image: its layers' blobs fetched, and unpacked or checked while they arrive."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer
+from ocibuild.rootfs.unpack import unpack, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ocibuild.layer import Ownership
+    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.rootfs.unpack import Blob
+    from ocibuild.store import BlobWriter, Layer, Snapshot, Store
+
+_DOWNLOADS = 6  # the configuration of a registry may allow fewer
+
+Result = TypeVar("Result")
+
+
+class BlobOrigin(Protocol):
+    """Where the blobs of an image come from; safe to use from threads."""
+
+    def fetch(
+        self, blob: Descriptor, *, progress: Callable[[int], None], started: Callable[[BlobWriter | None], None]
+    ) -> None:
+        """Make sure that the store has a blob, verified.
+
+        ``started`` is called once: with the writer that others may follow, or with None where the blob is here.
+        ``progress`` is told how many bytes are here. Raises RegistryError, DigestMismatch.
+        """
+
+    def distrust(self) -> bool:
+        """Turn to another server, as this one gave what it should not have; False where there is no other."""
+
+
+class Report(Protocol):
+    """Hears how far a blob is; from several threads."""
+
+    def __call__(self, blob: Descriptor, verb: str, done: int, /) -> None:
+        """``done`` bytes of ``blob`` were dealt with as ``verb`` says."""
+
+
+def bring_in(
+    store: Store,
+    layers: Sequence[Layer],
+    origin: BlobOrigin,
+    *,
+    ownership: Ownership | None,
+    blobs: bool,
+    report: Report,
+) -> tuple[Snapshot, ...]:
+    """Bring in what is missing of an image, and return its snapshots, oldest first.
+
+    Without an ``ownership`` no file is wanted, and there are snapshots only where they were before. ``blobs`` wants
+    every layer's blob in the store too; else one that is unpacked already is not fetched. What turns out to be wrong is
+    fetched once more where there is another server. Raises RegistryError, DigestMismatch, InvalidLayer.
+    """
+    while True:
+        try:
+            return _bring_in(store, layers, origin, ownership=ownership, blobs=blobs, report=report)
+        except DigestMismatch:
+            if not origin.distrust():
+                raise
+
+
+def _bring_in(
+    store: Store,
+    layers: Sequence[Layer],
+    origin: BlobOrigin,
+    *,
+    ownership: Ownership | None,
+    blobs: bool,
+    report: Report,
+) -> tuple[Snapshot, ...]:
+    stack = unpacked(store, layers)
+    wanted = layers if blobs or (stack is None and ownership) else ()
+    arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
+    if stack is not None or ownership is None:
+        return arrivals.receive(lambda: stack or ())
+    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, report))
+
+
+def _unpack(
+    store: Store, layers: Sequence[Layer], arrivals: _Arrivals, ownership: Ownership, report: Report
+) -> tuple[Snapshot, ...]:
+    done: dict[Digest, int] = {}
+
+    def progress(layer: Layer, more: int) -> None:
+        blob = layer.descriptor
+        done[blob.digest] = done.get(blob.digest, 0) + more
+        report(blob, "unpacking", done[blob.digest])
+
+    try:
+        return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress)
+    except (InvalidLayer, DigestMismatch):
+        arrivals.keep_nothing()
+        raise
+
+
+class _Arrivals:
+    """The blobs that the store does not have yet, each in a writer once its transfer begins."""
+
+    def __init__(self, store: Store, origin: BlobOrigin, wanted: Sequence[Descriptor], report: Report) -> None:
+        self._store = store
+        self._origin = origin
+        self._report = report
+        self._missing = {one.digest: one for one in wanted if not store.blobs.has(one.digest)}
+        self._writers: dict[Digest, Future[BlobWriter | None]] = {digest: Future() for digest in self._missing}
+        self._failed = threading.Event()
+        self._keeps_nothing = False
+
+    def receive(self, meanwhile: Callable[[], Result]) -> Result:
+        """Fetch all, do something meanwhile, and return its result when both are done.
+
+        The first error ends the rest. That of a fetch goes before that of ``meanwhile``, which only knows that a blob
+        did not come.
+        """
+        if not self._missing:
+            return meanwhile()
+        with ThreadPoolExecutor(max_workers=_DOWNLOADS, thread_name_prefix="fetch") as pool:
+            fetches = [pool.submit(self._fetch, descriptor) for descriptor in self._missing.values()]
+            try:
+                result = meanwhile()
+                wait(fetches, return_when=FIRST_EXCEPTION)
+            except BaseException:
+                self._failed.set()
+                raise
+            finally:
+                self._end(fetches)
+        return result
+
+    def open(self, layer: Layer) -> Blob:
+        """Return a reader of a layer's blob, wherever it is."""
+        started = self._writers.get(layer.descriptor.digest)
+        writer = started.result() if started else None
+        return writer.follow() if writer else self._store.blobs.open(layer.descriptor.digest)
+
+    def keep_nothing(self) -> None:
+        """Do not keep what was fetched: the image is not what it should be."""
+        self._keeps_nothing = True
+        self._failed.set()
+
+    def _end(self, fetches: Sequence[Future[None]]) -> None:
+        """Wait for the fetches, the others too where one failed, and raise the first error."""
+        if any(fetch.done() and fetch.exception() for fetch in fetches):
+            self._failed.set()
+        errors = [error for fetch in fetches if (error := fetch.exception())]
+        if self._keeps_nothing:
+            for digest in self._missing:
+                self._store.blobs.remove(digest)
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Interrupted)), errors[0])
+
+    def _fetch(self, blob: Descriptor) -> None:
+        started = self._writers[blob.digest]
+
+        def report(done: int) -> None:
+            if self._failed.is_set():
+                raise Interrupted
+            self._report(blob, "downloading", done)
+
+        try:
+            self._origin.fetch(blob, progress=report, started=started.set_result)
+        except BaseException as error:
+            self._failed.set()
+            if not started.done():
+                started.set_exception(error)
+            raise
