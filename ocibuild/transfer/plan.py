@@ -118,9 +118,10 @@ class _Reader:
             return ImageConfig.from_bytes(read_verified(blob, manifest.config, limit=CONFIG_LIMIT)).platform
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the source has a blob that may be elsewhere."""
+        """Tell whether the source itself has a foreign layer: it is asked for one without other places to look."""
         try:
-            self.source.open_blob(blob).close()
+            with closing(self.source.open_blob(replace(blob, urls=()))) as reader:
+                reader.read(1)
         except (NotFound, NotInStore):
             return False
         return True

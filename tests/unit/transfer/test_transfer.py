@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -17,16 +17,18 @@ from ocibuild.errors import DigestMismatch, NotFound, OcibuildError, Unsupported
 from ocibuild.oci import Digest, Index, Reference, mediatypes, parse_manifest
 from ocibuild.store import Store
 from ocibuild.transfer import Ends, Selection, parse_location, transfer
-from tests.unit.archive.images import AMD64, ARM64, put_image
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from demo.registry import Service
     from ocibuild.oci import Descriptor
     from ocibuild.registry import Registry
 
 ALL = Selection(everything=True)
-HOLD_AN_INDEX = ["oci:{}:1", "oci-archive:{}:1", "dir:{}", "store:app:1"]
+FILES = ["oci:{}:1", "oci-archive:{}:1", "dir:{}", "store:app:1"]
+HOLD_AN_INDEX = [*FILES, "docker://{registry}/app:1"]
 HOLD_AN_IMAGE = [*HOLD_AN_INDEX, "docker-archive:{}:app:1"]
 APP = Reference.parse("app:1")
 
@@ -68,22 +70,28 @@ def layout(store: Store, index: Descriptor, tmp_path: Path) -> str:
     return f"oci:{tmp_path}/layout:1"
 
 
-def no_registry() -> Registry:
-    raise AssertionError
+@pytest.fixture
+def ends(registry: Registry, other: Store) -> Ends:
+    return Ends(lambda: registry, lambda: other)
 
 
-def run(source: str, destination: str, other: Store, selection: Selection = ALL) -> Digest:
-    ends = Ends(no_registry, lambda: other)
+@pytest.fixture
+def place(form: str, service: Service, tmp_path: Path) -> str:
+    """The location that a form stands for."""
+    return form.format(tmp_path / "there", registry=service.address)
+
+
+def run(source: str, destination: str, ends: Ends, selection: Selection = ALL) -> Digest:
     origin, target = parse_location(source), parse_location(destination)
     return transfer(ends, origin, target, selection, progress=lambda _, __: None, abandon=lambda: None)
 
 
 @pytest.mark.parametrize("form", HOLD_AN_INDEX)
 def test_an_index_goes_there_and_back_byte_for_byte(
-    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+    place: str, layout: str, ends: Ends, store: Store, index: Descriptor, tmp_path: Path
 ) -> None:
-    assert run(layout, form.format(tmp_path / "there"), other) == index.digest
-    assert run(form.format(tmp_path / "there"), f"oci:{tmp_path}/back:1", other) == index.digest
+    assert run(layout, place, ends) == index.digest
+    assert run(place, f"oci:{tmp_path}/back:1", ends) == index.digest
     report = validate_path(str(tmp_path / "back"), all_faults=True)
     assert report.faults == ()
     made = {path.name: path.read_bytes() for path in (Path(store.root) / "blobs/sha256").iterdir()}
@@ -94,32 +102,31 @@ def test_an_index_goes_there_and_back_byte_for_byte(
 @pytest.mark.parametrize("form", HOLD_AN_IMAGE)
 @pytest.mark.parametrize("platform", [AMD64, ARM64], ids=str)
 def test_one_image_of_an_index_comes_alone(
-    form: str, platform: object, layout: str, other: Store, index: Descriptor, store: Store, tmp_path: Path
+    place: str, platform: object, layout: str, ends: Ends, index: Descriptor, store: Store, tmp_path: Path
 ) -> None:
     entries = parse_manifest(store.blobs.read(index.digest))
     assert isinstance(entries, Index)
     (expected,) = (entry for entry in entries.manifests if entry.platform == platform)
-    there = form.format(tmp_path / "there")
     selection = Selection((expected.platform,)) if expected.platform else ALL
-    assert run(layout, there, other, selection) == expected.digest
-    back = run(there, f"oci:{tmp_path}/back:1", other)
+    assert run(layout, place, ends, selection) == expected.digest
+    back = run(place, f"oci:{tmp_path}/back:1", ends)
     manifest = parse_manifest((tmp_path / "back/blobs" / back.replace(":", "/")).read_bytes())
     original = parse_manifest(store.blobs.read(expected.digest))
     assert not isinstance(manifest, Index)
     assert not isinstance(original, Index)
     assert manifest.config.digest == original.config.digest
     assert [layer.digest for layer in manifest.layers] == [layer.digest for layer in original.layers]
-    if not form.startswith("docker-archive"):  # which has no manifest: one is made anew
+    if not place.startswith("docker-archive"):  # which has no manifest: one is made anew
         assert back == expected.digest
     assert validate_path(str(tmp_path / "back"), all_faults=True).faults == ()
 
 
-def test_a_docker_archive_refuses_an_index_before_anything_is_read(layout: str, other: Store, tmp_path: Path) -> None:
+def test_a_docker_archive_refuses_an_index_before_anything_is_read(layout: str, ends: Ends, tmp_path: Path) -> None:
     for blob in (tmp_path / "layout/blobs/sha256").iterdir():
         if blob.stat().st_size > 5000:
             blob.unlink()  # no layer is missed
     with pytest.raises(UnsupportedMediaType) as caught:
-        run(layout, f"docker-archive:{tmp_path}/a.tar:app:1", other)
+        run(layout, f"docker-archive:{tmp_path}/a.tar:app:1", ends)
     assert str(caught.value) == (
         f"docker-archive:{tmp_path}/a.tar:app:1: a docker archive holds one image, not an index "
         "(copy one platform, or to oci-archive:)"
@@ -136,9 +143,9 @@ def test_a_docker_archive_refuses_an_index_before_anything_is_read(layout: str, 
         (f"docker-archive:x:app@{Digest.of(b'')}", "a destination is named by a tag"),
     ],
 )
-def test_a_name_that_only_a_source_can_have_is_wrong_usage(destination: str, message: str, other: Store) -> None:
+def test_a_name_that_only_a_source_can_have_is_wrong_usage(destination: str, message: str, ends: Ends) -> None:
     with pytest.raises(UsageError, match=message):
-        run("oci:missing", destination, other)
+        run("oci:missing", destination, ends)
 
 
 def damage(tmp_path: Path, store: Store, index: Descriptor) -> Digest:
@@ -157,55 +164,56 @@ def damage(tmp_path: Path, store: Store, index: Descriptor) -> Digest:
 
 @pytest.mark.parametrize("form", HOLD_AN_INDEX)
 def test_a_wrong_blob_names_source_and_digest_and_nothing_is_kept(
-    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+    place: str, layout: str, ends: Ends, store: Store, index: Descriptor, tmp_path: Path
 ) -> None:
     digest = damage(tmp_path, store, index)
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(DigestMismatch, match=f"^{layout}: {digest}: "):
-        run(layout, form.format(tmp_path / "there"), other)
+        run(layout, place, ends)
     assert sorted(os.listdir(tmp_path)) == before
-    assert other.tags.entries() == ()
-    assert not other.blobs.has(digest)
+    assert ends.store().tags.entries() == ()
+    assert not ends.store().blobs.has(digest)
 
 
 def test_a_wrong_manifest_is_found_out(
-    layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+    layout: str, ends: Ends, store: Store, index: Descriptor, tmp_path: Path
 ) -> None:
     path = tmp_path / "layout/blobs" / index.digest.replace(":", "/")
     path.write_bytes(store.blobs.read(index.digest).replace(b"arm64", b"amd64"))
     with pytest.raises(DigestMismatch, match=f"^{layout}: {index.digest}: "):
-        run(layout, f"dir:{tmp_path}/there", other)
+        run(layout, f"dir:{tmp_path}/there", ends)
 
 
-def test_a_missing_blob_is_named(layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path) -> None:
+def test_a_missing_blob_is_named(layout: str, ends: Ends, store: Store, index: Descriptor, tmp_path: Path) -> None:
     digest = damage(tmp_path, store, index)
     (tmp_path / "layout/blobs" / digest.replace(":", "/")).unlink()
     with pytest.raises(NotFound, match=f"^{layout}: blobs/sha256/{digest.encoded} is not there"):
-        run(layout, f"oci-archive:{tmp_path}/there", other)
+        run(layout, f"oci-archive:{tmp_path}/there", ends)
     assert not (tmp_path / "there").exists()
 
 
-def test_an_archive_may_be_copied_over_itself(layout: str, other: Store, index: Descriptor, tmp_path: Path) -> None:
-    run(layout, f"oci-archive:{tmp_path}/a.tar:1", other)
-    assert run(f"oci-archive:{tmp_path}/a.tar:1", f"oci-archive:{tmp_path}/a.tar:2", other) == index.digest
-    assert run(f"oci-archive:{tmp_path}/a.tar:2", "store:app", other) == index.digest
+def test_an_archive_may_be_copied_over_itself(layout: str, ends: Ends, index: Descriptor, tmp_path: Path) -> None:
+    run(layout, f"oci-archive:{tmp_path}/a.tar:1", ends)
+    assert run(f"oci-archive:{tmp_path}/a.tar:1", f"oci-archive:{tmp_path}/a.tar:2", ends) == index.digest
+    assert run(f"oci-archive:{tmp_path}/a.tar:2", "store:app", ends) == index.digest
 
 
-def test_a_folder_may_be_copied_over_itself(layout: str, other: Store, index: Descriptor, tmp_path: Path) -> None:
-    run(layout, f"dir:{tmp_path}/d", other)
-    assert run(f"dir:{tmp_path}/d", f"dir:{tmp_path}/d", other) == index.digest
-    assert run(f"dir:{tmp_path}/d", f"oci:{tmp_path}/back", other) == index.digest
+def test_a_folder_may_be_copied_over_itself(layout: str, ends: Ends, index: Descriptor, tmp_path: Path) -> None:
+    run(layout, f"dir:{tmp_path}/d", ends)
+    assert run(f"dir:{tmp_path}/d", f"dir:{tmp_path}/d", ends) == index.digest
+    assert run(f"dir:{tmp_path}/d", f"oci:{tmp_path}/back", ends) == index.digest
 
 
 KILLED = """
-import sys, time
+import itertools, sys, time
 import ocibuild.archive.layoutsource as module
+from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.store import Store
 from ocibuild.transfer import Ends, Selection, parse_location, transfer
 
 source, destination, root = sys.argv[1:]
 opened = module.LayoutSource.open_blob
-count = 0
+counter = itertools.count(1)
 
 class Stuck:
     def __init__(self, file):
@@ -216,19 +224,17 @@ class Stuck:
         if self.reads > 1:
             print("stuck", flush=True)
             time.sleep(60)
-        return self.file.read(min(size, 1000))
+        return self.file.read(min(size, 10))
     def close(self):
         self.file.close()
 
 def open_blob(self, descriptor, offset=0):
-    global count
-    count += 1
     file = opened(self, descriptor, offset)
-    return Stuck(file) if count == 2 else file
+    return Stuck(file) if next(counter) == 2 else file
 
 module.LayoutSource.open_blob = open_blob
 with Store.open(root) as store:
-    ends = Ends(lambda: None, lambda: store)
+    ends = Ends(lambda: Registry(RegistryConfig(), Credentials()), lambda: store)
     transfer(ends, parse_location(source), parse_location(destination), Selection(everything=True),
              progress=lambda *_: None, abandon=lambda: None)
 """
@@ -247,30 +253,59 @@ def kill_in_the_middle(source: str, destination: str, store: Store) -> None:
 
 @pytest.mark.parametrize("form", HOLD_AN_INDEX)
 def test_killed_in_the_middle_the_destination_is_as_it_was(
-    form: str, layout: str, other: Store, store: Store, index: Descriptor, tmp_path: Path
+    place: str, layout: str, ends: Ends, store: Store, index: Descriptor, tmp_path: Path
 ) -> None:
     small = put_image(store, tmp_path / "small", trees=[{"small": b""}])
     write_oci_layout(store.blobs, small, [APP], str(tmp_path / "before"))
-    there = form.format(tmp_path / "there")
-    run(f"oci:{tmp_path}/before:1", there, other)
-    kill_in_the_middle(layout, there, other)
-    assert run(there, f"oci:{tmp_path}/after:1", other) == small.digest
+    run(f"oci:{tmp_path}/before:1", place, ends)
+    kill_in_the_middle(layout, place, ends.store())
+    assert run(place, f"oci:{tmp_path}/after:1", ends) == small.digest
     assert validate_path(str(tmp_path / "after"), all_faults=True).faults == ()
-    assert run(layout, there, other) == index.digest
-    assert run(there, f"oci:{tmp_path}/again:1", other) == index.digest
+    assert run(layout, place, ends) == index.digest
+    assert run(place, f"oci:{tmp_path}/again:1", ends) == index.digest
 
 
-def test_killed_in_the_middle_there_is_no_new_folder(layout: str, other: Store, tmp_path: Path) -> None:
+def test_killed_in_the_middle_there_is_no_new_folder(layout: str, ends: Ends, tmp_path: Path) -> None:
     for form in ("oci", "dir"):
-        kill_in_the_middle(layout, f"{form}:{tmp_path}/{form}", other)
+        kill_in_the_middle(layout, f"{form}:{tmp_path}/{form}", ends.store())
         assert not (tmp_path / form).exists()
 
 
-def test_no_descriptor_stays_open(layout: str, other: Store, tmp_path: Path) -> None:
-    run(layout, f"oci:{tmp_path}/warm", other)
+def test_no_descriptor_stays_open(layout: str, ends: Ends, tmp_path: Path) -> None:
+    run(layout, f"oci:{tmp_path}/warm", ends)
     before = len(os.listdir("/proc/self/fd"))
-    for form in HOLD_AN_INDEX:
-        run(layout, form.format(tmp_path / form.partition(":")[0]), other)
+    for form in FILES:
+        run(layout, form.format(tmp_path / form.partition(":")[0]), ends)
     with pytest.raises(OcibuildError):
-        run("oci:missing", f"dir:{tmp_path}/x", other)
+        run("oci:missing", f"dir:{tmp_path}/x", ends)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_foreign_layer_of_a_registry_is_not_fetched_from_elsewhere(
+    there: bool, service: Service, ends: Ends, store: Store, tmp_path: Path
+) -> None:
+    """Its URL is one of the registry itself, where somebody would notice."""
+    layer = put_layer(store, tmp_path / "foreign", {"foreign": b"file"})
+    foreign = replace(
+        layer.descriptor,
+        media_type=mediatypes.DOCKER_FOREIGN_LAYER_GZIP,
+        urls=(f"http://{service.address}/v2/elsewhere/blobs/{layer.descriptor.digest}",),
+    )
+    image = put_image(store, tmp_path / "image", layers=[replace(layer, descriptor=foreign)])
+    write_oci_layout(store.blobs, image, [APP], str(tmp_path / "foreign-layout"))
+    run(f"oci:{tmp_path}/foreign-layout:1", f"docker://{service.address}/app:1", ends)
+    if there:
+        repository = Reference.parse(f"{service.address}/app")
+        blob = store.blobs.path(foreign.digest)
+        ends.registry().upload_blob(repository, foreign, lambda at: _opened(blob, at), lambda _: None)
+    service.seen.clear()
+    assert run(f"docker://{service.address}/app:1", f"oci:{tmp_path}/back:1", ends) == image.digest
+    assert (tmp_path / "back/blobs" / foreign.digest.replace(":", "/")).exists() == there
+    assert service.requests("GET", "/v2/elsewhere/") == []
+
+
+def _opened(path: str, at: int) -> BinaryIO:
+    file = open(path, "rb")  # noqa: SIM115
+    file.seek(at)
+    return file
