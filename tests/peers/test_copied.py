@@ -261,3 +261,36 @@ def test_what_buildah_pushes_is_copied(
         check_docker_archive(copied, tmp_path / "pushed", image)
     else:
         assert copied.contents(f"{form}:{where}")[2] == digest_of(f"{form}:{where}")
+
+
+# -- registries
+
+
+def test_an_index_goes_to_a_registry_and_back(copied: Copied, both: Descriptor, registry: str, tmp_path: Path) -> None:
+    there = f"docker://{registry}/copied/{tmp_path.name.replace('_', '-')}:1"
+    assert copied("oci:both:1", there, "--all") == both.digest
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", there)
+    assert Digest.of(raw.encode()) == both.digest
+    assert copied(there, "oci-archive:back.tar", "--all") == both.digest
+    arm64 = copied(there, "docker-archive:arm64.tar:app:1", "--platform", "linux/arm64")
+    assert arm64 == json.loads(raw)["manifests"][1]["digest"]
+    skopeo("copy", "--all", "--preserve-digests", "--src-tls-verify=false", there, f"dir:{tmp_path}/theirs")
+    assert Digest.of((tmp_path / "theirs/manifest.json").read_bytes()) == both.digest
+
+
+def test_what_docker_and_skopeo_push_is_copied(
+    copied: Copied, docker: Docker, busybox_base: str, registry: str, tmp_path: Path
+) -> None:
+    """Docker's media types from one repository to another of the same registry, which needs no upload."""
+    docker("pull", busybox_base)
+    docker("tag", busybox_base, f"{registry}/copied/docker:1")
+    docker("push", f"{registry}/copied/docker:1")
+    digest = copied(f"docker://{registry}/copied/docker:1", f"docker://{registry}/copied/again:2")
+    assert (
+        Digest.of(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry}/copied/again:2").encode())
+        == digest
+    )
+    docker("pull", f"{registry}/copied/again@{digest}")
+    check = copied(f"docker://{registry}/copied/again@{digest}", "docker-archive:a.tar:again:2")
+    assert check == digest
+    assert docker("inspect", "--format", "{{.Id}}", busybox_base) == image_id(f"docker-archive:{tmp_path}/a.tar")
