@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ocibuild.archive.layout import blob_name, naming, read_file
+from ocibuild.archive.layout import blob_name, read_file
 from ocibuild.archive.naming import CONTAINERD_NAME
-from ocibuild.errors import InvalidDocument, NotFound
+from ocibuild.errors import InvalidDocument, NotFound, naming
 from ocibuild.oci import Descriptor, Index, mediatypes, parse_manifest
 from ocibuild.store import REF_NAME
 

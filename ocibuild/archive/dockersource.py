@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ocibuild.archive.dockerarchive import find_image, parse_images
-from ocibuild.archive.layout import naming, read_file
+from ocibuild.archive.layout import read_file
 from ocibuild.archive.sound import Hashed
 from ocibuild.archive.tarred import TarredFiles
-from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError
+from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError, naming
 from ocibuild.layer import decompress
 from ocibuild.oci import Compression, Descriptor, DiffID, Digest, ImageConfig, Manifest, mediatypes
 from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT

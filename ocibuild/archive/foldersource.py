@@ -14,9 +14,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ocibuild.archive.layout import LayoutDirectory, naming, open_source, read_file
+from ocibuild.archive.layout import LayoutDirectory, open_source, read_file
 from ocibuild.archive.layoutsource import NamedFiles, opened
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import OcibuildError, naming
 from ocibuild.oci import Descriptor, Digest, parse_manifest
 from ocibuild.oci.verified import MANIFEST_LIMIT
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.errors import DigestMismatch, NotInStore
+from ocibuild.errors import DigestMismatch, InvalidDocument, NotInStore
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.store import StoreDestination, StoreSource
 
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 APP = Reference.parse("app:1")
 
 
-def put_manifest(store: Store) -> tuple[Descriptor, bytes]:
-    config = store.blobs.put(b'{"os":"linux","architecture":"amd64"}', mediatypes.OCI_CONFIG)
+CONFIG = b'{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}'
+
+
+def put_manifest(store: Store, config_data: bytes = CONFIG) -> tuple[Descriptor, bytes]:
+    config = store.blobs.put(config_data, mediatypes.OCI_CONFIG)
     text = '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"%s","size":%d},"layers":[]}'
     data = (text % (mediatypes.OCI_MANIFEST, config.media_type, config.digest, config.size)).encode()
     return Descriptor(mediatypes.OCI_MANIFEST, Digest.of(data), len(data)), data
@@ -73,3 +76,12 @@ def test_a_damaged_manifest_is_refused(store: Store) -> None:
         file.write(b"X")
     with pytest.raises(DigestMismatch):
         StoreSource.named(store, APP).read_manifest(descriptor)
+
+
+@pytest.mark.parametrize("config", [b"{", b"[]", CONFIG.replace(b"layers", b"other"), b'{"os": 1}'])
+def test_a_config_that_is_none_is_not_named(config: bytes, store: Store) -> None:
+    descriptor, data = put_manifest(store, config)
+    with pytest.raises(InvalidDocument, match=r"^store:app:1: sha256:\w+: config: "):
+        StoreDestination(store, APP).finish(descriptor, data)
+    assert store.tags.entries() == ()
+    assert not store.blobs.has(descriptor.digest)
