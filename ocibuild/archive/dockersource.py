@@ -48,7 +48,9 @@ class DockerArchiveSource:
         diff_ids = ImageConfig.from_bytes(data).diff_ids
         if len(diff_ids) != len(image.layers):
             raise InvalidDocument(f"{config.digest}: {len(diff_ids)} diff IDs for {len(image.layers)} layers")
-        layers = tuple(map(self._layer, image.layers, diff_ids))
+        pairs = tuple(zip(image.layers, diff_ids, strict=True))
+        known = {pair: self._layer(*pair) for pair in dict.fromkeys(pairs)}  # a layer may be there again and again
+        layers = tuple(known[pair] for pair in pairs)
         self._manifest = Manifest(mediatypes.DOCKER_MANIFEST, config, layers).to_bytes()
         self._names = dict(zip((layer.digest for layer in layers), image.layers, strict=True))
         self._names[config.digest] = image.config
