@@ -36,7 +36,12 @@ The library raises; only ``cli`` prints and exits.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _USER_INFO = re.compile(r"(?i)\b(https?://)[^/\s?#]*@")
 
@@ -85,6 +90,17 @@ class OcibuildError(Exception):
         where = f"{self.location}: " if self.location else ""
         todo = f" ({self.remedy})" if self.remedy else ""
         return f"{where}{self.message}{todo}"
+
+
+@contextmanager
+def naming(subject: str) -> Iterator[None]:
+    """Let every error begin with what it concerns."""
+    try:
+        yield
+    except OcibuildError as error:
+        if not error.message.startswith(subject):
+            error.message = f"{subject}: {error.message}"
+        raise
 
 
 class UsageError(OcibuildError):

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive.choice import chosen
-from ocibuild.archive.layout import blob_name, naming, open_source
-from ocibuild.errors import NotFound, OcibuildError
+from ocibuild.archive.layout import blob_name, open_source
+from ocibuild.errors import NotFound, OcibuildError, naming
 from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
 
 if TYPE_CHECKING:

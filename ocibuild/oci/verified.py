@@ -16,6 +16,8 @@ MANIFEST_LIMIT: Final = 4 << 20
 """Bytes of a manifest or index: what registries take."""
 CONFIG_LIMIT: Final = 16 << 20
 """Bytes of a config."""
+MAX_LAYERS: Final = 1000
+"""Layers of one image."""
 _PIECE = 1 << 20
 
 

@@ -21,15 +21,13 @@ from ocibuild.oci import (
     parse_manifest,
     select,
 )
-from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT, read_verified
+from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT, MAX_LAYERS, read_verified
 
 if TYPE_CHECKING:
     from ocibuild.oci.image_io import ImageSource
 
 DEEPEST_INDEX: Final = 3
 """Indexes that may lie in one another, the outermost included."""
-MAX_LAYERS: Final = 1000
-"""Layers of one image."""
 MAX_MANIFESTS: Final = 64 << 20
 """Bytes that all manifests of a copy have together: they are held in memory."""
 
@@ -118,9 +116,10 @@ class _Reader:
             return ImageConfig.from_bytes(read_verified(blob, manifest.config, limit=CONFIG_LIMIT)).platform
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the source has a blob that may be elsewhere."""
+        """Tell whether the source itself has a foreign layer: it is asked for one without other places to look."""
         try:
-            self.source.open_blob(blob).close()
+            with closing(self.source.open_blob(replace(blob, urls=()))) as reader:
+                reader.read(1)
         except (NotFound, NotInStore):
             return False
         return True
