@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ocibuild.output import OutputSpec
     from ocibuild.registry import Kept, Registry
     from ocibuild.store import ListedImage, StoredImage
+    from ocibuild.transfer import Push
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,20 @@ class Session:
 
         for output in request.outputs:
             check_output(output, request.tags)
-        with self._machine() as machine, self._shown("build") as emit, translate_errors(self._settings.root):
-            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit)
+        names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
+        with (
+            self._machine() as machine,
+            self._shown("build") as emit,
+            translate_errors(self._settings.root),
+            self._pushing(names) as push,
+        ):
+            ready = push.begin if push else _nobody
+            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit, ready=ready)
             result = builder.build(request)
             for output in request.outputs:
-                self._write(output, result, emit)
+                self._write(output, result)
+            if push:
+                self._finish(push, result.descriptor, names, emit, step=result.last_step + 1)
         return result
 
     def check(self, request: BuildRequest) -> CheckReport:
@@ -137,14 +147,12 @@ class Session:
         finally:
             machine.close()
 
-    def _write(self, output: OutputSpec, result: BuildResult, emit: Emit) -> None:
-        names = output.names or result.tags
+    def _write(self, output: OutputSpec, result: BuildResult) -> None:
         if output.kind is Kind.OCI:
             from ocibuild.archive import write_oci_archive
 
+            names = output.names or result.tags
             write_oci_archive(self.store.blobs, result.descriptor, names, output.dest)
-        if output.push:
-            self._push(result.descriptor, names, emit, step=result.last_step + 1)
 
     # -- transfers
 
@@ -183,9 +191,15 @@ class Session:
 
     def push(self, source: str, destination: Reference) -> Digest:
         """Push an image of the store to ``destination``, and return the digest it has there."""
+        from ocibuild.transfer import Push
+
         descriptor = self._descriptor(source)
-        with self._shown(f"push {destination.familiar()}") as emit, translate_errors(self._settings.root):
-            self._push(descriptor, [destination], emit, step=1)
+        with (
+            self._shown(f"push {destination.familiar()}") as emit,
+            translate_errors(self._settings.root),
+            Push(self.registry, self.store, [destination]) as push,
+        ):
+            self._finish(push, descriptor, [destination], emit, step=1)
         return descriptor.digest
 
     def is_logged_in(self, host: str) -> bool:
@@ -221,14 +235,23 @@ class Session:
         self.__dict__.pop("registry", None)
         return found
 
-    def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
-        from ocibuild.transfer import push
+    @contextmanager
+    def _pushing(self, names: Sequence[Reference]) -> Iterator[Push | None]:
+        """Give a push to these names, which may begin while the image is still made; None where there is none."""
+        if not names:
+            yield None
+            return
+        from ocibuild.transfer import Push
 
+        with Push(self.registry, self.store, names) as push:
+            yield push
+
+    def _finish(self, push: Push, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
         def report(blob: Descriptor, done: int) -> None:
             emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
 
         with _told(emit, step, f"pushing {', '.join(str(name) for name in names)}"):
-            push(self.registry, self.store, descriptor, names, progress=report)
+            push.finish(descriptor, progress=report)
 
     def copy(
         self, source: str, destination: str, *, platforms: Sequence[Platform] = (), everything: bool = False
@@ -323,6 +346,10 @@ class Session:
     def _warn(self, message: str) -> None:
         if self._emit is not None:
             self._emit(Warned(message))
+
+
+def _nobody(_layer: Descriptor) -> None:
+    """Do nothing with a layer that is ready."""
 
 
 @contextmanager

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.graph import Emit, Vertex
+    from ocibuild.oci import Descriptor
     from ocibuild.registry import Registry
     from ocibuild.solver import Solution
     from ocibuild.source import LocalContext
@@ -43,11 +44,22 @@ class Lent(NamedTuple):
 
 
 class Builder:
-    """Builds images with the machine, store and registry that it is given."""
+    """Builds images with the machine, store and registry that it is given.
+
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on.
+    """
 
     def __init__(
-        self, machine: Machine, store: Store, registry: Callable[[], Registry], stop: Callable[[], None], emit: Emit
+        self,
+        machine: Machine,
+        store: Store,
+        registry: Callable[[], Registry],
+        stop: Callable[[], None],
+        emit: Emit,
+        *,
+        ready: Callable[[Descriptor], None] = lambda _layer: None,
     ) -> None:
+        self._ready = ready
         self._machine = machine
         self._store = store
         self._registry = registry
@@ -148,6 +160,7 @@ class Builder:
             stop=stop,
             secrets=lent.secrets,
             agents=lent.agents,
+            ready=self._ready,
         )
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
