@@ -28,7 +28,7 @@ from ocibuild.registry.transport import Transport
 from ocibuild.registry.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import TypeVar
 
     from ocibuild.oci import BlobReader, Reference
@@ -66,12 +66,18 @@ class Registry:
         self._config = config
         self._credentials = credentials
         self._chunk_size = chunk_size
-        self._transport = Transport(config, policy or RetryPolicy())
+        self._policy = policy or RetryPolicy()
+        self._transport = Transport(config, self._policy)
         self._authorizers: dict[Endpoint, Authorizer] = {}
         self._avoided: set[Endpoint] = set()
         self._lock = threading.Lock()  # guards the two above
         self._quota = Quota(warn)
         self._slots = Slots(config, self._transport.check_stopped)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How patient it is."""
+        return self._policy
 
     @property
     def transport(self) -> Transport:
@@ -93,14 +99,16 @@ class Registry:
         """
         return self._from_any(reference, lambda session: _head_manifest(session, reference, self._quota))
 
-    def blob(self, reference: Reference, descriptor: Descriptor, at: int = 0) -> Iterator[bytes]:
-        """Yield a blob from the byte ``at`` on, in order, in pieces of at most a mebibyte, and no more than its size.
+    def blob(
+        self, reference: Reference, descriptor: Descriptor, at: int = 0, end: int | None = None
+    ) -> Generator[bytes, None, None]:
+        """Yield a blob from the byte ``at`` to ``end``, else its own, in order, in pieces of at most a mebibyte.
 
         A transfer that breaks is taken up where it ended, at the next server if there is one. The digest is not
         checked here: who reads it does. A foreign layer that the registry does not have comes from its URLs.
         """
         subject = f"{reference}: {descriptor.digest}"
-        download = Download(subject, descriptor, at)
+        download = Download(subject, descriptor, at, end)
         for session in self._sessions(reference):
             retries = None if session.endpoint.is_mirror else session.retries()
             try:
@@ -119,6 +127,10 @@ class Registry:
                 self._note(session.endpoint, error)
                 continue
             return
+
+    def has_place(self, reference: Reference) -> bool:
+        """Tell whether one more blob, or a part of one, may come from the first server at this moment."""
+        return self._slots.has_free(next(self._sessions(reference)).endpoint)
 
     def fetch_blob(self, reference: Reference, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
         """Give the whole blob to ``write``, as ``blob()`` yields it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch
+from ocibuild.registry.ranges import fetch_in_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +38,7 @@ def fetch_into(
             with store.blobs.writer(blob) as writer:
                 started(writer)
                 progress(0)
-                for piece in registry.blob(reference, blob):
-                    writer.write(piece)
-                    progress(writer.size)
+                fetch_in_ranges(registry, reference, blob, writer, progress)
         except DigestMismatch as error:
             raise _named(error, reference) from error
         store.origins.add(blob.digest, reference)
