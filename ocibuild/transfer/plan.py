@@ -62,15 +62,16 @@ class Plan:
     root: Document
 
 
-def make_plan(source: ImageSource, selection: Selection) -> Plan:
+def make_plan(source: ImageSource, selection: Selection, *, trusted: bool = False) -> Plan:
     """Return what a copy of ``selection`` takes from ``source``.
 
     An index is copied as it is for ``everything``, or where each of its entries is wanted. For several platforms a new
     index is made of their entries; for one, its image is copied alone. A single image must be for the platforms that
-    were named. Raises NoMatchingPlatform, InvalidDocument, UnsupportedMediaType, DigestMismatch, and what the source
-    raises.
+    were named. ``trusted`` leaves the schemas out: for a source whose documents were validated when they came in.
+
+    Raises NoMatchingPlatform, InvalidDocument, UnsupportedMediaType, DigestMismatch, and what the source raises.
     """
-    reader = _Reader(source)
+    reader = _Reader(source, trusted=trusted)
     root = _chosen(reader, reader.read(source.root()), selection)
     gathered = _Gathered(reader)
     gathered.add(root, depth=1)
@@ -80,8 +81,9 @@ def make_plan(source: ImageSource, selection: Selection) -> Plan:
 class _Reader:
     """The manifests of a source, each read once, and not more of them than fit into memory."""
 
-    def __init__(self, source: ImageSource) -> None:
+    def __init__(self, source: ImageSource, *, trusted: bool) -> None:
         self.source = source
+        self._trusted = trusted
         self._read: dict[Digest, Document] = {}
         self._size = 0
 
@@ -105,7 +107,7 @@ class _Reader:
             raise InvalidDocument(f"{where}: {descriptor.media_type!r:.160} is not the media type of a manifest")
         data = self.source.read_manifest(descriptor)
         try:
-            content = parse_manifest(data, descriptor.media_type)
+            content = parse_manifest(data, descriptor.media_type, trusted=self._trusted)
         except InvalidDocument as error:
             raise InvalidDocument(f"{where}: {error.message}", remedy=error.remedy) from error
         return Document(Descriptor(content.media_type, descriptor.digest, descriptor.size), data, content)

@@ -66,7 +66,7 @@ class Push:
     def finish(self, descriptor: Descriptor, *, progress: Callable[[Descriptor, int], None]) -> None:
         """Send what is missing of ``descriptor``, and give it its names; see ``push``."""
         source = StoreSource(self._store, descriptor, str(descriptor.digest))
-        plan = make_plan(source, Selection(everything=True))
+        plan = make_plan(source, Selection(everything=True), trusted=True)
         for repository in self._repositories:
             copy(source, repository, plan, progress=progress, abandon=self._registry.stop)
 
