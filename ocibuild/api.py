@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Diagnosis
     from ocibuild.graph import Emit
+    from ocibuild.layer import Limits
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Registry
+    from ocibuild.registry import Registry, RegistryConfig
     from ocibuild.store import ListedImage, StoredImage
 
 
@@ -74,10 +75,18 @@ class Session:
     @cached_property
     def registry(self) -> Registry:
         """The registry client."""
-        from ocibuild.registry import Credentials, Registry, RegistryConfig
+        from ocibuild.registry import Credentials, Registry
 
-        config = RegistryConfig.load(self._settings.config)
-        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
+        return self._cleanup.enter_context(Registry(self._config, Credentials.load(os.environ)))
+
+    @cached_property
+    def _config(self) -> RegistryConfig:
+        from ocibuild.registry import RegistryConfig
+
+        return RegistryConfig.load(self._settings.config)
+
+    def _limits(self) -> Limits:
+        return self._config.limits
 
     # -- building and running
 
@@ -88,7 +97,7 @@ class Session:
         for output in request.outputs:
             check_output(output, request.tags)
         with self._machine() as machine, self._shown("build") as emit, translate_errors(self._settings.root):
-            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit)
+            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit, self._limits)
             result = builder.build(request)
             for output in request.outputs:
                 self._write(output, result, emit)
@@ -123,7 +132,7 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             executor = machine.executor()
             self.store.snapshots.recover()
-            return run_attached(self.store, executor, machine.ownership(), self.find(name), request)
+            return run_attached(self.store, executor, machine.ownership(), self.find(name), request, self._limits)
 
     @contextmanager
     def _machine(self) -> Iterator[Machine]:

@@ -59,7 +59,8 @@ class TarReader:
     """The entries of the plain tar in ``stream``, in its order.
 
     Iterating yields each ``Entry``; ``body()`` and ``pieces()`` read the file of the latest one, and what is not read
-    of it is passed over. The end is two blocks of zeros or the end of the stream; what follows the blocks is not
+    of it is passed over. ``holes`` are the bytes of that file which the tar does not hold. The end is two blocks of
+    zeros or the end of the stream; what follows the blocks is not
     touched. Raises InvalidLayer for anything that is not a tar, ends too early, or exceeds a limit.
     """
 
@@ -71,6 +72,7 @@ class TarReader:
         self._padding = 0
         self._map: sparse.SparseMap | None = None
         self._size = 0
+        self.holes = 0
         self._global: dict[str, bytes] = {}
 
     def __iter__(self) -> Iterator[Entry]:
@@ -247,7 +249,7 @@ class TarReader:
         """Prepare to read the file of the entry, and give it its size with the holes."""
         if entry.kind is not Kind.FILE:
             # As in other readers, only a file has a body; the size of a hard link is that of its target.
-            entry.size = self._size = 0
+            entry.size = self._size = self.holes = 0
             return
         stored = self._left = entry.size
         self._padding = -stored % BLOCK
@@ -263,6 +265,7 @@ class TarReader:
         if self._map is not None:
             sparse.check_map(self._map, stored, entry.size)
         self._size = entry.size
+        self.holes = entry.size - stored
 
 
 def _name(fields: Fields) -> str:

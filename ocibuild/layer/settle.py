@@ -10,10 +10,10 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import InvalidLayer, UnsafePath
+from ocibuild.errors import InvalidLayer
 from ocibuild.layer.copying import copy_attributes, copy_file
 from ocibuild.layer.entry import shown
-from ocibuild.layer.faults import translated
+from ocibuild.layer.faults import translating
 from ocibuild.layer.merged import Found, Merged, is_covered
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout, make_opaque
 
@@ -22,43 +22,36 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import Root
     from ocibuild.layer.apply import Applied
+    from ocibuild.layer.limits import Allowance
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ASIDE = ".wh..wh.aside"
 """Where a directory waits to be moved: no entry of a layer can have this name."""
 
 
-def settle(root: Root, applied: Applied, lowers: Sequence[Root]) -> None:
+def settle(root: Root, applied: Applied, lowers: Sequence[Root], allowance: Allowance | None = None) -> None:
     """Finish the layer in ``root`` for its place above ``lowers``, which are settled, the top-most first.
 
     A directory without an entry gets mode, owner, times and extended attributes from the directory below. Where a
     symlink is below, what was unpacked moves to where that leads, inside the root. A hard link to a file of the layers
-    below becomes a copy of it. Safe to repeat. Raises InvalidLayer for a link to nothing, NoSpace.
+    below becomes a copy of it, which ``allowance`` counts. Safe to repeat. Raises NoSpace, and InvalidLayer for a link to
+    nothing or a copy too many.
     """
     if not applied.implied and not applied.links:
         return
-    settler = _Settler(root, lowers)
+    settler = _Settler(root, lowers, allowance)
     for name in applied.implied:
-        with _translating(name):
+        with translating(name):
             settler.adopt(name)
     for name, target in applied.links:
-        with _translating(name):
+        with translating(name):
             settler.copy(name, target)
 
 
-@contextmanager
-def _translating(name: str) -> Iterator[None]:
-    try:
-        yield
-    except UnsafePath as error:
-        raise InvalidLayer(error.message) from error
-    except OSError as error:
-        raise translated(name, error) from error
-
-
 class _Settler:
-    def __init__(self, root: Root, lowers: Sequence[Root]) -> None:
+    def __init__(self, root: Root, lowers: Sequence[Root], allowance: Allowance | None) -> None:
         self._root = root
+        self._allowance = allowance
         self._below = Merged(lowers)
         self._all = Merged([root, *lowers])
         self._moves: list[tuple[str, str]] = []
@@ -103,6 +96,8 @@ class _Settler:
             if found.root is self._root:
                 os.link(source_last, last, src_dir_fd=source_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
             else:
+                if self._allowance is not None:
+                    self._allowance.take(found.status.st_size)
                 copy_file(source_fd, source_last, dir_fd, last)
 
     def _copy_attributes(self, lower: Root, name: str) -> None:

@@ -8,6 +8,8 @@
       http = false             # true: plain HTTP
       insecure = false         # true: certificates are not checked
       ca = ["example-ca.pem"]  # trusted beside the system's; relative to the file
+
+The table ``[limits]`` of the same file is in the module of that name.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
+from ocibuild.layer import Limits
+from ocibuild.registry.limits import parse_limits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -62,6 +66,7 @@ class RegistryConfig:
     """The registry part of the configuration; without a file, every registry is HTTPS but those on loopback."""
 
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def load(cls, path: str | None) -> RegistryConfig:
@@ -72,10 +77,11 @@ class RegistryConfig:
         if path is None:
             return cls()
         document = _read(path)
-        _refuse_unknown(document, ("registry",), path)
+        _refuse_unknown(document, ("registry", "limits"), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
-        return cls({_key(name): _host_config(name, table, path, folder) for name, table in registries.items()})
+        hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
+        return cls(hosts, parse_limits(document.get("limits", {}), path))
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""

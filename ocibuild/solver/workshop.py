@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ocibuild.executor import Process
     from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
-    from ocibuild.layer import Ownership
+    from ocibuild.layer import Limits, Ownership
     from ocibuild.oci import Descriptor
     from ocibuild.rootfs import OverlaySnapshotter
     from ocibuild.sandbox import Outcome, Overlay
@@ -65,6 +65,13 @@ def nothing_given(name: str, /) -> None:
     """Give no secret and no agent."""
 
 
+def usual_limits() -> Limits:
+    """Give the limits of who has not set any."""
+    from ocibuild.layer import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What looking up needs: all that a build which is cached ever touches."""
@@ -77,7 +84,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Workshop(Inputs):
-    """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread."""
+    """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
+
+    ``limits`` are asked for when an image is unpacked.
+    """
 
     snapshotter: OverlaySnapshotter
     executor: Executor
@@ -87,3 +97,4 @@ class Workshop(Inputs):
     stop: Callable[[], None]
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
+    limits: Callable[[], Limits] = usual_limits

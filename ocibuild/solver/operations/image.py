@@ -46,7 +46,8 @@ def _unpack(shop: Workshop, layers: Sequence[Layer], arrivals: _Arrivals, step: 
         done[blob.digest] = done.get(blob.digest, 0) + more
         shop.emit(Transferred(step, blob.digest.short, "unpacking", done[blob.digest], blob.size))
 
-    return unpack(shop.store, layers, arrivals.open, ownership=shop.ownership, progress=report)
+    limits = shop.limits()
+    return unpack(shop.store, layers, arrivals.open, ownership=shop.ownership, progress=report, limits=limits)
 
 
 class _Arrivals:
