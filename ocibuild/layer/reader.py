@@ -232,7 +232,7 @@ class TarReader:
         records = _NO_RECORDS
         if extended or self._global:
             records = {key: value for key, value in {**self._global, **dict(extended)}.items() if value}
-            _extend(entry, records)
+            _extend(entry, records, long.get("L"))
         _finish(entry, fields, records, long)
         self._map = None
         self._set_body(entry, block, fields, extended, records)
@@ -276,11 +276,12 @@ def _name(fields: Fields) -> str:
     return name
 
 
-def _extend(entry: Entry, records: dict[str, bytes]) -> None:
-    """Put what the extended header says over what the header says."""
-    for key in ("path", "GNU.sparse.name"):
-        if key in records:
-            entry.name = records[key].decode("utf-8", "surrogateescape")
+def _extend(entry: Entry, records: dict[str, bytes], long_name: str | None) -> None:
+    """Put what the extended header says over what the header says; GNU's long names count more, as in Go."""
+    if "path" in records and not long_name:
+        entry.name = records["path"].decode("utf-8", "surrogateescape")
+    if "GNU.sparse.name" in records:
+        entry.name = records["GNU.sparse.name"].decode("utf-8", "surrogateescape")
     for key, attribute in (("size", "size"), ("uid", "uid"), ("gid", "gid")):
         if key in records:
             setattr(entry, attribute, pax.integer(key, records[key]))
@@ -306,10 +307,10 @@ def _finish(entry: Entry, fields: Fields, records: dict[str, bytes], long: dict[
 
 
 def _linkname(entry: Entry, fields: Fields, records: dict[str, bytes], long: dict[str, str]) -> str:
-    if "linkpath" in records:
+    target = long.get("K", "")
+    if not target and "linkpath" in records:
         target = records["linkpath"].decode("utf-8", "surrogateescape")
-    else:
-        target = long.get("K") or text(fields.linkname)
+    target = target or text(fields.linkname)
     if not target or "\0" in target:
         raise InvalidLayer(f"{shown(entry.name)}: a link to nowhere")
     return target

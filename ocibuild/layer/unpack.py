@@ -87,10 +87,17 @@ class Unpacker:
                 self._make_opaque(name)
         for name in self.implied:
             self._directories.setdefault(name, _IMPLIED)
-        # Backwards, what is inside comes first: its parent may be closed to us after that.
-        for name in sorted(self._directories, reverse=True):
+        closed = []
+        for name, later in sorted(self._directories.items()):
+            if later.mode is not None and later.mode & 0o700 != 0o700:
+                closed.append((name, later))
+                continue
             with translating(name):
-                self._finish_directory(name, self._directories[name])
+                self._finish_directory(name, later)
+        # Backwards, what is inside comes first: its parent may be closed to us after that.
+        for name, later in reversed(closed):
+            with translating(name):
+                self._finish_directory(name, later)
 
     def _add(self, entry: Entry, reader: TarReader) -> None:
         whiteout = parse_whiteout(entry.name)

@@ -1,0 +1,81 @@
+"""Hostile and odd layers, each with the tree that overlayfs must show of it, or the error that it must end with."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocibuild.errors import InvalidLayer
+from ocibuild.layer import RealOwners
+from ocibuild.oci import DiffID, Digest
+from ocibuild.rootfs import OverlaySnapshotter, unpack
+from ocibuild.store import Layer, Store
+from tests.layers import dialects, hostile, whiteouts
+from tests.layers.row import described, remove_all
+from tests.support.lab import needs_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.layers.row import Blob, Row, Tree
+
+pytestmark = needs_root
+ROWS = [*whiteouts.ROWS, *dialects.ROWS, *hostile.ROWS]
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """A directory beside the store, with what a layer might reach for: the names occur in the rows."""
+    path = tmp_path / "canary"
+    (path / "etc").mkdir(parents=True)
+    (path / "etc/passwd").write_text("root")
+    (path / "file").write_text("alive")
+    (path / "link").symlink_to("file")
+    yield path
+    remove_all(tmp_path)
+
+
+def _state(canary: Path) -> object:
+    found = []
+    for parent, folders, files in os.walk(canary.parent):
+        folders[:] = [name for name in folders if name != "store"]
+        for name in (*folders, *files):
+            status = os.lstat(os.path.join(parent, name))
+            found.append((parent, name, *(status[:2] if name == "store" else (*status[:7], status.st_mtime_ns))))
+    return sorted(found), (canary / "file").read_text(), (canary / "etc/passwd").read_text()
+
+
+def _shown(path: Path, blobs: Sequence[Blob]) -> Tree:
+    """Return the tree that a stack of layers shows when it is unpacked and mounted."""
+    ownership = RealOwners.of_this_process()
+    with Store.open(str(path)) as store:
+        layers = [Layer(DiffID(Digest.of(one.plain)), store.blobs.put(one.blob, one.media_type)) for one in blobs]
+        snapshotter = OverlaySnapshotter(store, ownership)
+        snapshotter.prepare()
+        stack = unpack(
+            store,
+            layers,
+            lambda layer: store.blobs.open(layer.descriptor.digest),
+            ownership=ownership,
+            progress=lambda _layer, _more: None,
+        )
+        with snapshotter.reading(stack) as root:
+            return described(root)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_a_stack_shows_its_tree_or_is_refused(tmp_path: Path, canary: Path, row: Row) -> None:
+    before = _state(canary)
+    if row.tree is None:
+        with pytest.raises(InvalidLayer, match=row.error):
+            _shown(tmp_path / "store", row.layers)
+    else:
+        assert _shown(tmp_path / "store", row.layers) == dict(row.tree)
+    assert _state(canary) == before
+
+
+def test_no_row_has_the_name_of_another() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
