@@ -231,7 +231,7 @@ class TarReader:
         entry.mtime_ns = signed_number(fields.mtime) * 10**9
         records = _NO_RECORDS
         if extended or self._global:
-            records = {key: value for key, value in {**self._global, **dict(extended)}.items() if value}
+            records = pax.effective({**self._global, **dict(extended)})
             _extend(entry, records, long.get("L"))
         _finish(entry, fields, records, long)
         self._map = None

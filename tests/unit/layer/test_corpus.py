@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer import RealOwners
-from ocibuild.oci import DiffID, Digest
-from ocibuild.rootfs import OverlaySnapshotter, unpack
-from ocibuild.store import Layer, Store
 from tests.layers import dialects, hostile, whiteouts
-from tests.layers.row import described, remove_all
+from tests.layers.row import remove_all
+from tests.layers.stack import shown
 from tests.support.lab import needs_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.layers.row import Blob, Row, Tree
+    from tests.layers.row import Row
 
 pytestmark = needs_root
 ROWS = [*whiteouts.ROWS, *dialects.ROWS, *hostile.ROWS]
@@ -48,32 +45,14 @@ def _state(canary: Path) -> object:
     return sorted(found), (canary / "file").read_text(), (canary / "etc/passwd").read_text()
 
 
-def _shown(path: Path, blobs: Sequence[Blob]) -> Tree:
-    """Return the tree that a stack of layers shows when it is unpacked and mounted."""
-    ownership = RealOwners.of_this_process()
-    with Store.open(str(path)) as store:
-        layers = [Layer(DiffID(Digest.of(one.plain)), store.blobs.put(one.blob, one.media_type)) for one in blobs]
-        snapshotter = OverlaySnapshotter(store, ownership)
-        snapshotter.prepare()
-        stack = unpack(
-            store,
-            layers,
-            lambda layer: store.blobs.open(layer.descriptor.digest),
-            ownership=ownership,
-            progress=lambda _layer, _more: None,
-        )
-        with snapshotter.reading(stack) as root:
-            return described(root)
-
-
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_a_stack_shows_its_tree_or_is_refused(tmp_path: Path, canary: Path, row: Row) -> None:
     before = _state(canary)
     if row.tree is None:
         with pytest.raises(InvalidLayer, match=row.error):
-            _shown(tmp_path / "store", row.layers)
+            shown(tmp_path / "store", row.layers)
     else:
-        assert _shown(tmp_path / "store", row.layers) == dict(row.tree)
+        assert shown(tmp_path / "store", row.layers) == dict(row.tree)
     assert _state(canary) == before
 
 
