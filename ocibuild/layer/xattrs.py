@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _OVERLAY = ("user.overlay.", "trusted.overlay.")
 _OF_THE_MACHINE = (OVERRIDE_STAT, "security.selinux")
 """Our own record of the owner, and a label that means something to one machine's policy only."""
+_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+"""Left out, as in the layers that docker and BuildKit write: what they allow is in the mode, and a new file in a
+directory would inherit from it while a layer is unpacked."""
 _NAMESPACES = ("user.", "security.", "trusted.")
 _FIT_EVERYWHERE = 2048
 _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -24,12 +27,12 @@ _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
 def put_xattrs(path: int | str, name: str, xattrs: Mapping[str, bytes]) -> None:
     """Put the attributes of the entry ``name`` on a file: an open one, or a path that is not followed.
 
-    Left out is what belongs to one machine. Raises InvalidLayer for one that would change how layers are stacked, that
-    is of an unknown namespace, or that the system refuses.
+    Left out are access lists, and what belongs to one machine. Raises InvalidLayer for one that would change how layers
+    are stacked, that is of an unknown namespace, or that the system refuses.
     """
     together = sum(len(key) + len(value) for key, value in xattrs.items())
     for key, value in xattrs.items():
-        if key in _OF_THE_MACHINE:
+        if key in _OF_THE_MACHINE or key in _ACCESS_LISTS:
             continue
         if key.startswith(_OVERLAY):
             raise InvalidLayer(f"{shown(name)}: {key} would change how layers are stacked")

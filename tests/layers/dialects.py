@@ -299,6 +299,15 @@ def _extended() -> list[Row]:
             tree=X,
         ),
         good(
+            "an access list is left out",
+            layer(
+                extended({"SCHILY.xattr.system.posix_acl_default": b"\2\0\0\0", "SCHILY.acl.access": "user::rw-"}),
+                d("x"),
+            ),
+            tree={"x": "d 755"},
+            why="no layer that docker or BuildKit writes has one",
+        ),
+        good(
             "an extended attribute that is replaced with its file",
             layer(extended({"SCHILY.xattr.user.a": "b"}), f("x"), f("x", "1")),
             tree=X,
