@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Diagnosis
     from ocibuild.graph import Emit
-    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Kept, Registry
+    from ocibuild.registry import Kept, Registry, RegistryConfig
     from ocibuild.store import ListedImage, StoredImage
     from ocibuild.transfer import Push
 
@@ -76,10 +76,18 @@ class Session:
     @cached_property
     def registry(self) -> Registry:
         """The registry client."""
-        from ocibuild.registry import Credentials, Registry, RegistryConfig, usual_certificate_folders
+        from ocibuild.registry import Credentials, Registry
 
-        config = RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
-        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ), warn=self._warn))
+        return self._cleanup.enter_context(Registry(self._config, Credentials.load(os.environ), warn=self._warn))
+
+    @cached_property
+    def _config(self) -> RegistryConfig:
+        from ocibuild.registry import RegistryConfig, usual_certificate_folders
+
+        return RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
+
+    def _limits(self) -> Limits:
+        return self._config.limits
 
     # -- building and running
 
@@ -97,7 +105,8 @@ class Session:
             self._pushing(names) as push,
         ):
             ready = push.begin if push else _nobody
-            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit, ready=ready)
+            stop = self._stop_transfers
+            builder = Builder(machine, self.store, lambda: self.registry, stop, emit, self._limits, ready=ready)
             result = builder.build(request)
             for output in request.outputs:
                 self._write(output, result)
@@ -134,7 +143,7 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             executor = machine.executor()
             self.store.snapshots.recover()
-            return run_attached(self.store, executor, machine.ownership(), self.find(name), request)
+            return run_attached(self.store, executor, machine.ownership(), self.find(name), request, self._limits)
 
     @contextmanager
     def _machine(self) -> Iterator[Machine]:
@@ -180,6 +189,7 @@ class Session:
                     RegistryBlobs(lambda: self.registry, self.store, pinned),
                     ownership=machine.ownership() if machine.can_unpack else None,
                     blobs=True,
+                    limits=self._limits(),
                     report=report,
                 )
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)

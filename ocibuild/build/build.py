@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.graph import Emit, Vertex
-    from ocibuild.oci import Descriptor
+    from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
     from ocibuild.solver import Solution
     from ocibuild.source import LocalContext
@@ -56,6 +56,7 @@ class Builder:
         registry: Callable[[], Registry],
         stop: Callable[[], None],
         emit: Emit,
+        limits: Callable[[], Limits],
         *,
         ready: Callable[[Descriptor], None] = lambda _layer: None,
     ) -> None:
@@ -65,6 +66,7 @@ class Builder:
         self._registry = registry
         self._stop = stop
         self._emit = emit
+        self._limits = limits
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build the image and put it into the store under its tags; outputs beyond the store are the caller's.
@@ -161,6 +163,7 @@ class Builder:
             secrets=lent.secrets,
             agents=lent.agents,
             ready=self._ready,
+            limits=self._limits,
         )
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ocibuild.executor import Process
     from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
     from ocibuild.layer import Ownership
-    from ocibuild.oci import Descriptor
+    from ocibuild.oci import Descriptor, Limits
     from ocibuild.rootfs import OverlaySnapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.sandbox import Outcome, Overlay
@@ -70,6 +70,13 @@ def nobody_told(layer: Descriptor, /) -> None:
     """Do nothing with a layer that is ready."""
 
 
+def usual_limits() -> Limits:
+    """Give the limits of who has not set any."""
+    from ocibuild.oci import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What looking up needs: all that a build which is cached ever touches."""
@@ -85,7 +92,7 @@ class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
-    that were there before.
+    that were there before. ``limits`` are asked for when an image is unpacked.
     """
 
     snapshotter: OverlaySnapshotter
@@ -97,3 +104,4 @@ class Workshop(Inputs):
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
     ready: Callable[[Descriptor], None] = nobody_told
+    limits: Callable[[], Limits] = usual_limits
