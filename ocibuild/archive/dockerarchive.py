@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ocibuild.archive.layout import blob_name
 from ocibuild.errors import InvalidDocument, InvalidReference, NotFound, UnsupportedMediaType
 from ocibuild.oci import Index, Reference, documents, mediatypes, parse_manifest
-from ocibuild.oci.verified import MAX_LAYERS
+from ocibuild.oci.limits import MAX_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -18,7 +18,7 @@ from ocibuild.archive.tarred import TarredFiles
 from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError, naming
 from ocibuild.layer import decompress
 from ocibuild.oci import Compression, Descriptor, DiffID, Digest, ImageConfig, Manifest, mediatypes
-from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT
+from ocibuild.oci.limits import CONFIG_LIMIT, MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from ocibuild.archive.layout import LayoutDirectory, open_source, read_file
 from ocibuild.archive.layoutsource import NamedFiles, opened
 from ocibuild.errors import OcibuildError, naming
 from ocibuild.oci import Descriptor, Digest, parse_manifest
-from ocibuild.oci.verified import MANIFEST_LIMIT
+from ocibuild.oci.limits import MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,8 +1,18 @@
-"""How much an image may be when it is unpacked; ``layer`` holds images to it."""
+"""How large what comes from a stranger may be: documents, and images when they are unpacked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MANIFEST_LIMIT: Final = 4 << 20
+"""Bytes of a manifest or index; the least that every registry must take (distribution-spec, "Pushing Manifests")."""
+CONFIG_LIMIT: Final = 16 << 20
+"""Bytes of a config."""
+MAX_LAYERS: Final = 1000
+"""Layers of one image."""
+DEEPEST_INDEX: Final = 3
+"""Indexes that may lie in one another, the outermost included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,12 +136,8 @@ class Authorizer:
 
 
 def _refused(answer: Answer, subject: str, host: str, *, given: bool) -> RegistryError:
-    if answer.status not in (400, 401, 403):
-        return RegistryError(
-            f"{subject}: the token server of {host} answers {answer.status}",
-            status=answer.status,
-            retryable=answer.status == 429 or answer.status >= 500,
-        )
+    if answer.status not in (400, 401, 403):  # it was asked often enough
+        return RegistryError(f"{subject}: the token server of {host} answers {answer.status}", status=answer.status)
     problem = "refuses the credentials" if given else "wants credentials"
     return Unauthorized(
         f"{subject}: the token server {problem} for {host}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from ocibuild.errors import (
     DigestMismatch,
@@ -14,6 +14,7 @@ from ocibuild.errors import (
     UnsupportedMediaType,
 )
 from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
+from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.registry.auth import Authorizer
 from ocibuild.registry.download import Download
 from ocibuild.registry.foreign import foreign_pieces
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-MANIFEST_LIMIT: Final = 4 << 20
-"""Bytes; the least that every registry must take, and the most that we do (distribution-spec, "Pushing Manifests")."""
 _PASSED_OVER = (RegistryError, DigestMismatch, InvalidDocument, UnsupportedMediaType)
 """What makes us go from a mirror to the next server."""
 _ACCEPT = {"Accept": ", ".join(sorted(mediatypes.MANIFESTS | mediatypes.INDEXES))}
@@ -113,7 +112,7 @@ class Registry:
             retries = None if session.endpoint.is_mirror else session.retries()
             try:
                 with self._slots.take(session.endpoint):
-                    yield from download.pieces(blob_opener(session, descriptor), retries)
+                    yield from download.pieces(blob_opener(session.about(descriptor.digest), descriptor), retries)
             except NotFound:
                 if session.endpoint.is_mirror:
                     continue
@@ -146,7 +145,7 @@ class Registry:
 
     def blob_exists(self, reference: Reference, digest: Digest) -> bool:
         """Tell whether the origin has the blob in the repository of ``reference``; asks for the right to push."""
-        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        session = self._session(self._config.origin(reference.domain), reference, push=True).about(digest)
         answer = session.ask("HEAD", session.url(f"blobs/{digest}"))
         if answer.status in (401, 403):
             raise failure(answer, session.subject)
@@ -330,4 +329,7 @@ def _media_type(answer: Answer, subject: str) -> str:
         )
     if mediatypes.is_manifest(media_type) or mediatypes.is_index(media_type):
         return media_type
-    return parse_manifest(answer.body).media_type
+    try:
+        return parse_manifest(answer.body).media_type
+    except (InvalidDocument, UnsupportedMediaType) as error:
+        raise type(error)(f"{subject}: {error.message}", remedy=error.remedy) from error

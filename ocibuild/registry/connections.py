@@ -12,6 +12,7 @@ import ssl
 import threading
 import weakref
 from contextlib import suppress
+from http.client import HTTPException, LineTooLong
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ _CONNECTIONS = 16  # kept open to one host
 # how OpenSSL names a server's alerts about certificates of clients
 _OF_CLIENTS = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"})
 _WORTH_READING = 64 << 10  # bytes; a new connection costs more
+_ERROR_LIMIT = 64 << 10  # bytes
 
 
 class Connections:
@@ -119,13 +121,17 @@ class Stream:
         return piece
 
     def read_all(self, limit: int) -> bytes:
-        """Return the whole body; raises RegistryError where it has more than ``limit`` bytes."""
+        """Return the whole body; raises RegistryError where it has more than ``limit`` bytes.
+
+        An error is what its status says, however much is said about it: of that the beginning is returned.
+        """
+        is_error = self.status >= 400
         pieces: list[bytes] = []
-        left = limit + 1
+        left = min(limit, _ERROR_LIMIT) if is_error else limit + 1
         while left and (piece := self.read(left)):
             pieces.append(piece)
             left -= len(piece)
-        if not left:
+        if not left and not is_error:
             raise RegistryError(
                 f"{self._subject}: the registry sends more than the {limit} bytes allowed here", status=self.status
             )
@@ -265,6 +271,8 @@ def _broken(error: Exception, subject: str, host: str) -> RegistryError:
         return RegistryError(
             f"{subject}: cannot reach {host}: {reason}", retryable=True, remedy="check the name and the network"
         )
+    if any(isinstance(cause, LineTooLong) or type(cause) is HTTPException for cause in causes):
+        return RegistryError(f"{subject}: {host} sends more headers, or longer ones, than is allowed")
     if any(isinstance(cause, TooSlow) for cause in causes):
         return RegistryError(f"{subject}: {host} sends too slowly", retryable=True)
     if any(isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError) for cause in causes):

@@ -46,6 +46,8 @@ class Download:
             try:
                 asked = yield from self._attempt(open_at)
             except RegistryError as error:
+                if 0 < self.at == self._end:
+                    return  # it broke behind the last byte
                 if retries and self.at - before > _PROGRESS:
                     retries.renew()
                 if not (error.retryable and retries and retries.wait()):

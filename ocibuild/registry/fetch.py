@@ -55,6 +55,11 @@ class RegistryBlobs:
         self._store = store
         self._reference = reference
 
+    @property
+    def subject(self) -> str:
+        """The reference."""
+        return str(self._reference)
+
     def fetch(
         self,
         blob: Descriptor,

@@ -93,6 +93,8 @@ class _PacedStream(io.RawIOBase):
         self._pace.check()
         before = time.monotonic()
         count: int | None = self._raw.readinto(buffer)
+        if count == 0 and not self._pace.in_body:
+            raise ConnectionResetError  # else http.client would take what came for all the headers
         self._pace.count(count or 0, time.monotonic() - before)
         return count
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, UnsupportedMediaType
 from ocibuild.oci import (
@@ -17,18 +17,15 @@ from ocibuild.oci import (
     parse_manifest,
     select,
 )
+from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MAX_LAYERS
 from ocibuild.registry.fetch import read_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ocibuild.oci import Digest
     from ocibuild.registry.client import Registry
     from ocibuild.store import Store
-
-CONFIG_LIMIT: Final = 16 << 20
-"""Bytes."""
-DEEPEST_INDEX: Final = 3
-MOST_LAYERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +57,13 @@ def resolve(
     passed = [found]
     while isinstance(found.document, Index):
         if len(passed) > DEEPEST_INDEX:
-            raise InvalidDocument(f"{reference}: more than {DEEPEST_INDEX} indexes in one another")
+            digest = found.descriptor.digest
+            raise InvalidDocument(f"{reference}: {digest}: more than {DEEPEST_INDEX} indexes in one another")
         chosen = _choose(found.document, reference, platform)
         found = _find(registry, store, reference.with_digest(chosen.digest), chosen)
         passed.append(found)
     manifest = found.document
-    _check_layers(manifest, found.descriptor, reference)
+    _check_layers(store, manifest, found.descriptor, reference)
     config_bytes, config = _find_config(registry, store, reference, manifest)
     if strict:
         _check_platform(config, found.descriptor, reference, platform)
@@ -86,17 +84,26 @@ class _Found:
 
 def _find(registry: Registry, store: Store, reference: Reference, known: Descriptor | None = None) -> _Found:
     """Return what ``reference`` names, from the store where it is there; ``known`` is what an index says of it."""
-    known = known or (None if reference.digest else registry.head(reference))
-    digest = known.digest if known else reference.digest
+    named = known or (None if reference.digest else registry.head(reference))
+    digest = named.digest if named else reference.digest
     if digest and store.blobs.has(digest):
         data = store.blobs.read(digest)
-        document = parse_manifest(data, known.media_type if known else None, trusted=True)
-        return _Found(data, known or Descriptor(document.media_type, digest, len(data)), document)
-    data, descriptor = registry.manifest(reference)
-    document = _parsed(data, descriptor, reference)
-    if known and known.size != len(data):
-        raise DigestMismatch(f"{reference}: {known.digest} has {len(data)} bytes, where {known.size} were promised")
+        document = _parsed(data, known.media_type if known else None, reference, trusted=True)
+        descriptor = Descriptor(document.media_type, digest, len(data))
+    else:  # a tag may have moved since it was looked up
+        data, descriptor = registry.manifest(reference)
+        document = _parsed(data, known.media_type if known else descriptor.media_type, reference)
+    if known:
+        _check_size(known, len(data), reference)
     return _Found(data, known or descriptor, document)
+
+
+def _check_size(promised: Descriptor, size: int, reference: Reference) -> None:
+    if promised.size != size:
+        raise DigestMismatch(
+            f"{reference}: {promised.digest} has {size} bytes, where {promised.size} were promised",
+            remedy="the image is damaged there: push it again",
+        )
 
 
 def _keep(store: Store, descriptor: Descriptor, data: bytes) -> None:
@@ -105,22 +112,25 @@ def _keep(store: Store, descriptor: Descriptor, data: bytes) -> None:
             blob.write(data)
 
 
-def _check_layers(manifest: Manifest, descriptor: Descriptor, reference: Reference) -> None:
+def _check_layers(store: Store, manifest: Manifest, descriptor: Descriptor, reference: Reference) -> None:
     """Refuse, before anything of it is fetched, an image that cannot be used."""
-    if len(manifest.layers) > MOST_LAYERS:
+    if len(manifest.layers) > MAX_LAYERS:
         raise InvalidDocument(
-            f"{reference}: {descriptor.digest} has {len(manifest.layers)} layers; {MOST_LAYERS} are allowed"
+            f"{reference}: {descriptor.digest} has {len(manifest.layers)} layers; {MAX_LAYERS} are allowed"
         )
+    sizes: dict[Digest, int] = {}
     for layer in manifest.layers:
+        known = store.blobs.size(layer.digest) if store.blobs.has(layer.digest) else layer.size
+        _check_size(layer, sizes.setdefault(layer.digest, known), reference)
         try:
             compression_of(layer.media_type)
         except UnsupportedMediaType as error:
-            raise UnsupportedMediaType(f"{reference}: {error.message}", remedy=error.remedy) from error
+            raise UnsupportedMediaType(f"{reference}: {layer.digest}: {error.message}", remedy=error.remedy) from error
 
 
-def _parsed(data: bytes, descriptor: Descriptor, reference: Reference) -> Manifest | Index:
+def _parsed(data: bytes, media_type: str | None, reference: Reference, *, trusted: bool = False) -> Manifest | Index:
     try:
-        return parse_manifest(data, descriptor.media_type)
+        return parse_manifest(data, media_type, trusted=trusted)
     except (InvalidDocument, UnsupportedMediaType) as error:
         raise type(error)(f"{reference}: {error.message}", remedy=error.remedy) from error
 
@@ -142,6 +152,7 @@ def _find_config(
         )
     if store.blobs.has(descriptor.digest):
         data = store.blobs.read(descriptor.digest, limit=CONFIG_LIMIT)
+        _check_size(descriptor, len(data), reference)
     else:
         data = read_blob(registry, reference, descriptor)
     return data, _read_config(data, manifest, reference)
@@ -154,9 +165,8 @@ def _read_config(data: bytes, manifest: Manifest, reference: Reference) -> Image
         message = f"{reference}: {manifest.config.digest}: {error.message}"
         raise InvalidDocument(message, remedy=error.remedy) from error
     if len(config.diff_ids) != len(manifest.layers):
-        raise InvalidDocument(
-            f"{reference}: its config has {len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"
-        )
+        counts = f"{len(config.diff_ids)} diff IDs, its manifest {len(manifest.layers)} layers"
+        raise InvalidDocument(f"{reference}: its config {manifest.config.digest} has {counts}")
     return config
 
 

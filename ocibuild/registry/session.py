@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,12 @@ class RepositorySession:
     def url(self, path: str) -> str:
         """Return the URL of ``path`` in the repository: ``manifests/latest``, ``blobs/sha256:…``."""
         return f"{self._base}/{path}"
+
+    def about(self, what: str) -> RepositorySession:
+        """Return this session for work on one thing, such as a blob, which errors name too."""
+        session = copy(self)
+        session.subject = f"{self.subject}: {what}"
+        return session
 
     def ask(
         self,
@@ -89,10 +96,14 @@ class RepositorySession:
             return send(request)
         header = self._authorizer.header(scopes, self.subject)
         response = send(_with(request, header))
-        if response.status != 401:
-            return response
+        if response.status != 401 or not same_host(response.url, self.endpoint.base_url):
+            return response  # what a host asks for that we were sent on to is not the registry's word
         challenges = response.headers.get("WWW-Authenticate", "")
-        renewed = self._authorizer.renew(scopes, challenges, rejected=header, subject=self.subject)
+        try:
+            renewed = self._authorizer.renew(scopes, challenges, rejected=header, subject=self.subject)
+        except BaseException:
+            _drain(response)
+            raise
         if renewed is None:
             return response
         _drain(response)

@@ -44,7 +44,8 @@ class Transport:
     def ask(self, request: Request, *, limit: int = SMALL, again: bool = True) -> Answer:
         """Send ``request`` and read the whole answer, at most ``limit`` bytes, whatever its status.
 
-        Attempts that failed are repeated, unless ``again`` is false. Raises RegistryError where no answer came.
+        Attempts that failed are repeated, unless ``again`` is false. Raises RegistryError where no answer came: one
+        that is not ``retryable`` where it was repeated.
         """
         retries = self.retries()
         while True:
@@ -52,6 +53,7 @@ class Transport:
                 answer = self._ask_once(request, limit)
             except RegistryError as error:
                 if not (again and error.retryable and retries.wait()):
+                    error.retryable = error.retryable and not again
                     raise
                 continue
             if not (again and answer.status in RETRYABLE and retries.wait(answer.headers.get("Retry-After"))):

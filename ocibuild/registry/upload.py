@@ -66,11 +66,11 @@ class Upload:
         open_at: Callable[[int], BlobReader],
         progress: Callable[[int], None],
     ) -> None:
-        self._session = session
+        self._session = session.about(f"upload of {descriptor.digest}")
         self._descriptor = descriptor
         self._open_at = open_at
         self._progress = progress
-        self._subject = f"{session.subject}: upload of {descriptor.digest}"
+        self._subject = self._session.subject
         self._retries = session.retries()
         self._location: str | None = None  # of the upload session, where there is one
         self._there = 0  # bytes that it has got

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer
+from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer, naming
 from ocibuild.layer import Allowance, verify
 from ocibuild.oci import compression_of
 from ocibuild.rootfs.unpack import unpack, unpacked
@@ -28,6 +28,10 @@ Result = TypeVar("Result")
 
 class BlobOrigin(Protocol):
     """Where the blobs of an image come from; safe to use from threads."""
+
+    @property
+    def subject(self) -> str:
+        """What errors call the image."""
 
     def fetch(
         self, blob: Descriptor, *, progress: Callable[[int], None], started: Callable[[BlobWriter | None], None]
@@ -190,7 +194,8 @@ class _Arrivals:
         except (InvalidLayer, DigestMismatch):
             self._keeps_nothing = True
             self._failed.set()
-            raise
+            with naming(self._origin.subject):
+                raise
 
     def _end(self, fetches: Sequence[Future[None]]) -> None:
         """Wait for the fetches, the others too where one failed, and raise the first error."""

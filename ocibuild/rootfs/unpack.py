@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ocibuild.errors import naming
 from ocibuild.fs import Root
 from ocibuild.layer import Allowance, apply, settle
 from ocibuild.oci import Limits, chain_ids, compression_of
@@ -93,7 +94,7 @@ def _apply_all(
         layer = layers[item.position]
         blob = open_blob(layer)
         try:
-            with Root.open(item.active.upper) as root:
+            with naming(layer.descriptor.digest), Root.open(item.active.upper) as root:
                 return apply(
                     blob,
                     compression_of(layer.descriptor.media_type),

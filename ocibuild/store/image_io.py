@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import DigestMismatch, NotInStore, naming
 from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, mediatypes, parse_manifest
-from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
+from ocibuild.oci.limits import MANIFEST_LIMIT
+from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable

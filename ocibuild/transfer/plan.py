@@ -21,13 +21,12 @@ from ocibuild.oci import (
     parse_manifest,
     select,
 )
-from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT, MAX_LAYERS, read_verified
+from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MANIFEST_LIMIT, MAX_LAYERS
+from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
     from ocibuild.oci.image_io import ImageSource
 
-DEEPEST_INDEX: Final = 3
-"""Indexes that may lie in one another, the outermost included."""
 MAX_MANIFESTS: Final = 64 << 20
 """Bytes that all manifests of a copy have together: they are held in memory."""
 
