@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ocibuild.errors import RegistryError, Unauthorized
+from ocibuild.errors import OcibuildError, RegistryError, Unauthorized, naming
 from ocibuild.registry.challenge import Challenge, merge_scopes, parse_challenges
 from ocibuild.registry.config import domain_of, is_loopback
 from ocibuild.registry.credentials import Password, RegistryToken
@@ -16,6 +17,8 @@ from ocibuild.registry.tokens import basic, read_token, token_request
 from ocibuild.registry.transport import origin_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ocibuild.registry.config import Endpoint, RegistryConfig
     from ocibuild.registry.credentials import Credentials, IdentityToken
     from ocibuild.registry.messages import Answer
@@ -49,14 +52,15 @@ class Authorizer:
         self._fixed: str | None = None
         self._bearer: Challenge | None = None
         self._tokens: dict[tuple[str, ...], Token] = {}
-        self._lock = threading.Lock()  # guards the three above; held while a token is fetched, so that one is enough
+        self._failures: dict[tuple[str, ...], tuple[float, OcibuildError]] = {}
+        self._lock = threading.Lock()  # guards the four above; held while a token is fetched, so that one is enough
 
     def header(self, scopes: tuple[str, ...], subject: str) -> str | None:
         """Return the header to send for ``scopes``, None where nothing is known to be needed.
 
         Raises Unauthorized or RegistryError where a token is needed and the token server does not give one.
         """
-        with self._lock:
+        with self._turn(scopes):
             if self._fixed or not self._bearer:
                 return self._fixed
             token = self._tokens.get(scopes)
@@ -70,7 +74,7 @@ class Authorizer:
         ``rejected`` is the header that was sent: where another thread has renewed it since, that one is returned.
         A bearer token is preferred to basic: the password is then shown to the token server alone.
         """
-        with self._lock:
+        with self._turn(scopes):
             known = self._fixed or (self._tokens[scopes].header if scopes in self._tokens else None)
             if known and known != rejected:
                 return known
@@ -81,6 +85,20 @@ class Authorizer:
             if any(challenge.scheme == "basic" for challenge in asked):
                 return self._take_basic(rejected)
             return None
+
+    @contextmanager
+    def _turn(self, scopes: tuple[str, ...]) -> Iterator[None]:
+        """Hold the lock; who waited in vain for the token of another thread gets its error, not a try of its own."""
+        since = time.monotonic()
+        with self._lock:
+            ended, failure = self._failures.get(scopes, (0.0, None))
+            if failure and ended > since:
+                raise failure
+            try:
+                yield
+            except OcibuildError as error:
+                self._failures[scopes] = time.monotonic(), error
+                raise
 
     def _take_basic(self, rejected: str | None) -> str | None:
         credential = self._credentials.for_host(self._endpoint.host)
@@ -126,7 +144,8 @@ class Authorizer:
 
     def _check_realm(self, realm: str, subject: str) -> None:
         """Refuse a token server without TLS, unless the registry has none either and this one is known to us."""
-        scheme, name, _ = origin_of(realm)
+        with naming(subject):
+            scheme, name, _ = origin_of(realm)
         if scheme == "https" and name:
             return
         host = urlsplit(realm).netloc

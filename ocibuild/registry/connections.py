@@ -164,6 +164,7 @@ class _Wires:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._paced = paced(policy)
+        self._send_timeout = policy.read_timeout
         self._lock = threading.Lock()  # guards the two below
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_cut = False
@@ -197,6 +198,7 @@ class _Wires:
 
             def connect(self) -> None:
                 super().connect()
+                self.sock.settimeout(wires._send_timeout)  # from here on it is not for connecting
                 with wires._lock:
                     if wires._is_cut:
                         raise BrokenPipeError

@@ -106,13 +106,16 @@ class PieceReader:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._piece = b""
+        self._at = 0
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, at least one before the end."""
-        piece = self._rest or next(self._pieces, b"")
-        self._rest = piece[size:]
-        return piece[:size] if self._rest else piece
+        if self._at == len(self._piece):
+            self._piece, self._at = next(self._pieces, b""), 0
+        part = self._piece[self._at : self._at + size]
+        self._at += len(part)
+        return part
 
     def close(self) -> None:
         """Stop reading; safe to repeat."""

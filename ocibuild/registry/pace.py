@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,11 @@ class _PacedResponse(HTTPResponse):
         self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), pace), _BUFFER)
 
     def begin(self) -> None:
-        """Read the status and the headers."""
+        """Read the status and the headers, of the final answer where others come before (RFC 9110, section 15.2)."""
         super().begin()
+        while self.status // 100 == 1 and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = self.msg = None  # type: ignore[assignment]  # which is how it knows that it has not begun
+            super().begin()
         self._pace.in_body = True
 
 

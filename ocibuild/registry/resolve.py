@@ -155,6 +155,7 @@ def _find_config(
         _check_size(descriptor, len(data), reference)
     else:
         data = read_blob(registry, reference, descriptor)
+        store.origins.add(descriptor.digest, reference)
     return data, _read_config(data, manifest, reference)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from ocibuild.errors import RegistryError
+from ocibuild.errors import RegistryError, Unauthorized
 from ocibuild.registry.challenge import repository_scope
 from ocibuild.registry.messages import failure
 from ocibuild.registry.retry import RETRYABLE
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ocibuild.registry.messages import Answer
     from ocibuild.registry.session import RepositorySession
 
-_PIECE = 1 << 20  # bytes read and sent at once
+_PIECE = 64 << 10  # bytes read and sent at once: the time-out of a connection is for one of these
 CHUNK: Final = 16 << 20
 """Bytes of one chunk, where the registry wants chunks and we were not told their size."""
 STREAMED: Final = 32 << 20
@@ -74,6 +74,7 @@ class Upload:
         self._retries = session.retries()
         self._location: str | None = None  # of the upload session, where there is one
         self._there = 0  # bytes that it has got
+        self._is_finished = False  # we have asked to end one, whatever became of that
         self._reading: Exception | None = None  # what the blob could not be read for
 
     def run(self, chunk_size: int | None, mount_from: str | None = None) -> None:
@@ -89,7 +90,8 @@ class Upload:
             except RegistryError as error:
                 if error is self._reading or not error.retryable or not self._retries.wait():
                     raise
-                self._find_place()
+                if self._find_place():
+                    return
                 continue
             if answer.status in (201, 204):
                 return
@@ -97,7 +99,8 @@ class Upload:
                 chunk_size = CHUNK
                 self._location = None
             elif answer.status in RETRYABLE | _LOST and self._retries.wait(answer.headers.get("Retry-After")):
-                self._find_place()
+                if self._find_place():
+                    return
             else:
                 raise failure(answer, self._subject)
 
@@ -123,17 +126,24 @@ class Upload:
         """Open an upload session, unless the blob is there at once."""
         self._there = 0
         url = self._session.url("blobs/uploads/")
-        if mount_from is not None:
-            query = urlencode({"mount": self._descriptor.digest, "from": mount_from})
-            scopes = (repository_scope(mount_from, push=False),)
-            answer = self._session.ask("POST", f"{url}?{query}", body=b"", again=False, further_scopes=scopes)
-        if mount_from is None or answer.status in (400, 401, 403, 404, 405):  # that may be for the other repository
+        answer = self._mount(url, mount_from) if mount_from is not None else None
+        if answer is None:
             answer = self._session.ask("POST", url, body=b"", again=False)
         if answer.status == 202:
             self._location = self._session.target(answer)
         elif answer.status not in RETRYABLE and not (answer.status == 201 and mount_from):
             raise failure(answer, self._subject)
         return answer
+
+    def _mount(self, url: str, source: str) -> Answer | None:
+        """Ask for the blob of another repository; None where that may be why we are refused."""
+        query = urlencode({"mount": self._descriptor.digest, "from": source})
+        scopes = (repository_scope(source, push=False),)
+        try:
+            answer = self._session.ask("POST", f"{url}?{query}", body=b"", again=False, further_scopes=scopes)
+        except Unauthorized:  # the token server gives no token for both
+            return None
+        return None if answer.status in (400, 401, 403, 404, 405) else answer
 
     def _send_chunk(self, length: int, *, is_only: bool) -> Answer:
         end = self._there + length
@@ -153,25 +163,30 @@ class Upload:
             raise RegistryError(f"{self._subject}: the registry counts {after} bytes where {expected} were sent")
         return after
 
-    def _find_place(self) -> None:
-        """Ask the upload session how far it is; begin a new one where it is lost."""
+    def _find_place(self) -> bool:
+        """Ask the upload session how far it is, to begin a new one where it is lost; True where the blob is there."""
         if self._location is None:
-            return
+            return False
         before, location, self._location = self._there, self._location, None
         try:
             answer = self._session.ask("GET", location)
             there = _received(answer) or 0
             # registries say 0-0 of no byte and of one: a new session tells them apart
             if answer.status not in (200, 202, 204) or not 1 < there <= self._descriptor.size:
-                return
+                return self._is_finished and self._is_there()
             self._location = self._session.target(answer) if "Location" in answer.headers else location
         except RegistryError:
-            return
+            return False
         self._there = there
         if there - before > _PROGRESS:
             self._retries.renew()
+        return False
+
+    def _is_there(self) -> bool:
+        return self._session.ask("HEAD", self._session.url(f"blobs/{self._descriptor.digest}")).status == 200
 
     def _finish(self, body: Slice | bytes) -> Answer:
+        self._is_finished = True
         joint = "&" if urlsplit(self._location or "").query else "?"
         return self._send("PUT", body, {}, f"{joint}digest={quote(self._descriptor.digest)}")
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 AMD64 = Platform.parse("linux/amd64")
 PATIENT = RetryPolicy(attempts=4, first=0.01, factor=1, longest=0.01, connect_timeout=20, read_timeout=20)
 IMPATIENT = RetryPolicy(
-    attempts=2, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.6, answer_timeout=0.6,
-    slow_window=0.6, least_speed=1000, patience=10,
+    attempts=2, first=0.01, factor=1, longest=0.01, connect_timeout=5, read_timeout=0.5, answer_timeout=0.5,
+    slow_window=0.5, least_speed=1000, patience=10,
 )  # fmt: skip
 NOISE = b"".join(hashlib.sha512(number.to_bytes(4)).digest() for number in range(20_000))
 """About 1.2 megabytes that do not compress."""
@@ -135,13 +135,15 @@ class World:
     policy: RetryPolicy = PATIENT
     config: RegistryConfig = field(default_factory=RegistryConfig)
     logged_in: bool = True
+    credentials: Credentials | None = None
     further_hosts: tuple[str, ...] = ()
 
     @contextmanager
     def client(self, *, chunk_size: int | None = None) -> Iterator[Registry]:
         entry = {"username": USER, "password": PASSWORD}
         hosts = (self.hub.address, *self.further_hosts) if self.logged_in else ()
-        known = Credentials.load({"DOCKER_AUTH_CONFIG": json.dumps({"auths": dict.fromkeys(hosts, entry)})})
+        text = json.dumps({"auths": dict.fromkeys(hosts, entry)})
+        known = self.credentials or Credentials.load({"DOCKER_AUTH_CONFIG": text})
         with Registry(self.config, known, policy=self.policy, chunk_size=chunk_size) as registry:
             yield registry
 

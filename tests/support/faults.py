@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.support.hub import Exchange
 
@@ -47,6 +47,31 @@ def reset(exchange: Exchange) -> None:
     exchange.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.hang_up()
     exchange.handler.connection.close()
+
+
+def sip(exchange: Exchange) -> None:
+    """Do what was asked, but take the request's body at about four megabytes a second."""
+    pieces = exchange.handler.body
+
+    def slowly() -> Iterator[bytes]:
+        for piece in pieces:
+            exchange.wait(len(piece) / 4e6)
+            yield piece
+
+    exchange.handler.body = slowly()
+    exchange.send(*exchange.answer())
+
+
+def take(after: int) -> Act:
+    """Do with the first bytes of the request's body what was asked, and close the connection without an answer."""
+
+    def act(exchange: Exchange) -> None:
+        body = exchange.handler.rfile.read(after)
+        exchange.asked.received += len(body)
+        exchange.handler.body = iter([body])
+        lose_answer(exchange)
+
+    return act
 
 
 def lose_answer(exchange: Exchange) -> None:
@@ -94,7 +119,7 @@ def stall_body(after: int) -> Act:
 def drip_head(exchange: Exchange) -> None:
     """Send ten bytes a second from the beginning."""
     exchange.hang_up()
-    _drip(exchange, b"".join(exchange.answer()))
+    _drip(exchange, b"HTTP/1.1 200 OK\r\nX-Slow: " + b"z" * 2000)
 
 
 def drip_body(after: int) -> Act:
