@@ -56,7 +56,7 @@ class Report:
         targets = work.targets if name in work.ours else Targets(peak=None)
         peers = [(peer, results[peer]) for peer in work.peers if peer in results and name in work.ours]
         ratios = (f"{_ratio(result, theirs, targets.ratios.get(peer))} of {peer}" for peer, theirs in peers)
-        count = None if result.count is None else f"{_judged(result.count, targets.count, 0)} {work.counted}"
+        count = None if result.count is None else f"{work.counted}: {_judged(result.count, targets.count, 0)}"
         peak = _judged((result.peak or 0) / _MIB, targets.peak, 0)
         return [work.title, name, *_times(result, targets.seconds), ", ".join(ratios), peak, count or ""]
 
