@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import DigestMismatch, InvalidLayer
-from ocibuild.layer import Limits, RealOwners
-from ocibuild.oci import DiffID, Digest, mediatypes
+from ocibuild.layer import RealOwners
+from ocibuild.oci import DiffID, Digest, Limits, mediatypes
 from ocibuild.rootfs import unpack, unpacked
 from ocibuild.store import Layer, Store
 from tests.support.lab import needs_root
