@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Kept, Registry, RegistryConfig
+    from ocibuild.registry import Kept, Registry, RegistryConfig, Resolved
     from ocibuild.store import ListedImage, StoredImage
     from ocibuild.transfer import Push
 
@@ -171,6 +171,7 @@ class Session:
         Where this machine cannot unpack, the layers are only checked.
         """
         from ocibuild.registry import RegistryBlobs, resolve
+        from ocibuild.registry.parallel import in_parallel
         from ocibuild.rootfs.arrivals import bring_in
         from ocibuild.store import pair_layers
 
@@ -180,8 +181,7 @@ class Session:
             def report(layer: Descriptor, verb: str, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
-            with _told(emit, 1, str(reference)):
-                resolved = resolve(self.registry, self.store, reference, platform)
+            def bring(resolved: Resolved, _stop: object) -> None:
                 pinned = reference.with_digest(resolved.descriptor.digest)
                 bring_in(
                     self.store,
@@ -192,6 +192,11 @@ class Session:
                     limits=self._limits(),
                     report=report,
                 )
+
+            with _told(emit, 1, str(reference)):
+                resolved = resolve(self.registry, self.store, reference, platform)
+                # in another thread, so that an interrupt reaches this one, and does not wait for a server that stalls
+                in_parallel(bring, [resolved], limit=1, abandon=self._stop_transfers)
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)

@@ -64,10 +64,11 @@ def resolve(
         passed.append(found)
     manifest = found.document
     _check_layers(store, manifest, found.descriptor, reference)
-    config_bytes, config = _find_config(registry, store, reference, manifest)
-    if strict:
-        _check_platform(config, found.descriptor, reference, platform)
-    _keep(store, manifest.config, config_bytes)
+    with store.locks.holding(f"blob {manifest.config.digest}"):  # so that others wait for it, as for any blob
+        config_bytes, config = _find_config(registry, store, reference, manifest)
+        if strict:
+            _check_platform(config, found.descriptor, reference, platform)
+        _keep(store, manifest.config, config_bytes)
     for document in reversed(passed):  # an index comes after what it names
         _keep(store, document.descriptor, document.data)
     return Resolved(reference, found.descriptor, manifest, config, found.data, config_bytes)
