@@ -39,7 +39,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https", {"HTTP_PROXY": "http://p:1"}, None),
         ("http", {"HTTP_PROXY": "p:1"}, "http://p:1"),
         ("http", {"HTTP_PROXY": "http://p:1", "http_proxy": "http://q:1"}, "http://q:1"),
-        ("https", {"ALL_PROXY": "https://p"}, "https://p"),
+        ("https", {"ALL_PROXY": "http://p"}, "http://p"),
         ("https", {"HTTPS_PROXY": " "}, None),
     ],
 )
