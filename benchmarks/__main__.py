@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from benchmarks.base import Base, cached_layer
 from benchmarks.machine import describe, remove_tree
 from benchmarks.measure import Result, compete
 from benchmarks.peers import find_peers
@@ -50,20 +50,25 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> Report:
     facts = describe()
-    layer = cached_layer()
-    works = [work for work in WORKS if not options.work or work.name in options.work]
+    chosen = [work for work in WORKS if not options.work or work.name in options.work]
+    works = [work for work in chosen if not work.needs or shutil.which(work.needs)]
+    left_out = [f"{work.title}: no {work.needs}" for work in chosen if work not in works]
+    wanted = {name for work in works for name in work.contestants}
     with ExitStack() as stack:
-        scratch = stack.enter_context(_scratch("registry", "site"))
-        roster = Roster(options, stack.enter_context(find_peers()), scratch)
+        scratch = stack.enter_context(_scratch("registry", "destination", "site"))
+        source, destination = (
+            stack.enter_context(registry(os.path.join(scratch, name))) for name in ("registry", "destination")
+        )
+        roster = Roster(options, wanted, stack.enter_context(find_peers()), scratch)
         stack.callback(roster.dismiss)
-        address, server = stack.enter_context(registry(os.path.join(scratch, "registry")))
-        site = Site(Base(address, layer), os.path.join(scratch, "site"))
+        site = Site(source, destination, os.path.join(scratch, "site"))
         results: dict[str, dict[str, Result]] = {}
         for work in works:
             print(f"{work.title} …", file=sys.stderr)
-            results[work.name] = compete(work, roster.contestants, site, options.rounds)
-        facts |= {"registry": server, **{one.name: one.version() for one in roster.contestants}}
-        return Report(works, roster.contestants, results, facts, roster.left_out, options.rounds)
+            contestants = [one for name in work.contestants if (one := roster.contestants.get(name))]
+            results[work.name] = compete(work, contestants, site, options.rounds)
+        facts |= {"registry": source.name, **{name: one.version() for name, one in roster.contestants.items()}}
+        return Report(works, results, facts, [*left_out, *roster.left_out], options.rounds)
 
 
 @contextmanager

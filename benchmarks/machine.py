@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SMALL_KIB = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,20 @@ def make_folder(path: str, user: User) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a tree; an ordinary user does it in a user namespace, for files of subordinate IDs are in it."""
-    inside = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--map-auto")
-    subprocess.run([*inside, "rm", "-rf", "--", path], check=True)
+    """Remove a tree."""
+    subprocess.run([*_inside(), "rm", "-rf", "--", path], check=True)
+
+
+def hollow(path: str) -> None:
+    """Give back the space of a tree that nobody needs any more, but not its inodes: see ``Image``."""
+    if os.path.exists(path):
+        larger = ("-xdev", "-type", "f", "-size", f"+{_SMALL_KIB}k")
+        subprocess.run([*_inside(), "find", path, *larger, "-exec", "truncate", "--size=0", "{}", "+"], check=True)
+
+
+def _inside() -> tuple[str, ...]:
+    """Return how an ordinary user comes by files of subordinate IDs."""
+    return () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--map-auto")
 
 
 def describe() -> dict[str, str]:

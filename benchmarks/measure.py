@@ -37,10 +37,14 @@ class Command:
 
 @dataclass(slots=True)
 class Result:
-    """What one contestant did in one work: seconds of each timed round, the peak in bytes, or why there is none."""
+    """What one contestant did in one work: seconds of each timed round, the peak in bytes, or why there is none.
+
+    ``count`` is the largest of what the work counts.
+    """
 
     seconds: list[float] = field(default_factory=list)
     peak: int | None = None
+    count: int | None = None
     failure: str | None = None
 
 
@@ -48,11 +52,12 @@ def compete(work: Work, contestants: Sequence[Contestant], site: Site, rounds: i
     """Let every contestant do the work, one after the other, in each round; the key is the contestant's name.
 
     The first round warms up and the last comes after the timed ones: in these two the memory is watched, so that
-    watching costs nobody time. Who fails is not asked again.
+    watching costs nobody time. A work that is not timed is done once. Who fails is not asked again.
     """
     results = {contestant.name: Result() for contestant in contestants}
-    for turn in range(rounds + 2):
-        watched = turn in (0, rounds + 1)
+    turns = rounds + 2 if work.timed else 1
+    for turn in range(turns):
+        watched = turn in (0, turns - 1)
         for contestant in contestants:
             result = results[contestant.name]
             if result.failure is None:
@@ -67,8 +72,19 @@ def _take(turn: int, work: Work, contestant: Contestant, site: Site, result: Res
             result.peak = max(result.peak or 0, run_watched(command, site.log, contestant.daemons())) or None
         else:
             result.seconds.append(run(command, site.log))
+        count = work.count(site)
+        result.count = count if result.count is None or count is None else max(count, result.count)
     except CommandFailed as error:
         result.failure = str(error)
+    finally:
+        work.clear(contestant, site)
+
+
+def at_once(command: Command, processes: int) -> Command:
+    """Return the command that runs this one in several processes at once, and fails where one of them does."""
+    start = " ".join(f'"$@" & p{number}=$!;' for number in range(processes))
+    script = f"{start} {' && '.join(f'wait $p{number}' for number in range(processes))}"
+    return Command(("sh", "-c", script, "sh", *command.argv), command.env, command.cwd)
 
 
 def run(command: Command, log: str) -> float:

@@ -3,33 +3,105 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from benchmarks.machine import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+PROGRAM = "docker-registry"
 _START_SECONDS = 30
+_SETTLE_SECONDS = 0.2
+_REQUEST = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[0-9.]+" (?P<status>[0-9]{3}) (?P<size>[0-9]+)')
+_BLOB = re.compile(r"/v2/.+/blobs/(sha256:[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A line of the access log; ``size`` is what the body of the answer has, in bytes."""
+
+    method: str
+    target: str
+    status: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A registry that runs; only docker-registry has an access log, and files that may be removed."""
+
+    address: str
+    name: str
+    folder: str
+
+    def mark(self) -> int:
+        """Return where the log ends now."""
+        time.sleep(_SETTLE_SECONDS)  # a request is logged after it was answered
+        return os.path.getsize(os.path.join(self.folder, "log"))
+
+    def fetched(self, mark: int) -> Counter[str]:
+        """Return how many bytes of each blob were sent to clients since the mark."""
+        sizes: Counter[str] = Counter()
+        for request in self._requests(mark):
+            if request.method == "GET" and (blob := _BLOB.fullmatch(urlsplit(request.target).path)):
+                sizes[blob[1]] += request.size
+        return sizes
+
+    def uploaded(self, mark: int) -> Counter[str]:
+        """Return how often each blob was sent to the registry since the mark."""
+        queries = (
+            parse_qs(urlsplit(request.target).query)
+            for request in self._requests(mark)
+            if request.method in ("PUT", "POST") and request.status == 201 and "/blobs/uploads/" in request.target
+        )
+        return Counter(digest for query in queries for digest in query.get("digest", ()))  # a mount has none
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove the blobs; what names them is left."""
+        for digest in digests:
+            name = digest.removeprefix("sha256:")
+            remove_tree(os.path.join(self._files, "blobs", "sha256", name[:2], name))
+
+    def wipe(self) -> None:
+        """Remove all that the registry keeps."""
+        remove_tree(self._files)
+
+    @property
+    def _files(self) -> str:
+        return os.path.join(self.folder, "files", "docker", "registry", "v2")
+
+    def _requests(self, mark: int) -> list[Request]:
+        end = self.mark()
+        with open(os.path.join(self.folder, "log"), "rb") as log:
+            log.seek(mark)
+            found = _REQUEST.finditer(log.read(end - mark).decode("utf-8", "replace"))
+        return [Request(one["method"], one["target"], int(one["status"]), int(one["size"])) for one in found]
 
 
 @contextmanager
-def registry(folder: str) -> Iterator[tuple[str, str]]:
-    """Run a registry that keeps its files in ``folder``; the value is its address and what it is."""
+def registry(folder: str) -> Iterator[Registry]:
+    """Run a registry that keeps its files in ``folder``."""
     port = _free_port()
     address = f"127.0.0.1:{port}"
-    program = shutil.which("docker-registry")
+    program = shutil.which(PROGRAM)
     command = [program, "serve", _write_config(folder, address)] if program else _demo(folder, port)
     environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     with open(os.path.join(folder, "log"), "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ)
     try:
         _wait_for(port, process)
-        yield address, _name(program)
+        yield Registry(address, _name(program), folder)
     finally:
         process.terminate()
         process.wait()
@@ -43,7 +115,7 @@ def _name(program: str | None) -> str:
     if program is None:
         return "demo.registry"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return f"docker-registry {said.stdout.split()[-1] if said.stdout.split() else ''}".strip()
+    return f"{PROGRAM} {said.stdout.split()[-1] if said.stdout.split() else ''}".strip()
 
 
 def _write_config(folder: str, address: str) -> str:

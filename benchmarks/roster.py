@@ -8,14 +8,14 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import Buildah, BuildKit, Contestant, Ocibuild
+from benchmarks.contestants import Buildah, Contestant, Crowd, Docker, Ocibuild, Podman, Skopeo
 from benchmarks.contestants.ocibuild import install
 from benchmarks.machine import User, myself, ordinary_user
 from benchmarks.measure import CommandFailed
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Callable, Container
 
     from benchmarks.peers import Peers
 
@@ -23,22 +23,43 @@ _CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Roster:
-    """``contestants`` have empty stores in ``scratch``; ``left_out`` has a line for each that does not take part."""
+    """``contestants`` are those wanted, their stores empty in ``scratch``; ``left_out`` tells why others are not."""
 
-    def __init__(self, options: Namespace, peers: Peers, scratch: str) -> None:
+    def __init__(self, options: Namespace, wanted: Container[str], peers: Peers, scratch: str) -> None:
         self.left_out: list[str] = []
         self._options = options
         self._peers = peers
         self._scratch = scratch
         self._me = myself(scratch)
         self._user = self._me if self._me.uid else self._rootless()
-        self.contestants = [one for one in (*self._ours(), *self._theirs()) if self._is_ready(one)]
+        given = tuple(shlex.split(options.ocibuild or ""))
+        program = given or (sys.executable, "-m", "ocibuild")
+        makers: dict[str, Callable[[], Contestant]] = {
+            "ocibuild, root": lambda: self._ocibuild_of_root(program),
+            "ocibuild, user": lambda: self._ocibuild_of_user(program, given),
+            "ocibuild, four at once": lambda: Crowd(Ocibuild(program, self._me, self._folder("crowd"), _CHECKOUT)),
+            "docker": self._docker,
+            "buildah": lambda: Buildah(*self._rootless_peer("buildah")),
+            "podman": lambda: Podman(*self._rootless_peer("podman")),
+            "skopeo": self._skopeo,
+        }
+        made = (self._make(name, make) for name, make in makers.items() if name in wanted)
+        self.contestants = {one.name: one for one in made if one}
 
     def dismiss(self) -> None:
         """Leave nothing in stores that outlive the run."""
-        for contestant in self.contestants:
+        for contestant in self.contestants.values():
             with suppress(CommandFailed):
                 contestant.empty()
+
+    def _make(self, name: str, make: Callable[[], Contestant]) -> Contestant | None:
+        try:
+            contestant = make()
+            contestant.empty()
+        except (CommandFailed, LookupError) as error:
+            self.left_out.append(f"{name}: {error}")
+            return None
+        return contestant
 
     def _rootless(self) -> User | None:
         try:
@@ -47,40 +68,38 @@ class Roster:
             self.left_out.append(f"all that is rootless: {error}")
             return None
 
-    def _is_ready(self, contestant: Contestant) -> bool:
-        try:
-            contestant.empty()
-        except CommandFailed as error:
-            self.left_out.append(f"{contestant.name}: {error}")
-            return False
-        return True
+    def _ocibuild_of_root(self, program: tuple[str, ...]) -> Contestant:
+        if self._me.uid:
+            raise LookupError("the benchmark is not run by root")
+        return Ocibuild(program, self._me, self._folder("store"), _CHECKOUT)
 
-    def _ours(self) -> Iterator[Contestant]:
-        given = tuple(shlex.split(self._options.ocibuild or ""))
-        program = given or (sys.executable, "-m", "ocibuild")
-        yield Ocibuild(program, self._me, self._folder("store"), _CHECKOUT)
-        if self._user is None or self._user == self._me:
-            return
-        try:
-            program = given or install(_CHECKOUT, self._folder("environment"))
-        except CommandFailed as error:
-            self.left_out.append(f"ocibuild, user: {error}")
-        else:
-            yield Ocibuild(program, self._user, self._folder("user-store"))
+    def _ocibuild_of_user(self, program: tuple[str, ...], given: tuple[str, ...]) -> Contestant:
+        if self._user is None:
+            raise LookupError("no ordinary user")
+        if self._user == self._me:
+            return Ocibuild(program, self._me, self._folder("user-store"), _CHECKOUT)
+        return Ocibuild(
+            given or install(_CHECKOUT, self._folder("environment")), self._user, self._folder("user-store")
+        )
 
-    def _theirs(self) -> Iterator[Contestant]:
-        docker = BuildKit(self._peers, self._me)
+    def _docker(self) -> Contestant:
+        docker = Docker(self._peers, self._me)
         if not self._peers.has("docker") or not docker.answers():
-            self.left_out.append("BuildKit: no docker, or no engine that answers")
-        elif not (self._peers.is_ours or self._options.empty_docker):
-            self.left_out.append("BuildKit: its engine has to be emptied, and --empty-docker was not given")
-        else:
-            yield docker
-        if self._user is None or not self._peers.has("buildah"):
-            self.left_out.append("buildah: not on PATH, or no ordinary user to run it")
-        else:
-            self._peers.add_user(self._user)
-            yield Buildah(self._peers, self._user, self._folder("buildah"))
+            raise LookupError("no program, or no engine that answers")
+        if not (self._peers.is_ours or self._options.empty_docker):
+            raise LookupError("its engine has to be emptied, and --empty-docker was not given")
+        return docker
+
+    def _rootless_peer(self, program: str) -> tuple[Peers, User, str]:
+        if self._user is None or not self._peers.has(program):
+            raise LookupError("not on PATH, or no ordinary user to run it")
+        self._peers.add_user(self._user)
+        return self._peers, self._user, self._folder(program)
+
+    def _skopeo(self) -> Contestant:
+        if not self._peers.has("skopeo"):
+            raise LookupError("not on PATH")
+        return Skopeo(self._peers, self._me, self._folder("skopeo"))
 
     def _folder(self, name: str) -> str:
         return os.path.join(self._scratch, name)

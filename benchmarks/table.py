@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.works import Targets
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.contestants import Contestant
     from benchmarks.measure import Result
     from benchmarks.works import Work
 
@@ -21,7 +22,6 @@ class Report:
     """All that a run found out; ``results`` by the name of the work, then by the name of the contestant."""
 
     works: Sequence[Work]
-    contestants: Sequence[Contestant]
     results: Mapping[str, Mapping[str, Result]]
     facts: Mapping[str, str]
     left_out: Sequence[str]
@@ -45,33 +45,41 @@ class Report:
 
     def _rows(self) -> list[list[str]]:
         """Return the heading and a row for each work and contestant; that of a failure is short."""
-        of_peers = [f"of {one.name}" for one in self.contestants if not one.ours]
-        head = ["work", "contestant", "seconds", "min-max", *of_peers, "peak MiB"]
-        return [head, *(self._row(work, one) for work in self.works for one in self.contestants)]
+        head = ["work", "contestant", "seconds", "min-max", "ratios", "peak MiB", "count"]
+        return [head, *(self._row(work, name) for work in self.works for name in self.results[work.name])]
 
-    def _row(self, work: Work, contestant: Contestant) -> list[str]:
-        results, targets = self.results[work.name], work.targets
-        result = results[contestant.name]
+    def _row(self, work: Work, name: str) -> list[str]:
+        results = self.results[work.name]
+        result = results[name]
         if result.failure is not None:
-            return [work.title, contestant.name, f"failed: {result.failure}"]
-        peers = [(one.name, results[one.name]) for one in self.contestants if not one.ours]
-        seconds, peak = median(result.seconds), (result.peak or 0) / _MIB
-        named = [work.title, contestant.name]
-        spread = f"{min(result.seconds):.3f}-{max(result.seconds):.3f}"
-        if not contestant.ours:
-            return [*named, f"{seconds:.3f}", spread, *("" for _ in peers), f"{peak:.0f}"]
-        ratios = (_ratio(seconds, peer, targets.ratios.get(name)) for name, peer in peers)
-        return [*named, _judged(seconds, targets.seconds, 3), spread, *ratios, _judged(peak, targets.peak, 0)]
+            return [work.title, name, f"failed: {result.failure}"]
+        targets = work.targets if name in work.ours else Targets(peak=None)
+        peers = [(peer, results[peer]) for peer in work.peers if peer in results and name in work.ours]
+        ratios = (f"{_ratio(result, theirs, targets.ratios.get(peer))} of {peer}" for peer, theirs in peers)
+        count = None if result.count is None else f"{work.counted}: {_judged(result.count, targets.count, 0)}"
+        peak = _judged((result.peak or 0) / _MIB, targets.peak, 0)
+        return [work.title, name, *_times(result, targets.seconds), ", ".join(ratios), peak, count or ""]
 
     def _notes(self) -> Iterable[str]:
         yield f"medians of {self.rounds} alternating rounds after a warm-up; in brackets what is to be reached at most"
-        yield "peak: of the process tree, and of BuildKit's daemon, in two rounds that are not timed"
+        yield "ratios: of the medians; counts: the largest of all rounds"
+        yield "peak: of the process tree, and of docker's daemon, in two rounds that are not timed, or in the only one"
         yield from (f"{name}: {fact}" for name, fact in self.facts.items())
         yield from (f"left out: {reason}" for reason in self.left_out)
 
 
-def _ratio(seconds: float, peer: Result, target: float | None) -> str:
-    return "failed" if peer.failure is not None else _judged(seconds / median(peer.seconds), target, 2)
+def _times(result: Result, target: float | None) -> tuple[str, str]:
+    """Return the median and the range; neither where nothing was timed."""
+    seconds = result.seconds
+    if not seconds:
+        return "", ""
+    return _judged(median(seconds), target, 3), f"{min(seconds):.3f}-{max(seconds):.3f}"
+
+
+def _ratio(result: Result, peer: Result, target: float | None) -> str:
+    if peer.failure is not None:
+        return "failed"
+    return _judged(median(result.seconds) / median(peer.seconds), target, 2)
 
 
 def _judged(value: float, target: float | None, digits: int) -> str:

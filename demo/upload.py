@@ -73,5 +73,7 @@ def _write_config(image: ImageConfig, path: str) -> Descriptor:
     return Descriptor(mediatypes.OCI_CONFIG, Digest.of(data), len(data))
 
 
-def _open(path: str) -> BinaryIO:
-    return open(path, "rb")
+def _open(path: str, offset: int) -> BinaryIO:
+    file = open(path, "rb")  # noqa: SIM115  (whoever asked for it closes it)
+    file.seek(offset)
+    return file

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
-from ocibuild.graph import Finished, Started, Transferred
+from ocibuild.graph import Finished, Started, Transferred, Warned
 from ocibuild.oci import Platform, Reference
 from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Diagnosis
     from ocibuild.graph import Emit
-    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Kept, Registry, Resolved
+    from ocibuild.registry import Kept, Registry, RegistryConfig, Resolved
     from ocibuild.store import ListedImage, StoredImage
+    from ocibuild.transfer import Push
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cleanup = ExitStack()
+        self._emit: Emit | None = None  # while something is shown
 
     def __enter__(self) -> Self:
         return self
@@ -74,10 +76,18 @@ class Session:
     @cached_property
     def registry(self) -> Registry:
         """The registry client."""
-        from ocibuild.registry import Credentials, Registry, RegistryConfig, usual_certificate_folders
+        from ocibuild.registry import Credentials, Registry
 
-        config = RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
-        return self._cleanup.enter_context(Registry(config, Credentials.load(os.environ)))
+        return self._cleanup.enter_context(Registry(self._config, Credentials.load(os.environ), warn=self._warn))
+
+    @cached_property
+    def _config(self) -> RegistryConfig:
+        from ocibuild.registry import RegistryConfig, usual_certificate_folders
+
+        return RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
+
+    def _limits(self) -> Limits:
+        return self._config.limits
 
     # -- building and running
 
@@ -87,11 +97,21 @@ class Session:
 
         for output in request.outputs:
             check_output(output, request.tags)
-        with self._machine() as machine, self._shown("build") as emit, translate_errors(self._settings.root):
-            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit)
+        names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
+        with (
+            self._machine() as machine,
+            self._shown("build") as emit,
+            translate_errors(self._settings.root),
+            self._pushing(names) as push,
+        ):
+            ready = push.begin if push else _nobody
+            stop = self._stop_transfers
+            builder = Builder(machine, self.store, lambda: self.registry, stop, emit, self._limits, ready=ready)
             result = builder.build(request)
             for output in request.outputs:
-                self._write(output, result, emit)
+                self._write(output, result)
+            if push:
+                self._finish(push, result.descriptor, names, emit, step=result.last_step + 1)
         return result
 
     def check(self, request: BuildRequest) -> CheckReport:
@@ -123,7 +143,7 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             executor = machine.executor()
             self.store.snapshots.recover()
-            return run_attached(self.store, executor, machine.ownership(), self.find(name), request)
+            return run_attached(self.store, executor, machine.ownership(), self.find(name), request, self._limits)
 
     @contextmanager
     def _machine(self) -> Iterator[Machine]:
@@ -136,14 +156,12 @@ class Session:
         finally:
             machine.close()
 
-    def _write(self, output: OutputSpec, result: BuildResult, emit: Emit) -> None:
-        names = output.names or result.tags
+    def _write(self, output: OutputSpec, result: BuildResult) -> None:
         if output.kind is Kind.OCI:
             from ocibuild.archive import write_oci_archive
 
+            names = output.names or result.tags
             write_oci_archive(self.store.blobs, result.descriptor, names, output.dest)
-        if output.push:
-            self._push(result.descriptor, names, emit, step=result.last_step + 1)
 
     # -- transfers
 
@@ -171,6 +189,7 @@ class Session:
                     RegistryBlobs(lambda: self.registry, self.store, pinned),
                     ownership=machine.ownership() if machine.can_unpack else None,
                     blobs=True,
+                    limits=self._limits(),
                     report=report,
                 )
 
@@ -187,9 +206,15 @@ class Session:
 
     def push(self, source: str, destination: Reference) -> Digest:
         """Push an image of the store to ``destination``, and return the digest it has there."""
+        from ocibuild.transfer import Push
+
         descriptor = self._descriptor(source)
-        with self._shown(f"push {destination.familiar()}") as emit, translate_errors(self._settings.root):
-            self._push(descriptor, [destination], emit, step=1)
+        with (
+            self._shown(f"push {destination.familiar()}") as emit,
+            translate_errors(self._settings.root),
+            Push(self.registry, self.store, [destination]) as push,
+        ):
+            self._finish(push, descriptor, [destination], emit, step=1)
         return descriptor.digest
 
     def is_logged_in(self, host: str) -> bool:
@@ -225,14 +250,23 @@ class Session:
         self.__dict__.pop("registry", None)
         return found
 
-    def _push(self, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
-        from ocibuild.transfer import push
+    @contextmanager
+    def _pushing(self, names: Sequence[Reference]) -> Iterator[Push | None]:
+        """Give a push to these names, which may begin while the image is still made; None where there is none."""
+        if not names:
+            yield None
+            return
+        from ocibuild.transfer import Push
 
+        with Push(self.registry, self.store, names) as push:
+            yield push
+
+    def _finish(self, push: Push, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
         def report(blob: Descriptor, done: int) -> None:
             emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
 
         with _told(emit, step, f"pushing {', '.join(str(name) for name in names)}"):
-            push(self.registry, self.store, descriptor, names, progress=report)
+            push.finish(descriptor, progress=report)
 
     def copy(
         self, source: str, destination: str, *, platforms: Sequence[Platform] = (), everything: bool = False
@@ -322,7 +356,19 @@ class Session:
     @contextmanager
     def _shown(self, title: str) -> Iterator[Emit]:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
-            yield emit
+            self._emit = emit
+            try:
+                yield emit
+            finally:
+                self._emit = None
+
+    def _warn(self, message: str) -> None:
+        if self._emit is not None:
+            self._emit(Warned(message))
+
+
+def _nobody(_layer: Descriptor) -> None:
+    """Do nothing with a layer that is ready."""
 
 
 @contextmanager

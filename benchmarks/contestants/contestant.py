@@ -1,4 +1,4 @@
-"""What every contestant can do."""
+"""What a contestant may be able to do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 class Contestant(ABC):
-    """A builder with a store of its own. ``name`` is unique in a run; targets are for those that are ``ours``."""
+    """A program with a store of its own. ``name`` is unique in a run; a work names those who can do it."""
 
     name: str
-    ours = False
 
     @abstractmethod
     def version(self) -> str:
@@ -25,9 +24,28 @@ class Contestant(ABC):
     def empty(self) -> None:
         """Forget everything that was ever pulled, built or cached. Raises CommandFailed."""
 
-    @abstractmethod
+    def renew(self) -> None:  # noqa: B027  (not everybody has a store that grows)
+        """Go on with a store in which nothing is, and give back the space of the old one, where that can be had."""
+
     def build(self, context: str, tag: str) -> Command:
         """Return the command that builds the context's Dockerfile into the contestant's store."""
+        raise NotImplementedError(context, tag)
+
+    def pull(self, reference: str) -> Command:
+        """Return the command that pulls an image into the contestant's store and unpacks it."""
+        raise NotImplementedError(reference)
+
+    def copy(self, source: str, destination: str) -> Command:
+        """Return the command that copies an image from one registry to another."""
+        raise NotImplementedError(source, destination)
+
+    def keep(self, reference: str) -> Command:
+        """Return the command that makes an image ready to be pushed."""
+        raise NotImplementedError(reference)
+
+    def push(self, reference: str, destination: str) -> Command:
+        """Return the command that pushes an image that was made ready."""
+        raise NotImplementedError(reference, destination)
 
     def daemons(self) -> Sequence[int]:
         """Return the processes that work for the contestant and were there before its command."""

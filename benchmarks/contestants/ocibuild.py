@@ -7,25 +7,25 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants.contestant import Contestant
-from benchmarks.machine import make_folder, remove_tree
+from benchmarks.machine import hollow, make_folder, remove_tree
 from benchmarks.measure import Command, CommandFailed
 
 if TYPE_CHECKING:
     from benchmarks.machine import User
 
 _SYSTEM_PYTHON = "/usr/bin/python3"
+_PLAIN = ("--progress", "plain")
 
 
 class Ocibuild(Contestant):
-    """``program`` is how it is started, in the folder ``cwd``; ``store`` is its ``--root``."""
+    """``program`` is how it is started, in the folder ``cwd``; ``folder`` holds its stores."""
 
-    ours = True
-
-    def __init__(self, program: tuple[str, ...], user: User, store: str, cwd: str = "/") -> None:
+    def __init__(self, program: tuple[str, ...], user: User, folder: str, cwd: str = "/") -> None:
         self.name = "ocibuild, root" if user.uid == 0 else "ocibuild, user"
         self._program = program
         self._user = user
-        self._store = store
+        self._folder = folder
+        self._number = 0
         self._cwd = cwd
 
     def version(self) -> str:
@@ -34,11 +34,35 @@ class Ocibuild(Contestant):
         return f"{_first_line(self._command('version'))}, as {started} with {_first_line(Command((python, '-V'), {}))}"
 
     def empty(self) -> None:
-        remove_tree(self._store)
-        make_folder(self._store, self._user)
+        remove_tree(self._folder)
+        make_folder(self._folder, self._user)
+
+    def renew(self) -> None:
+        hollow(self._store)
+        self._number += 1
+        _first_line(self._in_store("images"))  # makes the new one
 
     def build(self, context: str, tag: str) -> Command:
-        return self._command("--root", self._store, "build", "-t", tag, "--progress", "plain", context)
+        return self._in_store("build", "-t", tag, *_PLAIN, context)
+
+    def pull(self, reference: str) -> Command:
+        return self._in_store("pull", *_PLAIN, reference)
+
+    def copy(self, source: str, destination: str) -> Command:
+        return self._in_store("copy", *_PLAIN, f"docker://{source}", f"docker://{destination}")
+
+    def keep(self, reference: str) -> Command:
+        return self.pull(reference)
+
+    def push(self, reference: str, destination: str) -> Command:
+        return self._in_store("push", *_PLAIN, reference, destination)
+
+    @property
+    def _store(self) -> str:
+        return os.path.join(self._folder, f"root-{self._number}")
+
+    def _in_store(self, *arguments: str) -> Command:
+        return self._command("--root", self._store, *arguments)
 
     def _command(self, *arguments: str) -> Command:
         return Command(self._user.become((*self._program, *arguments)), self._user.environment(), self._cwd)

@@ -1,10 +1,27 @@
 """What is to be done: one module, one class a piece of work."""
 
+from benchmarks.images import BIG, HUGE
 from benchmarks.works.cached import Cached
 from benchmarks.works.cold import Cold
+from benchmarks.works.copy import Copy
+from benchmarks.works.pull import Pull
+from benchmarks.works.push import Push
 from benchmarks.works.steps import Steps
+from benchmarks.works.together import Together
 from benchmarks.works.work import Site, Targets, Work
 
-WORKS: tuple[Work, ...] = (Cold(), Steps(), Cached())
+_BOTH = ("ocibuild, root", "ocibuild, user")
+
+WORKS: tuple[Work, ...] = (
+    Cold(),
+    Steps(),
+    Cached(),
+    Push(),
+    Copy("copy", "copy a 1 GiB image between registries", BIG, {"skopeo": 0.7}),
+    Together(),
+    Pull("pull", "pull a 1 GiB image, unpacked", BIG, _BOTH, {"docker": 0.5, "podman": 0.4}),
+    Pull("pull-huge", "pull an 8 GiB layer, unpacked", HUGE, _BOTH[:1], {}),
+    Copy("copy-huge", "copy an 8 GiB layer between registries", HUGE, {}),
+)
 
 __all__ = ["WORKS", "Site", "Targets", "Work"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.images import BASE
 from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ class Cached(Work):
     name = "cached"
     title = "ten RUN echo, all cached"
     targets = Targets({"buildah": 0.7}, seconds=0.2)
+    peers = ("docker", "buildah")
 
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:  # noqa: ARG002  (all turns are alike)
         steps = (f"RUN echo {step}" for step in range(10))
-        command = contestant.build(site.context(site.variant("warm"), *steps), "bench-cached")
+        command = contestant.build(site.context(site.publish(BASE, "warm").reference, *steps), "bench-cached")
         site.do(command)
         return command

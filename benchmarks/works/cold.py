@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.images import BASE
 from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ class Cold(Work):
 
     name = "cold"
     title = "cold: pull a 75 MB base, unpack, one RUN"
-    targets = Targets({"BuildKit": 0.5, "buildah": 0.25})
+    targets = Targets({"docker": 0.5, "buildah": 0.25})
+    peers = ("docker", "buildah")
 
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:
-        return contestant.build(site.context(site.variant(f"cold-{turn}"), "RUN echo cold"), "bench-cold")
+        return contestant.build(
+            site.context(site.publish(BASE, f"cold-{turn}").reference, "RUN echo cold"), "bench-cold"
+        )

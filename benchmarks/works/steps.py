@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.images import BASE
 from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
@@ -17,10 +18,11 @@ class Steps(Work):
 
     name = "steps"
     title = "ten RUN echo, nothing cached"
-    targets = Targets({"BuildKit": 0.5, "buildah": 0.15})
+    targets = Targets({"docker": 0.5, "buildah": 0.15})
+    peers = ("docker", "buildah")
 
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:
-        base = site.variant("warm")
+        base = site.publish(BASE, "warm").reference
         site.do(contestant.build(site.context(base, "RUN echo present"), "bench-present"))
         steps = (f"RUN echo {turn} {step}" for step in range(10))
         return contestant.build(site.context(base, *steps), "bench-steps")

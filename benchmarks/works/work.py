@@ -8,43 +8,69 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from benchmarks.images import publish
 from benchmarks.measure import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmarks.base import Base
     from benchmarks.contestants import Contestant
+    from benchmarks.images import Image, Variant
     from benchmarks.measure import Command
+    from benchmarks.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The most that ocibuild may take: of the medians of peers, by name; in seconds; in MiB at the peak."""
+    """The most that ocibuild may take: of the medians of peers, by name; in seconds; in MiB at the peak; of a count."""
 
-    ratios: Mapping[str, float]
+    ratios: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
-    peak: float = 150
+    peak: float | None = 150
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An image that a registry has."""
+
+    reference: str
+    variant: Variant
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the work is done: ``folder`` holds contexts and the last log."""
+    """Where the work is done: images come from ``registry`` and go to ``destination``.
 
-    base: Base
+    ``folder`` holds contexts and the last log.
+    """
+
+    registry: Registry
+    destination: Registry
     folder: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _references: dict[str, str] = field(default_factory=dict)
+    _published: dict[tuple[str, str], Published] = field(default_factory=dict)
 
     @property
     def log(self) -> str:
         return os.path.join(self.folder, "log")
 
-    def variant(self, tag: str) -> str:
-        """Return the reference of a variant of the base image, the same for all who ask for this tag."""
-        if tag not in self._references:
-            self._references[tag] = self.base.push(tag)
-        return self._references[tag]
+    def publish(self, image: Image, tag: str) -> Published:
+        """Return a variant of an image, the same for all who ask for this tag.
+
+        Where variants have nothing in common the last one makes room for it.
+        """
+        key = image.name, tag
+        if key not in self._published:
+            if image.fresh is None:
+                self._retract(image.name)
+            variant = image.variant(tag)
+            self._published[key] = Published(publish(variant, self.registry.address, image.name), variant)
+        return self._published[key]
+
+    def _retract(self, name: str) -> None:
+        for key in [key for key in self._published if key[0] == name]:
+            self.registry.remove(self._published.pop(key).variant.sizes)
 
     def context(self, reference: str, *instructions: str) -> str:
         """Write a context whose Dockerfile has these instructions after FROM; return its path."""
@@ -60,11 +86,25 @@ class Site:
 
 
 class Work(ABC):
-    """A piece of work. ``name`` is for the command line, ``title`` for the table."""
+    """A piece of work. ``name`` is for the command line, ``title`` for the table.
+
+    ``ours`` names the contestants that have targets, ``peers`` those that they are held against. ``counted`` says what
+    is counted, if anything is. What is not ``timed`` is done once, for its memory; ``needs`` names a program.
+    """
 
     name: str
     title: str
     targets: Targets
+    ours: tuple[str, ...] = ("ocibuild, root", "ocibuild, user")
+    peers: tuple[str, ...] = ()
+    counted = ""
+    timed = True
+    needs: str | None = None
+
+    @property
+    def contestants(self) -> tuple[str, ...]:
+        """Who does it, in this order."""
+        return (*self.ours, *self.peers)
 
     @abstractmethod
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:
@@ -72,3 +112,10 @@ class Work(ABC):
 
         Raises CommandFailed.
         """
+
+    def count(self, site: Site) -> int | None:  # noqa: ARG002  (most count nothing)
+        """Return what is counted, once the command has ended. Raises CommandFailed where the work was not done."""
+        return None
+
+    def clear(self, contestant: Contestant, site: Site) -> None:  # noqa: B027  (most leave little)
+        """Give back the space that the contestant's command took, whether it failed or not."""

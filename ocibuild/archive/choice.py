@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ocibuild.archive.layout import blob_name, read_file
 from ocibuild.archive.naming import CONTAINERD_NAME
-from ocibuild.errors import InvalidDocument, NotFound
+from ocibuild.errors import InvalidDocument, NotFound, naming
 from ocibuild.oci import Descriptor, Index, mediatypes, parse_manifest
 from ocibuild.store import REF_NAME
 
@@ -24,7 +24,8 @@ def chosen(source: Source, tag: str | None, digest: Digest | None) -> Descriptor
 
     A tag is what skopeo and umoci write as the name, or the tag of a full name. Raises NotFound, InvalidDocument.
     """
-    index = parse_manifest(read_file(source, "index.json", limit=_DOCUMENT_LIMIT), mediatypes.OCI_INDEX)
+    with naming("index.json"):
+        index = parse_manifest(read_file(source, "index.json", limit=_DOCUMENT_LIMIT), mediatypes.OCI_INDEX)
     entries = index.manifests if isinstance(index, Index) else ()
     if digest is not None:
         return next((entry for entry in entries if entry.digest == digest), None) or _by_digest(source, digest)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.archive.layout import blob_name
 from ocibuild.errors import InvalidDocument, InvalidReference, NotFound, UnsupportedMediaType
 from ocibuild.oci import Index, Reference, documents, mediatypes, parse_manifest
+from ocibuild.oci.limits import MAX_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from ocibuild.oci import Digest
 
-MAX_LAYERS: Final = 1000
 _MAX_IMAGES = 1000
 _MEMBERS = ("Config", "RepoTags", "Layers")
 

@@ -12,13 +12,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ocibuild.archive.dockerarchive import find_image, parse_images
-from ocibuild.archive.layout import naming, read_file
+from ocibuild.archive.layout import read_file
 from ocibuild.archive.sound import Hashed
 from ocibuild.archive.tarred import TarredFiles
-from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError
+from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError, naming
 from ocibuild.layer import decompress
 from ocibuild.oci import Compression, Descriptor, DiffID, Digest, ImageConfig, Manifest, mediatypes
-from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT
+from ocibuild.oci.limits import CONFIG_LIMIT, MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,15 @@ class DockerArchiveSource:
         """Make the manifest; each compressed layer is read once for that, as no digest of it is known."""
         self._files = files
         self._subject = subject
-        data = read_file(files, image.config, limit=CONFIG_LIMIT)
+        with naming(f"{image.config!r:.160}"):
+            data = read_file(files, image.config, limit=CONFIG_LIMIT)
         config = Descriptor(mediatypes.DOCKER_CONFIG, Digest.of(data), len(data))
         diff_ids = ImageConfig.from_bytes(data).diff_ids
         if len(diff_ids) != len(image.layers):
             raise InvalidDocument(f"{config.digest}: {len(diff_ids)} diff IDs for {len(image.layers)} layers")
-        layers = tuple(map(self._layer, image.layers, diff_ids))
+        pairs = tuple(zip(image.layers, diff_ids, strict=True))
+        known = {pair: self._layer(*pair) for pair in dict.fromkeys(pairs)}  # a layer may be there again and again
+        layers = tuple(known[pair] for pair in pairs)
         self._manifest = Manifest(mediatypes.DOCKER_MANIFEST, config, layers).to_bytes()
         self._names = dict(zip((layer.digest for layer in layers), image.layers, strict=True))
         self._names[config.digest] = image.config

@@ -14,11 +14,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ocibuild.archive.layout import LayoutDirectory, naming, open_source, read_file
+from ocibuild.archive.layout import LayoutDirectory, open_source, read_file
 from ocibuild.archive.layoutsource import NamedFiles, opened
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import OcibuildError, naming
 from ocibuild.oci import Descriptor, Digest, parse_manifest
-from ocibuild.oci.verified import MANIFEST_LIMIT
+from ocibuild.oci.limits import MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class FolderSource:
 
     def __init__(self, files: Source, subject: str) -> None:
         self._folder = NamedFiles(files, subject)
-        with naming(subject):
+        with naming(subject), naming("manifest.json"):
             self._manifest = read_file(files, "manifest.json", limit=MANIFEST_LIMIT)
             media_type = parse_manifest(self._manifest).media_type
         self._root = Descriptor(media_type, Digest.of(self._manifest), len(self._manifest))

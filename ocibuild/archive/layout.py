@@ -82,17 +82,6 @@ def open_source(path: str) -> Iterator[Source]:
         yield source
 
 
-@contextmanager
-def naming(subject: str) -> Iterator[None]:
-    """Let every error begin with what it concerns."""
-    try:
-        yield
-    except OcibuildError as error:
-        if not error.message.startswith(subject):
-            error.message = f"{subject}: {error.message}"
-        raise
-
-
 def read_file(source: Source, name: str, *, limit: int) -> bytes:
     """Return the bytes of a small file of the layout; InvalidDocument where it is missing or larger than ``limit``."""
     size = source.size_of(name)

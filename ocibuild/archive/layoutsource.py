@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive.choice import chosen
-from ocibuild.archive.layout import blob_name, naming, open_source
-from ocibuild.errors import NotFound, OcibuildError
-from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
+from ocibuild.archive.layout import blob_name, open_source
+from ocibuild.errors import NotFound, OcibuildError, naming
+from ocibuild.oci.limits import MANIFEST_LIMIT
+from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ocibuild.archive.choice import chosen
 from ocibuild.archive.contents import DEEPEST_INDEX
-from ocibuild.archive.layout import blob_name, naming, open_source
-from ocibuild.errors import InvalidDocument, NoMatchingPlatform
+from ocibuild.archive.layout import blob_name, open_source
+from ocibuild.errors import InvalidDocument, NoMatchingPlatform, naming
 from ocibuild.oci import ImageConfig, Index, parse_manifest, select
 from ocibuild.store import StoredImage, pair_layers
 

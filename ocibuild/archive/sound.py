@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from ocibuild.archive.layout import blob_name
 from ocibuild.errors import DigestMismatch, InvalidDocument, InvalidLayer
-from ocibuild.layer import TarReader, decompress
-from ocibuild.oci import DiffID, Digest, compression_of
+from ocibuild.layer import Meter, TarReader
+from ocibuild.oci import DiffID, Digest, Limits, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,8 @@ def check_layer(source: Source, descriptor: Descriptor, like: Digest) -> DiffID:
     with source.open_file(blob_name(descriptor.digest)) as blob:
         hashed = Hashed(blob, descriptor.digest)
         try:
-            diff_id = _read_tar(decompress(cast("BinaryIO", hashed), compression), like)
+            plain = Meter(Limits()).plain_bytes(cast("BinaryIO", hashed), compression)
+            diff_id = _read_tar(plain, like)
         except InvalidLayer:
             hashed.finish()  # a wrong digest is the cause of all else, so it is what is told
             raise

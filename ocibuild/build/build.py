@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.graph import Emit, Vertex
+    from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
     from ocibuild.solver import Solution
     from ocibuild.source import LocalContext
@@ -43,16 +44,29 @@ class Lent(NamedTuple):
 
 
 class Builder:
-    """Builds images with the machine, store and registry that it is given."""
+    """Builds images with the machine, store and registry that it is given.
+
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on.
+    """
 
     def __init__(
-        self, machine: Machine, store: Store, registry: Callable[[], Registry], stop: Callable[[], None], emit: Emit
+        self,
+        machine: Machine,
+        store: Store,
+        registry: Callable[[], Registry],
+        stop: Callable[[], None],
+        emit: Emit,
+        limits: Callable[[], Limits],
+        *,
+        ready: Callable[[Descriptor], None] = lambda _layer: None,
     ) -> None:
+        self._ready = ready
         self._machine = machine
         self._store = store
         self._registry = registry
         self._stop = stop
         self._emit = emit
+        self._limits = limits
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build the image and put it into the store under its tags; outputs beyond the store are the caller's.
@@ -148,6 +162,8 @@ class Builder:
             stop=stop,
             secrets=lent.secrets,
             agents=lent.agents,
+            ready=self._ready,
+            limits=self._limits,
         )
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:

@@ -55,14 +55,16 @@ class Remotes:
             return
         from concurrent.futures import ThreadPoolExecutor
 
+        from ocibuild.registry.parallel import wait_until_settled
+
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="look-up") as pool:
             for vertex in wanted:
                 self._begin(vertex, pool)
             try:
                 for file in self._files.values():
-                    file.exception()
+                    wait_until_settled([file])
                 for commit in self._commits.values():
-                    commit.exception()
+                    wait_until_settled([commit])
             except BaseException:
                 self.stop()
                 self._registry().stop()

@@ -94,7 +94,7 @@ def parse_host(text: str) -> str:
 
     from ocibuild.registry import domain_of
 
-    host = (text.partition("://")[2] or text).partition("/")[0].lower()
+    host = text.rpartition("://")[2].partition("/")[0].lower()
     try:
         parts = urlsplit(f"//{host}")
         is_host = bool(parts.hostname) and "@" not in host and parts.port != 0

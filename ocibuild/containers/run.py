@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
 from ocibuild.executor import Process
-from ocibuild.rootfs import OverlaySnapshotter, unpack
+from ocibuild.rootfs import OverlaySnapshotter, unpack, unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.executor import ChrootExecutor
     from ocibuild.layer import Ownership
-    from ocibuild.oci import RunConfig
+    from ocibuild.oci import Limits, RunConfig
     from ocibuild.store import Layer, Store, StoredImage
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -57,12 +59,17 @@ def process_of(config: RunConfig, request: RunRequest) -> Process:
 
 
 def run_attached(
-    store: Store, executor: ChrootExecutor, ownership: Ownership, image: StoredImage, request: RunRequest
+    store: Store,
+    executor: ChrootExecutor,
+    ownership: Ownership,
+    image: StoredImage,
+    request: RunRequest,
+    limits: Callable[[], Limits],
 ) -> int:
     """Run a process with the standard streams of this one and return its exit status, as a shell shows it.
 
-    The image's layers are unpacked where they are not yet. Raises NotInStore where one is missing, SandboxError where
-    the process cannot be started.
+    The image's layers are unpacked where they are not yet, within ``limits``. Raises NotInStore where one is missing,
+    SandboxError where the process cannot be started.
     """
     process = process_of(image.config.config, request)
     snapshotter = OverlaySnapshotter(store, ownership)
@@ -71,7 +78,12 @@ def run_attached(
     def open_blob(layer: Layer) -> BinaryIO:
         return store.blobs.open(layer.descriptor.digest)
 
-    stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=lambda _layer, _more: None)
+    def ignore(_layer: Layer, _more: int) -> None:
+        pass
+
+    stack = unpacked(store, image.layers)
+    if stack is None:
+        stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=ignore, limits=limits())
     with store.snapshots.begin() as active:
         root = snapshotter.root_of_step(stack, active)
         return executor.run_attached(process, root, active.scratch).exit_status

@@ -40,7 +40,9 @@ class Root:
     def __init__(self, fd: int) -> None:
         """Take over ``fd``, an open directory."""
         self.fd = fd
-        self._cached: dict[str, int] = {}
+        self.lent = ""
+        """The real name of the directory that was borrowed last, empty for the root itself."""
+        self._cached: dict[str, tuple[int, str]] = {}
         self._evicted = -1
 
     @classmethod
@@ -66,7 +68,7 @@ class Root:
     def forget(self) -> None:
         """Drop the descriptors of directories, as their names may lead elsewhere now."""
         while self._cached:
-            os.close(self._cached.popitem()[1])
+            os.close(self._cached.popitem()[1][0])
         if self._evicted >= 0:
             os.close(self._evicted)
             self._evicted = -1
@@ -197,32 +199,33 @@ class Root:
     def _borrow(self, name: str, *, make: bool = False, made: Callable[[str], None] | None = None) -> int:
         """Return a descriptor of the directory ``name`` that the cache owns."""
         if not name:
+            self.lent = ""
             return self.fd
-        fd = self._cached.get(name)
-        if fd is not None:
-            return fd
-        fd = self._descend(name)
-        if fd is None:
-            fd, _ = self._walk(name, make=make, made=made)
-        if len(self._cached) >= CACHED_DIRECTORIES:
-            self._evict()
-        self._cached[name] = fd
+        found = self._cached.get(name) or self._descend(name)
+        if found is None:
+            fd, names = self._walk(name, make=make, made=made)
+            found = fd, "/".join(names)
+        if name not in self._cached:
+            if len(self._cached) >= CACHED_DIRECTORIES:
+                self._evict()
+            self._cached[name] = found
+        fd, self.lent = found
         return fd
 
     def _evict(self) -> None:
         """Let the oldest descriptor go, but close it one eviction later: it may be the one that was lent last."""
         if self._evicted >= 0:
             os.close(self._evicted)
-        self._evicted = self._cached.pop(next(iter(self._cached)))
+        self._evicted, _ = self._cached.pop(next(iter(self._cached)))
 
-    def _descend(self, name: str) -> int | None:
+    def _descend(self, name: str) -> tuple[int, str] | None:
         """Open the directory ``name`` the quick way: one step down from its parent; None where that is not enough."""
         parent, _, last = name.rpartition("/")
-        here = self._cached.get(parent) if parent else self.fd
+        here, real = self._cached.get(parent, (None, "")) if parent else (self.fd, "")
         if here is None or last in ("", ".", ".."):
             return None
         try:
-            return os.open(last, _DIRECTORY, dir_fd=here)
+            return os.open(last, _DIRECTORY, dir_fd=here), f"{real}/{last}" if real else last
         except (FileNotFoundError, NotADirectoryError):
             return None
 

@@ -1,10 +1,11 @@
 """Tar in and tar out: layers unpacked for overlayfs, and changes packed as layers."""
 
-from ocibuild.layer.apply import Applied, apply
+from ocibuild.layer.apply import Applied, apply, verify
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import decompress
 from ocibuild.layer.entry import Entry, Kind, clean_name
 from ocibuild.layer.header import split_header
+from ocibuild.layer.limits import Allowance, Meter
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
 from ocibuild.layer.reader import Readable, TarReader
@@ -14,12 +15,14 @@ from ocibuild.layer.writer import TarWriter
 from ocibuild.layer.xattrs import put_xattrs, read_xattrs
 
 __all__ = [
+    "Allowance",
     "Applied",
     "Change",
     "Changed",
     "Entry",
     "Kind",
     "MappedOwners",
+    "Meter",
     "Nature",
     "Opaque",
     "Ownership",
@@ -40,4 +43,5 @@ __all__ = [
     "read_xattrs",
     "settle",
     "split_header",
+    "verify",
 ]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ocibuild.errors import InvalidLayer, NoSpace, StoreError
+from ocibuild.errors import InvalidLayer, NoSpace, StoreError, UnsafePath
 from ocibuild.layer.entry import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -24,11 +29,13 @@ _FAULTS_OF_THE_LAYER = frozenset(
 )
 
 
-def translated(name: str, error: OSError) -> Exception:
-    """Return the exception to raise for a failed system call on the entry ``name``.
+def translated(name: str, error: OSError | UnsafePath) -> Exception:
+    """Return the exception to raise for a failed system call on the entry ``name``, or for symlinks that loop.
 
     That is the error itself where nothing is known of its meaning.
     """
+    if isinstance(error, UnsafePath):
+        return InvalidLayer(error.message)
     if error.errno in _FULL:
         return NoSpace(f"{shown(name)}: {error.strerror}", remedy="free some space, or put the store on a larger disk")
     if error.errno in _NO_ATTRIBUTES:
@@ -39,3 +46,12 @@ def translated(name: str, error: OSError) -> Exception:
     if error.errno in _FAULTS_OF_THE_LAYER:
         return InvalidLayer(f"{shown(name)} cannot be made: {error.strerror}")
     return error
+
+
+@contextmanager
+def translating(name: str) -> Iterator[None]:
+    """Raise what ``translated()`` returns for a failure on the entry ``name``."""
+    try:
+        yield
+    except (OSError, UnsafePath) as error:
+        raise translated(name, error) from error

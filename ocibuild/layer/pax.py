@@ -18,6 +18,7 @@ MAX_PAX = 1 << 20
 
 SCHILY_XATTR = "SCHILY.xattr."
 LIBARCHIVE_XATTR = "LIBARCHIVE.xattr."
+_XATTRS = (SCHILY_XATTR, LIBARCHIVE_XATTR)
 
 _RECORD = re.compile(rb"([0-9]{1,7}) ")
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,19})(?:\.([0-9]*))?")
@@ -71,6 +72,11 @@ def nanoseconds(key: str, value: bytes) -> int:
     if match[1] != "-":
         return whole
     return -whole - (1 if fraction[9:].strip("0") else 0)
+
+
+def effective(records: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the records that say something: one without a value takes back another, but an attribute may be empty."""
+    return {key: value for key, value in records.items() if value or key.startswith(_XATTRS)}
 
 
 def extended_attributes(records: Mapping[str, bytes]) -> dict[str, bytes]:

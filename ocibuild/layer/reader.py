@@ -59,7 +59,8 @@ class TarReader:
     """The entries of the plain tar in ``stream``, in its order.
 
     Iterating yields each ``Entry``; ``body()`` and ``pieces()`` read the file of the latest one, and what is not read
-    of it is passed over. The end is two blocks of zeros or the end of the stream; what follows the blocks is not
+    of it is passed over. ``holes`` are the bytes of that file which the tar does not hold. The end is two blocks of
+    zeros or the end of the stream; what follows the blocks is not
     touched. Raises InvalidLayer for anything that is not a tar, ends too early, or exceeds a limit.
     """
 
@@ -71,6 +72,7 @@ class TarReader:
         self._padding = 0
         self._map: sparse.SparseMap | None = None
         self._size = 0
+        self.holes = 0
         self._global: dict[str, bytes] = {}
 
     def __iter__(self) -> Iterator[Entry]:
@@ -229,8 +231,8 @@ class TarReader:
         entry.mtime_ns = signed_number(fields.mtime) * 10**9
         records = _NO_RECORDS
         if extended or self._global:
-            records = {key: value for key, value in {**self._global, **dict(extended)}.items() if value}
-            _extend(entry, records)
+            records = pax.effective({**self._global, **dict(extended)})
+            _extend(entry, records, long.get("L"))
         _finish(entry, fields, records, long)
         self._map = None
         self._set_body(entry, block, fields, extended, records)
@@ -247,7 +249,7 @@ class TarReader:
         """Prepare to read the file of the entry, and give it its size with the holes."""
         if entry.kind is not Kind.FILE:
             # As in other readers, only a file has a body; the size of a hard link is that of its target.
-            entry.size = self._size = 0
+            entry.size = self._size = self.holes = 0
             return
         stored = self._left = entry.size
         self._padding = -stored % BLOCK
@@ -263,6 +265,7 @@ class TarReader:
         if self._map is not None:
             sparse.check_map(self._map, stored, entry.size)
         self._size = entry.size
+        self.holes = entry.size - stored
 
 
 def _name(fields: Fields) -> str:
@@ -273,11 +276,12 @@ def _name(fields: Fields) -> str:
     return name
 
 
-def _extend(entry: Entry, records: dict[str, bytes]) -> None:
-    """Put what the extended header says over what the header says."""
-    for key in ("path", "GNU.sparse.name"):
-        if key in records:
-            entry.name = records[key].decode("utf-8", "surrogateescape")
+def _extend(entry: Entry, records: dict[str, bytes], long_name: str | None) -> None:
+    """Put what the extended header says over what the header says; GNU's long names count more, as in Go."""
+    if "path" in records and not long_name:
+        entry.name = records["path"].decode("utf-8", "surrogateescape")
+    if "GNU.sparse.name" in records:
+        entry.name = records["GNU.sparse.name"].decode("utf-8", "surrogateescape")
     for key, attribute in (("size", "size"), ("uid", "uid"), ("gid", "gid")):
         if key in records:
             setattr(entry, attribute, pax.integer(key, records[key]))
@@ -303,10 +307,10 @@ def _finish(entry: Entry, fields: Fields, records: dict[str, bytes], long: dict[
 
 
 def _linkname(entry: Entry, fields: Fields, records: dict[str, bytes], long: dict[str, str]) -> str:
-    if "linkpath" in records:
+    target = long.get("K", "")
+    if not target and "linkpath" in records:
         target = records["linkpath"].decode("utf-8", "surrogateescape")
-    else:
-        target = long.get("K") or text(fields.linkname)
+    target = target or text(fields.linkname)
     if not target or "\0" in target:
         raise InvalidLayer(f"{shown(entry.name)}: a link to nowhere")
     return target

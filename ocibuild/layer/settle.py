@@ -10,11 +10,11 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import InvalidLayer, UnsafePath
+from ocibuild.errors import InvalidLayer
 from ocibuild.layer.copying import copy_attributes, copy_file
 from ocibuild.layer.entry import shown
-from ocibuild.layer.faults import translated
-from ocibuild.layer.merged import Found, Merged, is_covered
+from ocibuild.layer.faults import translating
+from ocibuild.layer.merged import Found, Merged
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout, make_opaque
 
 if TYPE_CHECKING:
@@ -22,57 +22,49 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import Root
     from ocibuild.layer.apply import Applied
+    from ocibuild.layer.limits import Allowance
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ASIDE = ".wh..wh.aside"
 """Where a directory waits to be moved: no entry of a layer can have this name."""
 
 
-def settle(root: Root, applied: Applied, lowers: Sequence[Root]) -> None:
+def settle(root: Root, applied: Applied, lowers: Sequence[Root], allowance: Allowance | None = None) -> None:
     """Finish the layer in ``root`` for its place above ``lowers``, which are settled, the top-most first.
 
     A directory without an entry gets mode, owner, times and extended attributes from the directory below. Where a
     symlink is below, what was unpacked moves to where that leads, inside the root. A hard link to a file of the layers
-    below becomes a copy of it. Safe to repeat. Raises InvalidLayer for a link to nothing, NoSpace.
+    below becomes a copy of it, which ``allowance`` counts. Safe to repeat. Raises NoSpace, and InvalidLayer for a link
+    to nothing or a copy too many.
     """
     if not applied.implied and not applied.links:
         return
-    settler = _Settler(root, lowers)
+    settler = _Settler(root, lowers, allowance)
     for name in applied.implied:
-        with _translating(name):
+        with translating(name):
             settler.adopt(name)
     for name, target in applied.links:
-        with _translating(name):
+        with translating(name):
             settler.copy(name, target)
 
 
-@contextmanager
-def _translating(name: str) -> Iterator[None]:
-    try:
-        yield
-    except UnsafePath as error:
-        raise InvalidLayer(error.message) from error
-    except OSError as error:
-        raise translated(name, error) from error
-
-
 class _Settler:
-    def __init__(self, root: Root, lowers: Sequence[Root]) -> None:
+    def __init__(self, root: Root, lowers: Sequence[Root], allowance: Allowance | None) -> None:
         self._root = root
-        self._below = Merged(lowers)
+        self._allowance = allowance
         self._all = Merged([root, *lowers])
-        self._moves: list[tuple[str, str]] = []
+        self._below = self._all.below()
+        self._moves: dict[str, str] = {}
+        self._times_moved = 0
         self._copies: dict[str, str] = {}
 
     def adopt(self, name: str) -> None:
         """Make the directory ``name`` what the layers below say it is."""
-        for source, destination in self._moves:
-            if name.startswith(source + "/"):
-                name = destination + name[len(source) :]
+        name = self._moved(name)
         here = self._all.find(name)
         if here is None or here.root is not self._root or not stat.S_ISDIR(here.status.st_mode):
             return
-        if is_covered(self._root, name):
+        if self._all.is_covered(name):
             return
         lower = self._below.find(name)
         if lower is None:
@@ -81,6 +73,16 @@ class _Settler:
             self._copy_attributes(lower.root, name)
         elif stat.S_ISLNK(lower.status.st_mode):
             self._move_behind_link(name)
+
+    def _moved(self, name: str) -> str:
+        """Return what a name is called now that a directory above it has been moved, or several one after the other."""
+        for _ in range(self._times_moved):
+            source = next((parent for parent in _parents(name) if parent in self._moves), None)
+            if source is None:
+                break
+            destination, rest = self._moves[source], name[len(source) + 1 :]
+            name = rest if destination == "." else f"{destination}/{rest}"
+        return name
 
     def copy(self, name: str, target: str) -> None:
         """Make ``name`` the file that ``target`` is in the merged tree."""
@@ -103,6 +105,8 @@ class _Settler:
             if found.root is self._root:
                 os.link(source_last, last, src_dir_fd=source_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
             else:
+                if self._allowance is not None:
+                    self._allowance.take(found.status.st_size)
                 copy_file(source_fd, source_last, dir_fd, last)
 
     def _copy_attributes(self, lower: Root, name: str) -> None:
@@ -125,6 +129,9 @@ class _Settler:
         for directory in reversed(missing):
             with self._root.parent_of(directory) as (dir_fd, last), _same_times(dir_fd):
                 os.mkdir(last, 0o755, dir_fd=dir_fd)
+                os.chmod(last, 0o755, dir_fd=dir_fd)  # whatever our umask
+                os.utime(last, (0, 0), dir_fd=dir_fd)
+            self._all.made(directory)
             self.adopt(directory)
 
     def _has(self, name: str) -> bool:
@@ -137,15 +144,17 @@ class _Settler:
 
     def _move_behind_link(self, name: str) -> None:
         """Move what is in the directory ``name`` to where the symlink of that name in the layers below leads."""
-        self._root.forget()
         with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd), _same_times(self._root.fd):
             os.rename(last, _ASIDE, src_dir_fd=dir_fd, dst_dir_fd=self._root.fd)
+        self._all.forget()
         destination = self._all.resolve(name)
         self._make_directory(destination)
         self._merge(_ASIDE, destination)
         with _same_times(self._root.fd):
             self._root.remove(_ASIDE)
-        self._moves.append((name, destination))
+        self._all.forget()
+        self._moves[name] = destination
+        self._times_moved += 1
 
     def _merge(self, source: str, destination: str) -> None:
         """Move all that is in one directory of this layer into another; what is there already stays."""
@@ -190,6 +199,14 @@ def _move(source_fd: int, destination_fd: int, name: str) -> bool:
             make_opaque(destination_fd, name)
         return False
     return stat.S_ISDIR(source.st_mode) and stat.S_ISDIR(there.st_mode)
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the parents of ``name``, the outermost first, without the root."""
+    at = name.find("/")
+    while at > 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
 
 
 def _open_directory(root: Root, name: str) -> int:

@@ -1,7 +1,8 @@
 """Entries of one layer put into a directory, in overlayfs form.
 
 The directory belongs to this layer alone, so what an entry replaces is always of the same layer: the last entry of a
-name wins, but a whiteout hides only what the layers below have (image-spec, layer.md, "Whiteouts").
+name wins, but a whiteout hides only what the layers below have (image-spec, layer.md, "Whiteouts"). So whiteouts are
+only noted as they come, and made at the end, when it is clear what else the layer has at their names.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from ocibuild.errors import InvalidLayer, UnsafePath
 from ocibuild.layer.changes import Opaque, Removed
 from ocibuild.layer.entry import Entry, Kind, shown
-from ocibuild.layer.faults import translated
+from ocibuild.layer.faults import translated, translating
 from ocibuild.layer.whiteouts import (
     Ignored,
     Whiteout,
-    is_whiteout,
     make_opaque,
     make_whiteout,
     parse_whiteout,
@@ -26,9 +27,8 @@ from ocibuild.layer.whiteouts import (
 from ocibuild.layer.xattrs import put_xattrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ocibuild.fs import Root
+    from ocibuild.layer.limits import Meter
     from ocibuild.layer.owners import Ownership
     from ocibuild.layer.reader import TarReader
 
@@ -48,19 +48,23 @@ _IMPLIED = _Later(0o755, 0)
 
 
 class Unpacker:
-    """Puts entries into the empty directory ``root``; ``finish()`` gives the directories their modes and times.
+    """Puts entries into the empty directory ``root``; ``finish()`` makes the whiteouts, and finishes the directories.
 
     ``implied`` holds the directories that were made because something in them has an entry and they have none;
-    ``links`` the hard links, by name, whose target is not in this layer.
+    ``links`` the hard links, by name, whose target is not in this layer. All names that are kept are real ones: what a
+    symlink of this layer leads to, not the way there.
     """
 
-    def __init__(self, root: Root, owners: Ownership) -> None:
+    def __init__(self, root: Root, owners: Ownership, meter: Meter) -> None:
         self.implied: dict[str, None] = {".": None}
         self.links: dict[str, str] = {}
         self._root = root
         self._owners = owners
+        self._meter = meter
         self._umask = read_umask()
         self._directories: dict[str, _Later] = {}
+        self._hidden: dict[str, None] = {}
+        self._opaque: dict[str, None] = {}
         _prepare(root)
 
     def add(self, entry: Entry, reader: TarReader) -> None:
@@ -70,23 +74,30 @@ class Unpacker:
         """
         try:
             self._add(entry, reader)
-        except UnsafePath as error:
-            raise InvalidLayer(error.message) from error
-        except OSError as error:
+        except (OSError, UnsafePath) as error:
             raise translated(entry.name, error) from error
 
     def finish(self) -> None:
-        """Give the directories what would be lost or in the way while they are filled."""
+        """Make the whiteouts, and give the directories what would be lost or in the way while they are filled."""
+        for name in self._hidden:
+            with translating(name):
+                self._make_whiteout(name)
+        for name in self._opaque:
+            with translating(name):
+                self._make_opaque(name)
         for name in self.implied:
             self._directories.setdefault(name, _IMPLIED)
+        closed = []
+        for name, later in sorted(self._directories.items()):
+            if later.mode is not None and later.mode & 0o700 != 0o700:
+                closed.append((name, later))
+                continue
+            with translating(name):
+                self._finish_directory(name, later)
         # Backwards, what is inside comes first: its parent may be closed to us after that.
-        for name in sorted(self._directories, reverse=True):
-            try:
-                self._finish_directory(name, self._directories[name])
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # a later entry has replaced it
-            except OSError as error:
-                raise translated(name, error) from error
+        for name, later in reversed(closed):
+            with translating(name):
+                self._finish_directory(name, later)
 
     def _add(self, entry: Entry, reader: TarReader) -> None:
         whiteout = parse_whiteout(entry.name)
@@ -95,7 +106,8 @@ class Unpacker:
             return
         if entry.name == "." and entry.kind is not Kind.DIRECTORY:
             raise InvalidLayer(f"a {entry.kind.value} would replace the root directory")
-        self.links.pop(entry.name, None)
+        if self.links:
+            self.links.pop(self._real(entry.name), None)
         match entry.kind:
             case Kind.FILE:
                 self._file(entry, reader)
@@ -108,35 +120,28 @@ class Unpacker:
 
     def _parent(self, name: str) -> tuple[int, str]:
         """Lend the directory that ``name`` goes into, made where it is missing."""
-        while True:
-            try:
-                return self._root.borrow_parent(name, make=True, made=self._imply)
-            except NotADirectoryError:
-                self._uncover(name)
+        try:
+            return self._root.borrow_parent(name, make=True, made=self._imply)
+        except NotADirectoryError as error:
+            raise InvalidLayer(f"{shown(name)} lies below something that is not a directory") from error
+
+    def _real(self, name: str) -> str:
+        """Return the real name of ``name``, whose last component is not followed; its parents are made."""
+        _, last = self._parent(name)
+        return f"{self._root.lent}/{last}" if self._root.lent else last
 
     def _imply(self, name: str) -> None:
+        self._meter.hold(name)
         self.implied[name] = None
+        self._directories.pop(name, None)  # of one that was replaced since
 
-    def _uncover(self, name: str) -> None:
-        """Replace the whiteout that stands where a parent of ``name`` must be by an opaque directory."""
-        for parent in _parents(name):
-            dir_fd, last = self._root.borrow_parent(parent)
-            status = os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
-            if is_whiteout(status):
-                os.unlink(last, dir_fd=dir_fd)
-                os.mkdir(last, 0o700, dir_fd=dir_fd)
-                make_opaque(dir_fd, last)
-                self._directories[parent] = _IMPLIED
-                return
-        raise InvalidLayer(f"{shown(name)} lies below something that is not a directory")
-
-    def _make_room(self, name: str, *, for_directory: bool = False) -> tuple[int, str, bool]:
-        """Remove what an earlier entry put at ``name``, and lend its parent again; say whether it was a whiteout."""
+    def _make_room(self, name: str, *, for_directory: bool = False) -> tuple[int, str]:
+        """Remove what an earlier entry put at ``name``, and lend its parent again."""
         dir_fd, last = self._parent(name)
         status = os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
         if not (for_directory and stat.S_ISDIR(status.st_mode)):
             self._root.remove_at(dir_fd, last)
-        return *self._parent(name), is_whiteout(status)
+        return self._parent(name)
 
     def _file(self, entry: Entry, reader: TarReader) -> None:
         dir_fd, last = self._parent(entry.name)
@@ -145,7 +150,7 @@ class Unpacker:
         try:
             fd = os.open(last, _NEW_FILE, mode, dir_fd=dir_fd)
         except FileExistsError:
-            dir_fd, last, _ = self._make_room(entry.name)
+            dir_fd, last = self._make_room(entry.name)
             fd = os.open(last, _NEW_FILE, mode, dir_fd=dir_fd)
         try:
             _write_body(fd, entry, reader)
@@ -161,7 +166,9 @@ class Unpacker:
             os.close(fd)
 
     def _directory(self, entry: Entry) -> None:
-        self.implied.pop(entry.name, None)
+        name = self._real(entry.name)
+        self.implied.pop(name, None)
+        self._meter.hold(name)
         dir_fd, last = self._parent(entry.name)
         is_new = True
         try:
@@ -169,7 +176,7 @@ class Unpacker:
         except FileExistsError:
             dir_fd, last, is_new = self._make_directory_over(entry)
         has_mode = is_new and not entry.mode & (_SPECIAL_BITS | self._umask) and entry.mode & 0o700 == 0o700
-        self._directories[entry.name] = _Later(None if has_mode else entry.mode, entry.mtime_ns)
+        self._directories[name] = _Later(None if has_mode else entry.mode, entry.mtime_ns)
         if is_new and not entry.xattrs and self._owners.is_given_by_creation(entry.uid, entry.gid):
             return
         fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
@@ -181,20 +188,17 @@ class Unpacker:
 
     def _make_directory_over(self, entry: Entry) -> tuple[int, str, bool]:
         """Make a directory where something is already; say whether it is a new one."""
-        dir_fd, last, was_whiteout = self._make_room(entry.name, for_directory=True)
+        dir_fd, last = self._make_room(entry.name, for_directory=True)
         try:
             os.mkdir(last, entry.mode & 0o777 | 0o700, dir_fd=dir_fd)
         except FileExistsError:
             return dir_fd, last, False
-        if was_whiteout:
-            make_opaque(dir_fd, last)
         return dir_fd, last, True
 
     def _hard_link(self, entry: Entry) -> None:
         target = self._target(entry)
         if target is None:
-            self.links[entry.name] = entry.linkname
-            self._parent(entry.name)
+            self._link_later(entry)
             return
         if not self._try_link(entry):
             dir_fd, last = self._parent(entry.name)
@@ -203,13 +207,24 @@ class Unpacker:
             self._make_room(entry.name)
             self._try_link(entry)
 
+    def _link_later(self, entry: Entry) -> None:
+        """Note a link to a file of the layers below, in place of what an earlier entry put there."""
+        if entry.linkname in self._hidden:
+            raise InvalidLayer(f"{shown(entry.name)}: a hard link to {shown(entry.linkname)}, which the layer removes")
+        name = self._real(entry.name)
+        self._meter.hold(name)
+        self._meter.hold(entry.linkname)
+        self.links[name] = entry.linkname
+        with suppress(FileNotFoundError):
+            self._make_room(entry.name)
+
     def _target(self, entry: Entry) -> os.stat_result | None:
         """Return the status of what a hard link leads to; None where this layer does not have it."""
         try:
             target = self._root.lstat(entry.linkname)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if stat.S_ISDIR(target.st_mode) or is_whiteout(target):
+        if stat.S_ISDIR(target.st_mode):
             raise InvalidLayer(f"{shown(entry.name)}: a hard link to {shown(entry.linkname)}, which is no file")
         return target
 
@@ -228,7 +243,7 @@ class Unpacker:
         try:
             self._make_node(dir_fd, last, entry)
         except FileExistsError:
-            dir_fd, last, _ = self._make_room(entry.name)
+            dir_fd, last = self._make_room(entry.name)
             self._make_node(dir_fd, last, entry)
         if entry.xattrs:
             put_xattrs(f"/proc/self/fd/{dir_fd}/{last}", entry.name, entry.xattrs)
@@ -253,32 +268,64 @@ class Unpacker:
     def _hide(self, whiteout: Whiteout) -> None:
         match whiteout:
             case Removed(name):
-                self._hide_name(name)
+                name = self._real(name)
+                self._meter.hold(name)
+                self._hidden[name] = None
             case Opaque(name):
                 # One component more, so that the directory itself is made as a parent.
-                dir_fd, _ = self._parent(f"{name}/x" if name != "." else "x")
-                make_opaque(dir_fd, ".")
+                self._parent(f"{name}/x" if name != "." else "x")
+                name = self._root.lent or "."
+                self._meter.hold(name)
+                self._opaque[name] = None
             case Ignored():
                 pass
+            case _:
+                assert_never(whiteout)
 
-    def _hide_name(self, name: str) -> None:
-        dir_fd, last = self._parent(name)
+    def _make_whiteout(self, name: str) -> None:
+        """Hide what the layers below have at ``name``; a directory of this layer stays, without their content."""
+        parent = self._borrow_exactly(name)
+        if parent is None:
+            return  # a later entry has replaced the directory that it was in
         try:
-            make_whiteout(dir_fd, last)
+            make_whiteout(*parent)
         except FileExistsError:
-            if stat.S_ISDIR(os.stat(last, dir_fd=dir_fd, follow_symlinks=False).st_mode):
-                make_opaque(dir_fd, last)
-                self.implied.pop(self._root.resolve(name), None)
+            if name in self.implied:  # it is a new directory, not the one that the layers below have
+                del self.implied[name]
+                self._directories[name] = _IMPLIED
+            self._make_opaque(name)
+
+    def _make_opaque(self, name: str) -> None:
+        """Hide what the layers below have in the directory ``name``, where this layer has it still."""
+        parent = self._borrow_exactly(name)
+        if parent is None:
+            return
+        with suppress(FileNotFoundError, NotADirectoryError):
+            make_opaque(*parent)
 
     def _finish_directory(self, name: str, later: _Later) -> None:
-        dir_fd, last = self._root.borrow_parent(name)
-        if later.mode is not None:
+        parent = self._borrow_exactly(name)
+        if parent is None:
+            return
+        dir_fd, last = parent
+        try:
             fd = os.open(last, _OPEN_DIRECTORY, dir_fd=dir_fd)
-            try:
+        except (FileNotFoundError, NotADirectoryError):
+            return  # a later entry has replaced it
+        try:
+            if later.mode is not None:
                 os.fchmod(fd, later.mode)
-            finally:
-                os.close(fd)
-        os.utime(last, ns=(later.mtime_ns, later.mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+            os.utime(fd, ns=(later.mtime_ns, later.mtime_ns))
+        finally:
+            os.close(fd)
+
+    def _borrow_exactly(self, name: str) -> tuple[int, str] | None:
+        """Lend the directory that the real ``name`` is in; None where it is there no more, or behind a symlink now."""
+        try:
+            parent = self._root.borrow_parent(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return parent if self._root.lent == name.rpartition("/")[0] else None
 
 
 def _write_body(fd: int, entry: Entry, reader: TarReader) -> None:
@@ -300,14 +347,6 @@ def _write(fd: int, piece: memoryview, offset: int) -> None:
         written = os.pwrite(fd, piece, offset)
         piece = piece[written:]
         offset += written
-
-
-def _parents(name: str) -> Iterator[str]:
-    """Yield the parents of ``name``, the outermost first, without the root."""
-    at = name.find("/")
-    while at > 0:
-        yield name[:at]
-        at = name.find("/", at + 1)
 
 
 def _prepare(root: Root) -> None:

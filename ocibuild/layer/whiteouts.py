@@ -74,10 +74,10 @@ def make_whiteout(dir_fd: int, name: str) -> None:
     os.mknod(name, stat.S_IFCHR, 0, dir_fd=dir_fd)
 
 
-def is_opaque(fd: int) -> bool:
-    """Say whether the open directory is opaque."""
+def is_opaque(directory: int | str) -> bool:
+    """Say whether a directory is opaque, an open one or a path."""
     try:
-        return os.getxattr(fd, OPAQUE_XATTR) == b"y"
+        return os.getxattr(directory, OPAQUE_XATTR) == b"y"
     except OSError:
         return False
 

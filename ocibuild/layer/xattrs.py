@@ -16,34 +16,41 @@ if TYPE_CHECKING:
 _OVERLAY = ("user.overlay.", "trusted.overlay.")
 _OF_THE_MACHINE = (OVERRIDE_STAT, "security.selinux")
 """Our own record of the owner, and a label that means something to one machine's policy only."""
+_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+"""Left out, as in the layers that docker and BuildKit write: what they allow is in the mode, and a new file in a
+directory would inherit from it while a layer is unpacked."""
 _NAMESPACES = ("user.", "security.", "trusted.")
+_FIT_EVERYWHERE = 2048
 _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def put_xattrs(path: int | str, name: str, xattrs: Mapping[str, bytes]) -> None:
     """Put the attributes of the entry ``name`` on a file: an open one, or a path that is not followed.
 
-    Left out is what belongs to one machine. Raises InvalidLayer for one that would change how layers are stacked, that
-    is of an unknown namespace, or that the system refuses.
+    Left out are access lists, and what belongs to one machine. Raises InvalidLayer for one that would change how layers
+    are stacked, that is of an unknown namespace, or that the system refuses.
     """
+    together = sum(len(key) + len(value) for key, value in xattrs.items())
     for key, value in xattrs.items():
-        if key in _OF_THE_MACHINE:
+        if key in _OF_THE_MACHINE or key in _ACCESS_LISTS:
             continue
         if key.startswith(_OVERLAY):
             raise InvalidLayer(f"{shown(name)}: {key} would change how layers are stacked")
         if not key.startswith(_NAMESPACES) or "\0" in key:
             raise InvalidLayer(f"{shown(name)}: the extended attribute {shown(key)} cannot be part of a layer")
-        _put(path, name, key, value)
+        _put(path, name, key, value, together)
 
 
-def _put(path: int | str, name: str, key: str, value: bytes) -> None:
+def _put(path: int | str, name: str, key: str, value: bytes, together: int) -> None:
+    """Put one attribute of a file whose attributes have so many bytes together."""
     try:
         if isinstance(path, int):
             os.setxattr(path, key, value)
         else:
             os.setxattr(path, key, value, follow_symlinks=False)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) and len(value) < 2048:
+        # A file system also says that it is full where a file has more attributes than fit beside it.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and together < _FIT_EVERYWHERE:
             raise
         raise InvalidLayer(
             f"{shown(name)}: the system refuses the extended attribute {shown(key)} ({error.strerror})",

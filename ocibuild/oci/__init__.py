@@ -5,6 +5,7 @@ from ocibuild.oci.config import History, ImageConfig
 from ocibuild.oci.descriptor import Descriptor
 from ocibuild.oci.digest import ChainID, DiffID, Digest, chain_id, chain_ids
 from ocibuild.oci.image_io import BlobReader, ImageDestination, ImageSource
+from ocibuild.oci.limits import Limits
 from ocibuild.oci.manifest import Index, Manifest, parse_manifest
 from ocibuild.oci.match import acceptable_platforms, is_attestation, is_foreign, select
 from ocibuild.oci.mediatypes import Compression, compression_of, is_index, is_layer, is_manifest, layer_type
@@ -26,6 +27,7 @@ __all__ = [
     "ImageDestination",
     "ImageSource",
     "Index",
+    "Limits",
     "Manifest",
     "Platform",
     "Reference",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch, InvalidDocument
 
@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from ocibuild.oci.descriptor import Descriptor
     from ocibuild.oci.image_io import BlobReader
 
-MANIFEST_LIMIT: Final = 4 << 20
-"""Bytes of a manifest or index: what registries take."""
-CONFIG_LIMIT: Final = 16 << 20
-"""Bytes of a config."""
 _PIECE = 1 << 20
 
 

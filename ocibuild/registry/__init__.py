@@ -4,7 +4,7 @@ from ocibuild.registry.authfile import server_key
 from ocibuild.registry.certificates import usual_certificate_folders
 from ocibuild.registry.client import Registry
 from ocibuild.registry.config import Endpoint, RegistryConfig, domain_of
-from ocibuild.registry.credentials import Credentials, IdentityToken, Password, RegistryToken
+from ocibuild.registry.credentials import Credential, Credentials, IdentityToken, Password, RegistryToken
 from ocibuild.registry.fetch import RegistryBlobs
 from ocibuild.registry.images import RegistryDestination, RegistrySource
 from ocibuild.registry.keeping import Kept, forget, keep
@@ -14,6 +14,7 @@ from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.transport import Transport
 
 __all__ = [
+    "Credential",
     "Credentials",
     "Endpoint",
     "IdentityToken",

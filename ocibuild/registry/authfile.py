@@ -113,7 +113,9 @@ def encode_auth(user: str, password: str) -> str:
 def _member(document: object, key: str, name: str) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"{name}: must be a JSON object")
-    value = document.get(key) or {}
+    value = document.get(key)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: {key} must be an object")
     return value

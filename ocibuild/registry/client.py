@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from ocibuild.errors import (
     DigestMismatch,
@@ -14,11 +14,13 @@ from ocibuild.errors import (
     UnsupportedMediaType,
 )
 from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
+from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.registry.auth import Authorizer
 from ocibuild.registry.download import Download
 from ocibuild.registry.foreign import foreign_pieces
 from ocibuild.registry.login import check_login
 from ocibuild.registry.messages import failure
+from ocibuild.registry.quota import Quota
 from ocibuild.registry.referrers import attach_by_tag, list_referrers
 from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
@@ -27,7 +29,7 @@ from ocibuild.registry.transport import Transport
 from ocibuild.registry.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import TypeVar
 
     from ocibuild.oci import BlobReader, Reference
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-MANIFEST_LIMIT: Final = 4 << 20
-"""Bytes; the least that every registry must take, and the most that we do (distribution-spec, "Pushing Manifests")."""
 _PASSED_OVER = (RegistryError, DigestMismatch, InvalidDocument, UnsupportedMediaType)
 """What makes us go from a mirror to the next server."""
 _ACCEPT = {"Accept": ", ".join(sorted(mediatypes.MANIFESTS | mediatypes.INDEXES))}
@@ -50,7 +50,7 @@ class Registry:
 
     Reading asks the mirrors in order, then the origin; the origin's error is the one that is raised. A mirror that
     cannot be reached is not asked again. ``chunk_size`` (bytes) makes every upload a chunked one. As many blobs are on
-    their way at once as the configuration allows a registry.
+    their way at once as the configuration allows a registry. ``warn`` hears, from any thread, what a user should know.
     """
 
     def __init__(
@@ -60,15 +60,23 @@ class Registry:
         *,
         policy: RetryPolicy | None = None,
         chunk_size: int | None = None,
+        warn: Callable[[str], None] = lambda _message: None,
     ) -> None:
         self._config = config
         self._credentials = credentials
         self._chunk_size = chunk_size
-        self._transport = Transport(config, policy or RetryPolicy())
+        self._policy = policy or RetryPolicy()
+        self._transport = Transport(config, self._policy)
         self._authorizers: dict[Endpoint, Authorizer] = {}
         self._avoided: set[Endpoint] = set()
         self._lock = threading.Lock()  # guards the two above
+        self._quota = Quota(warn)
         self._slots = Slots(config, self._transport.check_stopped)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How patient it is."""
+        return self._policy
 
     @property
     def transport(self) -> Transport:
@@ -81,23 +89,25 @@ class Registry:
         It is verified against the digest of the reference, else against what the registry calls it. Raises NotFound,
         Unauthorized, RegistryError, DigestMismatch; UnsupportedMediaType for Docker's schema 1.
         """
-        return self._from_any(reference, lambda session: _fetch_manifest(session, reference))
+        return self._from_any(reference, lambda session: _fetch_manifest(session, reference, self._quota))
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of what ``reference`` names, without fetching it.
 
         None where the registry does not tell: it has no such manifest, does not do HEAD, or leaves a header out.
         """
-        return self._from_any(reference, lambda session: _head_manifest(session, reference))
+        return self._from_any(reference, lambda session: _head_manifest(session, reference, self._quota))
 
-    def blob(self, reference: Reference, descriptor: Descriptor, at: int = 0) -> Iterator[bytes]:
-        """Yield a blob from the byte ``at`` on, in order, in pieces of at most a mebibyte, and no more than its size.
+    def blob(
+        self, reference: Reference, descriptor: Descriptor, at: int = 0, end: int | None = None
+    ) -> Generator[bytes, None, None]:
+        """Yield a blob from the byte ``at`` to ``end``, else its own, in order, in pieces of at most a mebibyte.
 
         A transfer that breaks is taken up where it ended, at the next server if there is one. The digest is not
         checked here: who reads it does. A foreign layer that the registry does not have comes from its URLs.
         """
         subject = f"{reference}: {descriptor.digest}"
-        download = Download(subject, descriptor, at)
+        download = Download(subject, descriptor, at, end)
         for session in self._sessions(reference):
             retries = None if session.endpoint.is_mirror else session.retries()
             try:
@@ -116,6 +126,10 @@ class Registry:
                 self._note(session.endpoint, error)
                 continue
             return
+
+    def has_place(self, reference: Reference) -> bool:
+        """Tell whether one more blob, or a part of one, may come from the first server at this moment."""
+        return self._slots.has_free(next(self._sessions(reference)).endpoint)
 
     def fetch_blob(self, reference: Reference, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
         """Give the whole blob to ``write``, as ``blob()`` yields it."""
@@ -207,6 +221,10 @@ class Registry:
         """
         return check_login(self._config.origin(domain), credential, self._transport, self._config)
 
+    def parallel(self, reference: Reference) -> int:
+        """Return how many blobs may be on their way at once."""
+        return self._config.host(self._config.origin(reference.domain).host).parallel
+
     def stop(self) -> None:
         """End everything that other threads do here, which raises Interrupted or RegistryError there."""
         self._transport.stop()
@@ -255,9 +273,10 @@ def blob_opener(session: RepositorySession, descriptor: Descriptor) -> Callable[
     return lambda headers: session.open(session.url(f"blobs/{descriptor.digest}"), headers)
 
 
-def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[bytes, Descriptor]:
+def _fetch_manifest(session: RepositorySession, reference: Reference, quota: Quota) -> tuple[bytes, Descriptor]:
     url = session.url(f"manifests/{reference.digest or reference.tag}")
     answer = session.ask("GET", url, headers=_ACCEPT, limit=MANIFEST_LIMIT)
+    quota.note(session.endpoint.host, answer.headers)
     if answer.status != 200:
         raise failure(answer, session.subject)
     promised = reference.digest or answer.headers.get("Docker-Content-Digest")
@@ -265,9 +284,10 @@ def _fetch_manifest(session: RepositorySession, reference: Reference) -> tuple[b
     return answer.body, Descriptor(_media_type(answer, session.subject), digest, len(answer.body))
 
 
-def _head_manifest(session: RepositorySession, reference: Reference) -> Descriptor | None:
+def _head_manifest(session: RepositorySession, reference: Reference, quota: Quota) -> Descriptor | None:
     url = session.url(f"manifests/{reference.digest or reference.tag}")
     answer = session.ask("HEAD", url, headers=_ACCEPT)
+    quota.note(session.endpoint.host, answer.headers)
     digest = answer.headers.get("Docker-Content-Digest")
     length = answer.headers.get("Content-Length", "")
     media_type = _content_type(answer)

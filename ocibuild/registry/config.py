@@ -12,6 +12,8 @@
       [[registry."registry.example.com".keypair]]  # who we are to the registry
         key = "key.pem"
         cert = "cert.pem"
+
+The table ``[limits]`` of the same file is in the module of that name.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
+from ocibuild.oci import Limits
 from ocibuild.registry.certificates import Certificates, KeyPair, find_certificates, has_folder
+from ocibuild.registry.limits import parse_limits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,6 +79,7 @@ class RegistryConfig:
 
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
     certificate_folders: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def load(cls, path: str | None, *, certificate_folders: tuple[str, ...] = ()) -> RegistryConfig:
@@ -85,11 +90,11 @@ class RegistryConfig:
         if path is None:
             return cls(certificate_folders=certificate_folders)
         document = _read(path)
-        _refuse_unknown(document, ("registry",), path)
+        _refuse_unknown(document, ("registry", "limits"), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
         hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
-        return cls(hosts, certificate_folders)
+        return cls(hosts, certificate_folders, parse_limits(document.get("limits", {}), path))
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""

@@ -22,13 +22,16 @@ _ERROR_LIMIT = 64 << 10
 
 
 class Download:
-    """The transfer of one blob, in order, from one server or from several, each byte once.
+    """The transfer of one blob or of a part of it, in order, from one server or from several, each byte once.
 
-    ``at`` is the offset of the next byte. Nothing is checked here but the size: who reads it knows the digest.
+    ``at`` is the offset of the next byte, ``end`` that after the last one, if it is not the blob's: then a server that
+    does not know ranges is refused. Nothing is checked here but the size: who reads it knows the digest.
     """
 
-    def __init__(self, subject: str, descriptor: Descriptor, at: int = 0) -> None:
+    def __init__(self, subject: str, descriptor: Descriptor, at: int = 0, end: int | None = None) -> None:
         self.at = at
+        self._end = descriptor.size if end is None else end
+        self._is_part = end is not None
         self._subject = subject
         self._descriptor = descriptor
 
@@ -43,7 +46,7 @@ class Download:
             try:
                 asked = yield from self._attempt(open_at)
             except RegistryError as error:
-                if 0 < self.at == self._descriptor.size:
+                if 0 < self.at == self._end:
                     return  # it broke behind the last byte
                 if retries and self.at - before > _PROGRESS:
                     retries.renew()
@@ -57,7 +60,7 @@ class Download:
 
     def _attempt(self, open_at: Callable[[Mapping[str, str]], Stream]) -> Generator[bytes, None, Answer | None]:
         """Yield pieces until the end; then return None, or the answer that asks us to come back later."""
-        headers = {"Range": f"bytes={self.at}-"} if self.at else {}
+        headers = {"Range": f"bytes={self.at}-{self._end - 1 if self._is_part else ''}"} if self.at else {}
         with open_at(headers) as stream:
             if stream.status not in (200, 206):
                 return self._refusal(stream)
@@ -76,23 +79,24 @@ class Download:
             if range_start(stream) != self.at:
                 raise RegistryError(f"{self._subject}: the registry sends another range than it was asked for")
             return 0
+        if self._is_part:
+            raise RegistryError(f"{self._subject}: the registry does not send parts of a blob")
         length = stream.headers.get("Content-Length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) != self._descriptor.size:
             raise self._wrong_size(f"{int(length[:20])} bytes")
         return self.at
 
     def _read(self, stream: Stream, *, skip: int) -> Iterator[bytes]:
-        size = self._descriptor.size
         while piece := stream.read(_PIECE):
             fresh = piece[skip:] if skip else piece
             skip -= len(piece) - len(fresh)
-            if self.at + len(fresh) > size:
+            if self.at + len(fresh) > self._end:
                 raise self._wrong_size("more")
             if fresh:
                 self.at += len(fresh)
                 yield fresh
-        if self.at < size:
-            message = f"{self._subject}: the transfer broke after {self.at} of {size} bytes"
+        if self.at < self._end:
+            message = f"{self._subject}: the transfer broke after {self.at} of {self._descriptor.size} bytes"
             raise RegistryError(message, retryable=True)
 
     def _wrong_size(self, found: str) -> DigestMismatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch
+from ocibuild.registry.ranges import fetch_in_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +38,7 @@ def fetch_into(
             with store.blobs.writer(blob) as writer:
                 started(writer)
                 progress(0)
-                for piece in registry.blob(reference, blob):
-                    writer.write(piece)
-                    progress(writer.size)
+                fetch_in_ranges(registry, reference, blob, writer, progress)
         except DigestMismatch as error:
             raise _named(error, reference) from error
         store.origins.add(blob.digest, reference)
@@ -74,6 +73,11 @@ class RegistryBlobs:
     def distrust(self) -> bool:
         """Ask no mirror any more; False where none was asked."""
         return self._registry().distrust_mirrors(self._reference)
+
+    def stop(self) -> None:
+        """End all that is under way, and all waiting for another process."""
+        self._store.locks.stop()
+        self._registry().stop()
 
 
 def read_blob(registry: Registry, reference: Reference, blob: Descriptor) -> bytes:

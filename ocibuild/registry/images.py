@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import DigestMismatch
 from ocibuild.oci import is_foreign
 from ocibuild.registry.checked import CheckedBlob
-from ocibuild.registry.config import PARALLEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,8 +72,8 @@ class RegistryDestination:
 
     @property
     def parallel(self) -> int:
-        """See ``ImageDestination``; the configuration of the registry may allow fewer."""
-        return PARALLEL
+        """See ``ImageDestination``."""
+        return self._registry.parallel(self._references[0])
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """See ``ImageDestination``; a foreign layer comes from where it was made, and need not be there."""

@@ -122,7 +122,7 @@ def _write(path: str, document: Mapping[str, Any]) -> None:
     try:
         fd, temporary = tempfile.mkstemp(prefix=".config.json.", dir=folder)  # with mode 0600
         with open(fd, "wb") as file:
-            file.write(json.dumps(document, indent="\t").encode())
+            file.write(json.dumps(document, indent="\t").encode() + b"\n")
             _give_to_owner_of(path if os.path.exists(path) else folder, fd)
             file.flush()
             os.fsync(fd)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from ocibuild.registry.retry import RetryPolicy
 
@@ -55,23 +54,14 @@ class Pace:
         self.waited += waited
 
 
-def paced(policy: RetryPolicy) -> Callable[..., HTTPResponse]:
-    """Return what makes the responses of a connection, each with a pace of its own."""
+class PacedResponse(HTTPResponse):
+    """A response that must keep its pace, and whose body is read in the pieces in which it comes."""
 
-    def make(sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
-        return _PacedResponse(sock, Pace(policy, time.monotonic()), *args, **kwargs)
-
-    return make
-
-
-class _PacedResponse(HTTPResponse):
-    """A response whose bytes are counted as they come."""
-
-    def __init__(self, sock: socket.socket, pace: Pace, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, policy: RetryPolicy, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._pace = pace
+        self._pace = Pace(policy, time.monotonic())
         # detach() leaves the raw stream, and with it the count of who uses the socket
-        self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), pace), _BUFFER)
+        self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), self._pace), _BUFFER)
 
     def begin(self) -> None:
         """Read the status and the headers, of the final answer where others come before (RFC 9110, section 15.2)."""
@@ -80,6 +70,29 @@ class _PacedResponse(HTTPResponse):
             self.headers = self.msg = None  # type: ignore[assignment]  # which is how it knows that it has not begun
             super().begin()
         self._pace.in_body = True
+
+    def has_ended(self) -> bool:
+        """Tell whether the body was read to its end, or there is none."""
+        return self.isclosed() or self.length == 0
+
+    def read_some(self, size: int) -> bytes:
+        """Return up to ``size`` bytes of the body, empty at its end; raises ConnectionResetError where it breaks off.
+
+        (``read1()`` of some versions of Python does not count what it has read.)
+        """
+        if self.has_ended():
+            piece = b""
+        elif self.chunked:
+            piece = self.read1(size)
+        else:
+            piece = self.fp.read1(size if self.length is None else min(size, self.length))
+            if self.length is not None:
+                if not piece:
+                    raise ConnectionResetError
+                self.length -= len(piece)
+        if not piece or self.length == 0:
+            self.close()
+        return piece
 
 
 class _PacedStream(io.RawIOBase):

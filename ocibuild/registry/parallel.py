@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     Item = TypeVar("Item")
+
+
+SIGNAL_SECONDS = 0.2
+"""The longest that the main thread sleeps without a look at its signals."""
 
 
 class Stop:
@@ -43,14 +47,13 @@ def in_parallel(
     The first error ends the others at their next ``Stop.check()`` and is raised. Where this thread itself is
     interrupted, ``abandon`` is called to wake those that wait. No thread outlives the call.
     """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor
 
     stop = Stop()
     with ThreadPoolExecutor(max_workers=limit, thread_name_prefix="transfer") as pool:
-        futures: list[Future[None]] = []
-        try:  # an interrupt may come while the first are under way already
-            futures += [pool.submit(work, item, stop) for item in items]
-            wait(futures, return_when=FIRST_EXCEPTION)
+        try:
+            futures = [pool.submit(work, item, stop) for item in items]
+            wait_until_settled(futures)
         except BaseException:
             abandon()
             raise
@@ -58,6 +61,20 @@ def in_parallel(
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     _raise_first(futures)
+
+
+def wait_until_settled(futures: Iterable[Future[Any]]) -> None:
+    """Wait until all have ended or one has failed, in the main thread, whose signals are not missed.
+
+    A signal that comes just before the thread begins to sleep would wake it only at its end: so it never sleeps long.
+    """
+    from concurrent.futures import FIRST_EXCEPTION, wait
+
+    running: Iterable[Future[Any]] = futures
+    while running:
+        done, running = wait(futures, SIGNAL_SECONDS, FIRST_EXCEPTION)
+        if any(not future.cancelled() and future.exception() for future in done):
+            return
 
 
 def _raise_first(futures: Sequence[Future[None]]) -> None:

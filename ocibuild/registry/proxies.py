@@ -30,7 +30,7 @@ def proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
     if not _is_web_address(url):
         raise ConfigError(
             f"{scheme.upper()}_PROXY: not the address of an HTTP proxy",
-            remedy="give http://HOST:PORT or https://HOST:PORT",
+            remedy="give http://HOST:PORT",
         )
     return url
 
@@ -38,7 +38,7 @@ def proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        return parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 

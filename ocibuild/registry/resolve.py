@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, UnsupportedMediaType
 from ocibuild.oci import (
@@ -17,6 +17,7 @@ from ocibuild.oci import (
     parse_manifest,
     select,
 )
+from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MAX_LAYERS
 from ocibuild.registry.fetch import read_blob
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
     from ocibuild.registry.client import Registry
     from ocibuild.store import Store
-
-CONFIG_LIMIT: Final = 16 << 20
-"""Bytes."""
-DEEPEST_INDEX: Final = 3
-MOST_LAYERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +115,9 @@ def _keep(store: Store, descriptor: Descriptor, data: bytes) -> None:
 
 def _check_layers(store: Store, manifest: Manifest, descriptor: Descriptor, reference: Reference) -> None:
     """Refuse, before anything of it is fetched, an image that cannot be used."""
-    if len(manifest.layers) > MOST_LAYERS:
+    if len(manifest.layers) > MAX_LAYERS:
         raise InvalidDocument(
-            f"{reference}: {descriptor.digest} has {len(manifest.layers)} layers; {MOST_LAYERS} are allowed"
+            f"{reference}: {descriptor.digest} has {len(manifest.layers)} layers; {MAX_LAYERS} are allowed"
         )
     sizes: dict[Digest, int] = {}
     for layer in manifest.layers:

@@ -25,6 +25,9 @@ class RetryPolicy:
 
     A server may take ``read_timeout`` for the next byte, ``answer_timeout`` for all headers of an answer, and sends its
     body with at least ``least_speed`` bytes a second, measured whenever we have waited ``slow_window`` for it.
+
+    A blob of which ``range_least`` bytes are missing comes in several ranges where it is slower than ``range_speed``;
+    every ``range_pause`` one connection more is tried.
     """
 
     attempts: int = 6
@@ -38,6 +41,9 @@ class RetryPolicy:
     answer_timeout: float = 60
     slow_window: float = 20
     least_speed: int = 1 << 10
+    range_least: int = 32 << 20
+    range_speed: int = 64 << 20
+    range_pause: float = 2
 
     def pause(self, attempt: int) -> float:
         """Return how long to wait after ``attempt`` (from 1), before chance is added."""

@@ -29,12 +29,23 @@ class Slots:
     @contextmanager
     def take(self, endpoint: Endpoint, *, push: bool = False) -> Iterator[None]:
         """Hold a place inside the block, waiting for one; raises what ``check_stopped`` does where all ends."""
-        with self._lock:
-            limit = self._config.host(endpoint.host).parallel
-            places = self._places.setdefault((endpoint.host, push), threading.Semaphore(limit))
+        places = self._of(endpoint, push=push)
         while not places.acquire(timeout=_PAUSE):
             self._check_stopped()
         try:
             yield
         finally:
             places.release()
+
+    def has_free(self, endpoint: Endpoint) -> bool:
+        """Tell whether there is a place for reading at this moment."""
+        places = self._of(endpoint, push=False)
+        is_free = places.acquire(blocking=False)
+        if is_free:
+            places.release()
+        return is_free
+
+    def _of(self, endpoint: Endpoint, *, push: bool) -> threading.Semaphore:
+        with self._lock:
+            limit = self._config.host(endpoint.host).parallel
+            return self._places.setdefault((endpoint.host, push), threading.Semaphore(limit))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer, naming
+from ocibuild.layer import Allowance, verify
+from ocibuild.oci import compression_of
 from ocibuild.rootfs.unpack import unpack, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.layer import Ownership
-    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.rootfs.unpack import Blob
     from ocibuild.store import BlobWriter, Layer, Snapshot, Store
 
@@ -41,6 +45,9 @@ class BlobOrigin(Protocol):
     def distrust(self) -> bool:
         """Turn to another server, as this one gave what it should not have; False where there is no other."""
 
+    def stop(self) -> None:
+        """Wake who waits for a blob, which raises Interrupted there; safe to repeat."""
+
 
 class Report(Protocol):
     """Hears how far a blob is; from several threads."""
@@ -56,17 +63,21 @@ def bring_in(
     *,
     ownership: Ownership | None,
     blobs: bool,
+    limits: Limits | None,
     report: Report,
 ) -> tuple[Snapshot, ...]:
     """Bring in what is missing of an image, and return its snapshots, oldest first.
 
     Without an ``ownership`` no file is wanted, and there are snapshots only where they were before. ``blobs`` wants
-    every layer's blob in the store too; else one that is unpacked already is not fetched. What turns out to be wrong is
-    fetched once more where there is another server. Raises RegistryError, DigestMismatch, InvalidLayer.
+    every layer's blob in the store too; else one that is unpacked already is not fetched. With ``limits`` but no
+    ``ownership`` what is fetched is read to its end and held against its diff ID, as if it were unpacked.
+
+    What turns out to be wrong is fetched once more where there is another server. Raises RegistryError, DigestMismatch,
+    InvalidLayer.
     """
     while True:
         try:
-            return _bring_in(store, layers, origin, ownership=ownership, blobs=blobs, report=report)
+            return _bring_in(store, layers, origin, ownership=ownership, blobs=blobs, limits=limits, report=report)
         except DigestMismatch:
             if not origin.distrust():
                 raise
@@ -79,32 +90,60 @@ def _bring_in(
     *,
     ownership: Ownership | None,
     blobs: bool,
+    limits: Limits | None,
     report: Report,
 ) -> tuple[Snapshot, ...]:
     stack = unpacked(store, layers)
     wanted = layers if blobs or (stack is None and ownership) else ()
     arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
-    if stack is not None or ownership is None:
+    if stack is not None or limits is None:
         return arrivals.receive(lambda: stack or ())
-    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, report, origin.subject))
+    if ownership is None:
+        return arrivals.receive(lambda: _verify(layers, arrivals, limits, report))
+    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, limits, report))
 
 
 def _unpack(
-    store: Store, layers: Sequence[Layer], arrivals: _Arrivals, ownership: Ownership, report: Report, subject: str
+    store: Store,
+    layers: Sequence[Layer],
+    arrivals: _Arrivals,
+    ownership: Ownership,
+    limits: Limits,
+    report: Report,
 ) -> tuple[Snapshot, ...]:
-    done: dict[Digest, int] = {}
+    progress = _Progress("unpacking", report)
+    with arrivals.examined():
+        return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress, limits=limits)
 
-    def progress(layer: Layer, more: int) -> None:
+
+def _verify(layers: Sequence[Layer], arrivals: _Arrivals, limits: Limits, report: Report) -> tuple[Snapshot, ...]:
+    progress, allowance = _Progress("checking", report), Allowance(limits.total)
+    for layer in layers:
+        with arrivals.examined(), closing(arrivals.open(layer)) as blob:
+            verify(
+                blob,
+                compression_of(layer.descriptor.media_type),
+                expect=layer.diff_id,
+                limits=limits,
+                allowance=allowance,
+                name=layer.descriptor.digest,
+                progress=partial(progress, layer),
+            )
+    return ()
+
+
+class _Progress:
+    """Adds up how many bytes of each blob were dealt with."""
+
+    def __init__(self, verb: str, report: Report) -> None:
+        self._verb = verb
+        self._report = report
+        self._done: dict[Digest, int] = {}
+
+    def __call__(self, layer: Layer, more: int) -> None:
         blob = layer.descriptor
-        done[blob.digest] = done.get(blob.digest, 0) + more
-        report(blob, "unpacking", done[blob.digest])
-
-    try:
-        return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress)
-    except (InvalidLayer, DigestMismatch):
-        arrivals.keep_nothing()
-        with naming(subject):
-            raise
+        self._done[blob.digest] = self._done.get(blob.digest, 0) + more
+        self._report(blob, self._verb, self._done[blob.digest])
 
 
 class _Arrivals:
@@ -132,8 +171,10 @@ class _Arrivals:
             try:
                 result = meanwhile()
                 wait(fetches, return_when=FIRST_EXCEPTION)
-            except BaseException:
+            except BaseException as error:
                 self._failed.set()
+                if not isinstance(error, Exception):
+                    self._origin.stop()
                 raise
             finally:
                 self._end(fetches)
@@ -145,10 +186,16 @@ class _Arrivals:
         writer = started.result() if started else None
         return writer.follow() if writer else self._store.blobs.open(layer.descriptor.digest)
 
-    def keep_nothing(self) -> None:
-        """Do not keep what was fetched: the image is not what it should be."""
-        self._keeps_nothing = True
-        self._failed.set()
+    @contextmanager
+    def examined(self) -> Iterator[None]:
+        """Keep nothing of what was fetched where it turns out that the image is not what it should be."""
+        try:
+            yield
+        except (InvalidLayer, DigestMismatch):
+            self._keeps_nothing = True
+            self._failed.set()
+            with naming(self._origin.subject):
+                raise
 
     def _end(self, fetches: Sequence[Future[None]]) -> None:
         """Wait for the fetches, the others too where one failed, and raise the first error."""

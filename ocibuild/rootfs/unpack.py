@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocibuild.errors import naming
 from ocibuild.fs import Root
-from ocibuild.layer import apply, settle
-from ocibuild.oci import chain_ids, compression_of
+from ocibuild.layer import Allowance, apply, settle
+from ocibuild.oci import Limits, chain_ids, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ocibuild.layer import Applied, Ownership
     from ocibuild.oci import ChainID
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
+
+
+_LIMITS = Limits()
 
 
 class Blob(Protocol):
@@ -49,12 +52,13 @@ def unpack(
     *,
     ownership: Ownership,
     progress: Callable[[Layer, int], None],
+    limits: Limits = _LIMITS,
 ) -> tuple[Snapshot, ...]:
     """Unpack what is missing of a stack of layers and return its snapshots, oldest first.
 
     ``open_blob`` may give a blob that is still arriving. Another process that unpacks the same layer is waited for.
     ``progress`` hears how many further bytes of a layer's blob were read. Raises InvalidLayer and DigestMismatch; then
-    nothing is kept of that layer and those above it.
+    nothing is kept of that layer and those above it. ``limits`` count for what is unpacked by this call.
     """
     chains = chain_ids([layer.diff_id for layer in layers])
     stack: list[Snapshot | None] = []
@@ -69,10 +73,11 @@ def unpack(
             if snapshot is None:
                 missing.append(_Missing(position, cleanup.enter_context(store.snapshots.begin())))
             stack.append(snapshot)
-        applied = _apply_all(missing, layers, open_blob, ownership, progress)
+        allowance = Allowance(limits.total)
+        applied = _apply_all(missing, layers, open_blob, ownership, progress, limits, allowance)
         for (position, active), result in zip(missing, applied, strict=True):
             below = [snapshot for snapshot in stack[:position] if snapshot]
-            stack[position] = _commit(active, chains[position], layers[position], result, below)
+            stack[position] = _commit(active, chains[position], layers[position], result, below, allowance)
     return tuple(snapshot for snapshot in stack if snapshot)
 
 
@@ -82,6 +87,8 @@ def _apply_all(
     open_blob: Callable[[Layer], Blob],
     ownership: Ownership,
     progress: Callable[[Layer, int], None],
+    limits: Limits,
+    allowance: Allowance,
 ) -> list[Applied]:
     def apply_one(item: _Missing) -> Applied:
         layer = layers[item.position]
@@ -94,6 +101,9 @@ def _apply_all(
                     root,
                     owners=ownership,
                     expect=layer.diff_id,
+                    limits=limits,
+                    allowance=allowance,
+                    name=layer.descriptor.digest,
                     progress=lambda done: progress(layer, done),
                 )
         finally:
@@ -108,11 +118,16 @@ def _apply_all(
 
 
 def _commit(
-    active: ActiveSnapshot, chain: ChainID, layer: Layer, applied: Applied, below: Sequence[Snapshot]
+    active: ActiveSnapshot,
+    chain: ChainID,
+    layer: Layer,
+    applied: Applied,
+    below: Sequence[Snapshot],
+    allowance: Allowance,
 ) -> Snapshot:
     if applied.implied or applied.links:
         with ExitStack() as cleanup:
             root = cleanup.enter_context(Root.open(active.upper))
             lowers = [cleanup.enter_context(Root.open(snapshot.path)) for snapshot in reversed(below)]
-            settle(root, applied, lowers)
+            settle(root, applied, lowers, allowance)
     return active.commit(chain_id=chain, layer=layer)

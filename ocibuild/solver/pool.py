@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_SIGNAL_SECONDS = 0.2  # the longest that the main thread sleeps without a look at its signals
+
 
 @dataclass(eq=False, slots=True)
 class Task:
@@ -80,9 +82,13 @@ class _Queue:
             self._done(task)
 
     def wait(self) -> None:
-        """Wait until all is done or something failed."""
+        """Wait until all is done or something failed.
+
+        Now and then it looks up, for a signal that came just before it began to sleep would not wake it.
+        """
         with self._changed:
-            self._changed.wait_for(self._over)
+            while not self._changed.wait_for(self._over, _SIGNAL_SECONDS):
+                pass
 
     def fail(self, error: BaseException) -> bool:
         """Keep the first failure; tell whether this was it."""

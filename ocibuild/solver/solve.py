@@ -184,6 +184,9 @@ class Solver:
         with self._shown(image, step):
             stack = materialise(self._shop, image, self._layers(image), files=files, blobs=blobs, step=step)
             self._roots[self._keys[image]] = stack
+        if blobs:
+            for layer in self._layers(image):
+                self._shop.ready(layer.descriptor)
 
     def _make(self, vertex: MadeVertex, step: int) -> None:
         """Make the result of a vertex, or wait for another process that is making it."""
@@ -265,6 +268,7 @@ class Solver:
             layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
+            self._shop.ready(layer.descriptor)
 
     def _solution(self, plan: Plan) -> Solution:
         own = [self._made[self._keys[vertex]] for vertex in plan.chain if isinstance(vertex, LayerVertex)]

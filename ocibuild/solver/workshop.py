@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ocibuild.executor import Process
     from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
     from ocibuild.layer import Ownership
+    from ocibuild.oci import Descriptor, Limits
     from ocibuild.rootfs import OverlaySnapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.sandbox import Outcome, Overlay
@@ -65,6 +66,17 @@ def nothing_given(name: str, /) -> None:
     """Give no secret and no agent."""
 
 
+def nobody_told(layer: Descriptor, /) -> None:
+    """Do nothing with a layer that is ready."""
+
+
+def usual_limits() -> Limits:
+    """Give the limits of who has not set any."""
+    from ocibuild.oci import Limits
+
+    return Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What looking up needs: all that a build which is cached ever touches."""
@@ -77,7 +89,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Workshop(Inputs):
-    """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread."""
+    """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
+
+    ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
+    that were there before. ``limits`` are asked for when an image is unpacked.
+    """
 
     snapshotter: OverlaySnapshotter
     executor: Executor
@@ -87,3 +103,5 @@ class Workshop(Inputs):
     stop: Callable[[], None]
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
+    ready: Callable[[Descriptor], None] = nobody_told
+    limits: Callable[[], Limits] = usual_limits

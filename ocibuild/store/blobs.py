@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DOCUMENT_LIMIT = 16 << 20
+_PIECE = 1 << 20
 
 
 class Blobs:
@@ -142,8 +143,29 @@ class BlobWriter:
             raise DigestMismatch(f"{self._expect.digest}: more than the {self._expect.size} bytes it should have")
         view = memoryview(chunk)
         self._hasher.update(view)
+        self._put(self.size, view)
+        self._grow(size)
+
+    def write_ahead(self, offset: int, chunk: bytes) -> None:
+        """Write what comes later, from any thread; it counts once ``adopt()`` takes it. Raises as ``write()`` does."""
+        if self._expect and offset + len(chunk) > self._expect.size:
+            raise DigestMismatch(f"{self._expect.digest}: more than the {self._expect.size} bytes it should have")
+        self._put(offset, memoryview(chunk))
+
+    def adopt(self, end: int) -> None:
+        """Append what was written ahead, up to the offset ``end``."""
+        while self.size < end:
+            chunk = os.pread(self._fd, min(end - self.size, _PIECE), self.size)
+            self._hasher.update(chunk)
+            self._grow(self.size + len(chunk))
+
+    def _put(self, offset: int, view: memoryview) -> None:
         while view:
-            view = view[os.write(self._fd, view) :]
+            written = os.pwrite(self._fd, view, offset)
+            view = view[written:]
+            offset += written
+
+    def _grow(self, size: int) -> None:
         with self._grown:
             self.size = size
             self._grown.notify_all()

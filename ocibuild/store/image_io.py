@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO
 
-from ocibuild.errors import DigestMismatch, NotInStore
-from ocibuild.oci import Descriptor, parse_manifest
-from ocibuild.oci.verified import MANIFEST_LIMIT, read_verified
+from ocibuild.errors import DigestMismatch, NotInStore, naming
+from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, mediatypes, parse_manifest
+from ocibuild.oci.limits import MANIFEST_LIMIT
+from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,8 @@ class StoreDestination:
                 progress(blob.size)
 
     def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
-        """See ``ImageDestination``."""
+        """See ``ImageDestination``; raises InvalidDocument where its config is none of an image, but says so."""
+        self._check_config(parse_manifest(data, descriptor.media_type))
         if not self.has_blob(descriptor):
             with self._store.blobs.writer(descriptor) as blob:
                 blob.write(data)
@@ -98,6 +100,12 @@ class StoreDestination:
             self._store.tags.keep(descriptor)
         else:
             self._store.tags.set(self._reference.with_tag(self._reference.tag), descriptor)
+
+    def _check_config(self, document: Manifest | Index) -> None:
+        """Hold a config against its schema: whoever reads it in the store later takes it for sound."""
+        if isinstance(document, Manifest) and document.config.media_type in mediatypes.CONFIGS:
+            with naming(f"{self.subject}: {document.config.digest}"):
+                ImageConfig.from_bytes(self._store.blobs.read(document.config.digest))
 
 
 def _described(store: Store, digest: Digest) -> Descriptor:

@@ -4,7 +4,7 @@ from ocibuild.transfer.copying import copy
 from ocibuild.transfer.ends import Ends
 from ocibuild.transfer.locations import Location, parse_location
 from ocibuild.transfer.plan import Plan, Selection, make_plan
-from ocibuild.transfer.push import push
+from ocibuild.transfer.push import Push, push
 from ocibuild.transfer.transfer import transfer
 
-__all__ = ["Ends", "Location", "Plan", "Selection", "copy", "make_plan", "parse_location", "push", "transfer"]
+__all__ = ["Ends", "Location", "Plan", "Push", "Selection", "copy", "make_plan", "parse_location", "push", "transfer"]

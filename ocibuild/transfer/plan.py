@@ -21,15 +21,12 @@ from ocibuild.oci import (
     parse_manifest,
     select,
 )
-from ocibuild.oci.verified import CONFIG_LIMIT, MANIFEST_LIMIT, read_verified
+from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MANIFEST_LIMIT, MAX_LAYERS
+from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
     from ocibuild.oci.image_io import ImageSource
 
-DEEPEST_INDEX: Final = 3
-"""Indexes that may lie in one another, the outermost included."""
-MAX_LAYERS: Final = 1000
-"""Layers of one image."""
 MAX_MANIFESTS: Final = 64 << 20
 """Bytes that all manifests of a copy have together: they are held in memory."""
 
@@ -64,15 +61,16 @@ class Plan:
     root: Document
 
 
-def make_plan(source: ImageSource, selection: Selection) -> Plan:
+def make_plan(source: ImageSource, selection: Selection, *, trusted: bool = False) -> Plan:
     """Return what a copy of ``selection`` takes from ``source``.
 
     An index is copied as it is for ``everything``, or where each of its entries is wanted. For several platforms a new
     index is made of their entries; for one, its image is copied alone. A single image must be for the platforms that
-    were named. Raises NoMatchingPlatform, InvalidDocument, UnsupportedMediaType, DigestMismatch, and what the source
-    raises.
+    were named. ``trusted`` leaves the schemas out: for a source whose documents were validated when they came in.
+
+    Raises NoMatchingPlatform, InvalidDocument, UnsupportedMediaType, DigestMismatch, and what the source raises.
     """
-    reader = _Reader(source)
+    reader = _Reader(source, trusted=trusted)
     root = _chosen(reader, reader.read(source.root()), selection)
     gathered = _Gathered(reader)
     gathered.add(root, depth=1)
@@ -82,8 +80,9 @@ def make_plan(source: ImageSource, selection: Selection) -> Plan:
 class _Reader:
     """The manifests of a source, each read once, and not more of them than fit into memory."""
 
-    def __init__(self, source: ImageSource) -> None:
+    def __init__(self, source: ImageSource, *, trusted: bool) -> None:
         self.source = source
+        self._trusted = trusted
         self._read: dict[Digest, Document] = {}
         self._size = 0
 
@@ -107,7 +106,7 @@ class _Reader:
             raise InvalidDocument(f"{where}: {descriptor.media_type!r:.160} is not the media type of a manifest")
         data = self.source.read_manifest(descriptor)
         try:
-            content = parse_manifest(data, descriptor.media_type)
+            content = parse_manifest(data, descriptor.media_type, trusted=self._trusted)
         except InvalidDocument as error:
             raise InvalidDocument(f"{where}: {error.message}", remedy=error.remedy) from error
         return Document(Descriptor(content.media_type, descriptor.digest, descriptor.size), data, content)
@@ -118,9 +117,10 @@ class _Reader:
             return ImageConfig.from_bytes(read_verified(blob, manifest.config, limit=CONFIG_LIMIT)).platform
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the source has a blob that may be elsewhere."""
+        """Tell whether the source itself has a foreign layer: it is asked for one without other places to look."""
         try:
-            self.source.open_blob(blob).close()
+            with closing(self.source.open_blob(replace(blob, urls=()))) as reader:
+                reader.read(1)
         except (NotFound, NotInStore):
             return False
         return True

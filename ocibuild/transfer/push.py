@@ -1,10 +1,12 @@
-"""An image of the store, into registries."""
+"""An image of the store, into registries: at once, or layer by layer while it is still being built."""
 
 from __future__ import annotations
 
+import threading
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from ocibuild.errors import OcibuildError
 from ocibuild.registry import RegistryDestination
 from ocibuild.store import StoreSource
 from ocibuild.transfer.copying import copy
@@ -12,10 +14,13 @@ from ocibuild.transfer.plan import Selection, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-    from ocibuild.oci import Descriptor, Reference
+    from ocibuild.oci import BlobReader, Descriptor, Digest, Reference
     from ocibuild.registry import Registry
     from ocibuild.store import Store
+
+_AT_ONCE = 3  # while steps still run; the configuration of a registry may allow fewer
 
 
 def push(
@@ -32,9 +37,102 @@ def push(
     of a blob are there; it is called from several threads. Raises NotInStore before anything is sent where a
     manifest is missing in the store, RegistryError, Unauthorized.
     """
-    source = StoreSource(store, descriptor, str(descriptor.digest))
-    plan = make_plan(source, Selection(everything=True))
-    ordered = sorted(references, key=lambda reference: reference.repository)
-    for _, names in groupby(ordered, key=lambda reference: reference.repository):
-        destination = RegistryDestination(registry, list(names), store.origins)
-        copy(source, destination, plan, progress=progress, abandon=registry.stop)
+    with Push(registry, store, references) as running:
+        running.finish(descriptor, progress=progress)
+
+
+class Push:
+    """A push that may begin before the image is whole; a context manager, which ends what is still under way."""
+
+    def __init__(self, registry: Registry, store: Store, references: Sequence[Reference]) -> None:
+        self._registry = registry
+        self._store = store
+        ordered = sorted(references, key=lambda reference: reference.repository)
+        self._repositories = [
+            _Repository(RegistryDestination(registry, list(names), store.origins), store)
+            for _, names in groupby(ordered, key=lambda reference: reference.repository)
+        ]
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()  # guards _pool
+
+    def begin(self, blob: Descriptor) -> None:
+        """Send a blob of the store, in a thread of its own; safe to call from any thread.
+
+        An error is not raised: ``finish()`` tries again.
+        """
+        for repository in self._repositories:
+            repository.begin(blob, self._threads())
+
+    def finish(self, descriptor: Descriptor, *, progress: Callable[[Descriptor, int], None]) -> None:
+        """Send what is missing of ``descriptor``, and give it its names; see ``push``."""
+        source = StoreSource(self._store, descriptor, str(descriptor.digest))
+        plan = make_plan(source, Selection(everything=True), trusted=True)
+        for repository in self._repositories:
+            copy(source, repository, plan, progress=progress, abandon=self._registry.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._pool is not None:
+            if kind is not None:
+                self._registry.stop()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push")
+            return self._pool
+
+
+class _Repository:
+    """A repository that may get a blob before it is asked whether it has it; see ``ImageDestination``."""
+
+    def __init__(self, destination: RegistryDestination, store: Store) -> None:
+        self._destination = destination
+        self._store = store
+        self._begun: dict[Digest, Future[bool]] = {}
+
+    @property
+    def subject(self) -> str:
+        return self._destination.subject
+
+    @property
+    def parallel(self) -> int:
+        return self._destination.parallel
+
+    def begin(self, blob: Descriptor, pool: ThreadPoolExecutor) -> None:
+        """Send a blob in another thread, once."""
+        if blob.digest not in self._begun:
+            self._begun[blob.digest] = pool.submit(self._send, blob)
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Wait for a blob that is on its way; see ``ImageDestination``."""
+        begun = self._begun.get(descriptor.digest)
+        return (begun is not None and begun.result()) or self._destination.has_blob(descriptor)
+
+    def put_blob(
+        self, descriptor: Descriptor, open_at: Callable[[int], BlobReader], progress: Callable[[int], None]
+    ) -> None:
+        self._destination.put_blob(descriptor, open_at, progress)
+
+    def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
+        self._destination.put_manifest(descriptor, data)
+
+    def finish(self, descriptor: Descriptor, data: bytes) -> None:
+        self._destination.finish(descriptor, data)
+
+    def _send(self, blob: Descriptor) -> bool:
+        """Send a blob and return True, or False where that did not work."""
+        try:
+            if not self._destination.has_blob(blob):
+                self._destination.put_blob(blob, self._opener(blob), lambda _done: None)
+        except OcibuildError:
+            return False
+        return True
+
+    def _opener(self, blob: Descriptor) -> Callable[[int], BlobReader]:
+        return lambda offset: self._store.blobs.open_at(blob.digest, offset)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.archive import index_refused
 from ocibuild.oci import Index
 from ocibuild.transfer.copying import copy
 from ocibuild.transfer.ends import check_destination
@@ -38,6 +37,8 @@ def transfer(
     with ends.open_source(origin) as source:
         plan = make_plan(source, selection)
         if isinstance(plan.root.content, Index) and isinstance(target, DockerArchiveLocation):
+            from ocibuild.archive import index_refused
+
             raise index_refused(str(target))
         with ends.open_destination(target) as destination:
             copy(source, destination, plan, progress=progress, abandon=abandon)

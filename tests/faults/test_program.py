@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.faults import Act
     from tests.support.hub import Exchange
 
+_TEAPOT = b"HTTP/1.1 418 x\r\n\r\n"
 _CHECKOUT = Path(__file__).parents[2]
 
 
@@ -67,9 +68,7 @@ PULLS: Final[dict[str, tuple[str, Act, str]]] = {
     "the index is no JSON": ("registry GET tag 1", faults.reply(b"<html>\x1b[31m"), "not JSON"),
     "the password is wrong": ("auth GET token", faults.status(401), "refuses the credentials"),
     "the headers do not end": ("registry HEAD tag 1", faults.ENDLESS_HEADERS, "headers"),
-    "the error page does not end": (
-        "registry GET tag 1", faults.repeat(b"x" * 9999, first=b"HTTP/1.1 418 x\r\n\r\n"), "418",
-    ),
+    "the error page does not end": ("registry GET tag 1", faults.repeat(b"x" * 9999, first=_TEAPOT), "418"),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ocibuild.transfer import push
 from tests.faults.world import IMAGE, IMPATIENT, NOISE, PATIENT, check_secrets, make_image
 from tests.support import faults
 from tests.support.hub import ALWAYS, Hub, serve_hub
+from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,6 +255,7 @@ def test_a_token_may_end_during_an_upload(ready: World, target: Hub) -> None:
     only_layer(ready, target)
 
     def cut_and_revoke(exchange: Exchange) -> None:
+        wait_until(lambda: len([one for one in target.asked if one.status == 200 and "HEAD" in one.label]) == 2)
         faults.take(400_000)(exchange)
         exchange.hub.revoke_tokens()
 

@@ -17,7 +17,7 @@ import pytest
 
 from ocibuild.errors import NotInStore
 from ocibuild.layer import RealOwners, RecordedOwners
-from ocibuild.oci import Descriptor, Digest, Platform, Reference, mediatypes
+from ocibuild.oci import Descriptor, Digest, Limits, Platform, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig, RetryPolicy, resolve
 from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.arrivals import bring_in
@@ -158,6 +158,7 @@ class World:
                 RegistryBlobs(lambda: registry, self.store, reference.with_digest(resolved.descriptor.digest)),
                 ownership=owners() if unpack else None,
                 blobs=True,
+                limits=Limits(),
                 report=lambda *_: None,
             )
         self.store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))

@@ -152,3 +152,13 @@ def test_an_outline_says_what_a_build_can_be_given(session: Callable[[], Session
 
     (argument,) = isolated(work).outline.arguments
     assert (argument.name, argument.value) == ("d", "2")
+
+
+def test_a_copy_returns_the_digest_that_is_there(session: Callable[[], Session], context: Path, tmp_path: Path) -> None:
+    build(session, context, tags=(Reference.parse("app"),))
+    with session() as current:
+        digest = current.copy("store:app", f"oci:{tmp_path}/layout:1")
+        assert current.copy(f"oci:{tmp_path}/layout:1", "store:again", everything=True) == digest
+        assert current.find("again").descriptor.digest == digest
+        with pytest.raises(UsageError, match="is not a transport"):
+            current.copy("app:1", "store:again")

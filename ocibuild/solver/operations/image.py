@@ -28,4 +28,12 @@ def materialise(
         shop.emit(Transferred(step, blob.digest.short, verb, done, blob.size))
 
     ownership = shop.ownership if files else None
-    return bring_in(shop.store, layers, shop.origin_of(image), ownership=ownership, blobs=blobs, report=report)
+    return bring_in(
+        shop.store,
+        layers,
+        shop.origin_of(image),
+        ownership=ownership,
+        blobs=blobs,
+        limits=shop.limits() if files else None,
+        report=report,
+    )

@@ -166,6 +166,28 @@ def test_a_link_that_a_later_entry_replaces_is_forgotten(tmp_path: Path) -> None
     assert names(top) == {"h": "f own"}
 
 
+def test_directories_made_for_what_moves_do_not_depend_on_the_umask_or_the_clock(tmp_path: Path) -> None:
+    previous = os.umask(0o077)
+    try:
+        _, top = stack(tmp_path, [symlink("l", "x/y")], [member("l/f")])
+    finally:
+        os.umask(previous)
+    for name in ("x", "x/y"):
+        assert ((top / name).stat().st_mode & 0o7777, (top / name).stat().st_mtime) == (0o755, 0)
+
+
+def test_deep_directories_are_settled_in_time(tmp_path: Path) -> None:
+    import time
+
+    deep = "/".join(["d"] * 1000)
+    before = time.process_time()
+    stack(tmp_path, [member(f"{deep}/f")], [member(f"{deep}/g")], [member(f"{deep}/h")])
+    assert time.process_time() - before < 10
+    with Root.open(tmp_path) as root:
+        for name in os.listdir(tmp_path):
+            root.remove(name)
+
+
 def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     bottom, top = stack(tmp_path, [directory("d", mode=0o711), member("f"), symlink("l", "d")], [member("d/x")])
     applied = unpack(tar_of(member("l/g"), hardlink("h", "f")), tmp_path / "third")

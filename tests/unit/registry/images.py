@@ -67,7 +67,7 @@ def pull_layers(
         assert verb == "downloading"
         progress(blob, done)
 
-    bring_in(store, layers, blobs, ownership=None, blobs=True, report=report)
+    bring_in(store, layers, blobs, ownership=None, blobs=True, limits=None, report=report)
 
 
 def bytes_at(data: bytes) -> Callable[[int], io.BytesIO]:

@@ -10,8 +10,8 @@ import pytest
 from demo.registry import Service, serve
 from ocibuild.errors import DigestMismatch, NotFound, RegistryError, UnsupportedMediaType
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
+from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.registry import Credentials, Registry, RegistryConfig
-from ocibuild.registry.client import MANIFEST_LIMIT
 from ocibuild.registry.config import HostConfig
 from tests.support.peers import free_port
 from tests.unit.registry.conftest import QUICK

@@ -33,6 +33,9 @@ def add_helper(tmp_path: Path, name: str, script: str) -> dict[str, str]:
         ("registry.example", "registry.example"),
         ("registry.example:5000", "registry.example:5000"),
         ("https://registry.example/v1/", "registry.example"),
+        ("http://registry.example:5000/v2", "registry.example:5000"),
+        ("registry.example/team", "registry.example"),
+        ("Registry.Example", "registry.example"),
         ("https://index.docker.io/v1/", "registry-1.docker.io"),
         ("https://index.docker.io/v1/", "docker.io"),
         ("docker.io", "registry-1.docker.io"),
@@ -51,11 +54,14 @@ def test_a_password_is_for_no_other_host(tmp_path: Path, host: str) -> None:
     ("entry", "credential"),
     [
         ({"auth": ANNA, "identitytoken": "t"}, IdentityToken("t")),
+        ({"auth": base64.b64encode(b"anna:").decode()}, Password("anna", "")),
+        ({"auth": base64.b64encode("änna:ü".encode()).decode()}, Password("änna", "ü")),
+        ({"auth": "", "identitytoken": "t"}, IdentityToken("t")),
         ({"registrytoken": "t"}, RegistryToken("t")),
         ({"username": "u", "password": "p", "email": None}, Password("u", "p")),
         ({}, None),
     ],
-    ids=["identity token", "registry token", "plain", "empty"],
+    ids=["identity token", "no password", "letters", "token alone", "registry token", "plain", "empty"],
 )
 def test_every_kind_of_entry_is_read(tmp_path: Path, entry: dict[str, str], credential: object) -> None:
     assert load(tmp_path, {"auths": {"r.example": entry}}).for_host("r.example") == credential
@@ -97,6 +103,11 @@ def test_the_helper_of_a_host_comes_before_the_general_one(tmp_path: Path) -> No
     assert credentials.for_host("r.example") == IdentityToken("refresh")
 
 
+def test_a_helper_with_an_empty_name_is_none(tmp_path: Path) -> None:
+    document = {"credsStore": "missing", "credHelpers": {"r.example": ""}, "auths": {"r.example": {"auth": ANNA}}}
+    assert load(tmp_path, document).for_host("r.example") == Password("anna", "se:cret")
+
+
 def test_a_helper_without_an_answer_leaves_the_file(tmp_path: Path) -> None:
     environ = add_helper(tmp_path, "empty", "echo credentials not found in native keychain; exit 1")
     credentials = load(tmp_path, {"credsStore": "empty", "auths": {"r.example": {"auth": ANNA}}}, **environ)
@@ -110,6 +121,10 @@ def test_a_helper_without_an_answer_leaves_the_file(tmp_path: Path) -> None:
         ("echo the safe is locked; exit 1", "docker-credential-broken: the safe is locked"),
         ("exit 3", "docker-credential-broken: exit status 3"),
         ("echo hello", "has no Username and Secret"),
+        ("echo '[]'", "has no Username and Secret"),
+        ("echo", "has no Username and Secret"),
+        ("head -c 3000000 /dev/zero; exit 1", "it answers with more than 1048576 bytes"),
+        ("yes", "it answers with more than 1048576 bytes"),
         ("""echo '{"Username": "u", "Secret": 1}'""", "has no Username and Secret"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from demo.registry import Handler
 
@@ -216,3 +217,111 @@ def test_what_the_registry_finds_wrong_is_not_sent_again(
     with pytest.raises(RegistryError, match=f"upload of {wrong.digest}"):
         registry.push_blob(reference, wrong, bytes_at(b"hello"), nothing)
     assert methods(service) == ["HEAD", "POST", "PUT"]
+
+
+def cutting(service: Service, *, times: int, after: int) -> Callable[[Handler], bool]:
+    """Break the first transfers into an upload session ``after`` some bytes each, which the registry keeps."""
+    left = [times]
+
+    def intercept(handler: Handler) -> bool:
+        if handler.command not in ("PATCH", "PUT") or not left[0] or handler.headers["Content-Length"] == "0":
+            return False
+        left[0] -= 1
+        session = handler.path.partition("?")[0].rpartition("/")[2]
+        service.uploads[session] += handler.rfile.read(after)
+        handler.connection.close()
+        handler.close_connection = True
+        return True
+
+    return intercept
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocibuild.registry.upload.STREAMED", 1 << 20)
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_large_blob_goes_as_a_stream(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert methods(service)[:4] == ["HEAD", "POST", "PATCH", "PUT"]
+    patch = service.requests("PATCH")[0]
+    assert patch.headers["Content-Length"] == str(len(noise))
+    assert "Content-Range" not in patch.headers, "as docker does"
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_stream_that_breaks_is_taken_up_where_the_registry_is(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    service.intercept = cutting(service, times=2, after=1_300_000)
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert len(service.requests("POST")) == 1, "one upload session"
+    assert [one.headers["Content-Range"] for one in service.requests("PATCH")] == [f"2600000-{len(noise) - 1}"]
+    assert len(service.requests("GET", "/uploads/")) == 2
+
+
+def test_a_blob_that_was_to_go_whole_is_taken_up_likewise(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    service.intercept = cutting(service, times=1, after=1_000_000)
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert len(service.requests("POST")) == 1
+    assert [one.headers["Content-Range"] for one in service.requests("PATCH")] == [f"1000000-{len(noise) - 1}"]
+
+
+@pytest.mark.parametrize("answer", [404, 204], ids=["unknown", "without a range"])
+@pytest.mark.usefixtures("streamed")
+def test_a_session_that_is_lost_begins_anew(
+    registry: Registry, reference: Reference, service: Service, noise: bytes, answer: int
+) -> None:
+    cut = cutting(service, times=1, after=1_000_000)
+    service.intercept = lambda handler: (
+        (handler.command == "GET" and "/uploads/" in handler.path and reply(handler, answer)) or cut(handler)
+    )
+    assert fetch(registry, reference, give(registry, reference, noise)) == noise
+    assert len(service.requests("POST")) == 2
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_blob_that_cannot_be_read_is_not_the_registrys_fault(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() >= 1 << 20:
+                raise RegistryError("the source is gone", retryable=True)
+            return super().read(size)
+
+    blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
+    with pytest.raises(RegistryError, match=r"^the source is gone$"):
+        registry.push_blob(reference, blob, lambda offset: Broken(noise[offset:]), nothing)
+    assert len(service.requests("POST")) == 1
+
+
+def test_a_blob_of_another_repository_is_mounted(
+    registry: Registry, reference: Reference, service: Service, noise: bytes
+) -> None:
+    blob = give(registry, Reference.parse(f"{service.address}/other/app:1"), noise)
+    service.seen.clear()
+    told: list[int] = []
+    assert registry.push_blob(reference, blob, bytes_at(noise), told.append, mount_from="other/app")
+    assert methods(service) == ["HEAD", "POST"]
+    assert told == [len(noise)]
+    assert fetch(registry, reference, blob) == noise
+
+
+@pytest.mark.parametrize("status", [202, 400, 401, 403, 404, 405])
+def test_a_mount_that_is_refused_becomes_an_upload(
+    registry: Registry, reference: Reference, service: Service, noise: bytes, status: int
+) -> None:
+    service.intercept = lambda handler: (
+        status != 202 and "mount=" in handler.path and refuse(handler, status, "DENIED", "not from there")
+    )
+    blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
+    registry.push_blob(reference, blob, bytes_at(noise), nothing, mount_from="other/app")
+    service.intercept = None
+    assert fetch(registry, reference, blob) == noise
+    assert len(service.requests("POST")) == (1 if status == 202 else 2)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.errors import DigestMismatch
+from ocibuild.errors import DigestMismatch, InvalidLayer
 from ocibuild.layer import RealOwners
-from ocibuild.oci import DiffID, Digest, mediatypes
+from ocibuild.oci import DiffID, Digest, Limits, mediatypes
 from ocibuild.rootfs import unpack, unpacked
 from ocibuild.store import Layer, Store
 from tests.support.lab import needs_root
@@ -34,14 +34,17 @@ def _layer(store: Store, **files: str) -> Layer:
     return Layer(DiffID(Digest.of(data)), store.blobs.put(data, mediatypes.OCI_LAYER))
 
 
-def _unpack(store: Store, layers: Sequence[Layer], opened: list[str], pause: float = 0) -> list[int]:
+def _unpack(
+    store: Store, layers: Sequence[Layer], opened: list[str], pause: float = 0, limits: Limits | None = None
+) -> list[int]:
     def open_blob(layer: Layer) -> io.BytesIO:
         opened.append(layer.diff_id)
         time.sleep(pause)
         return io.BytesIO(store.blobs.read(layer.descriptor.digest))
 
     owners = RealOwners.of_this_process()
-    found = unpack(store, layers, open_blob, ownership=owners, progress=lambda _layer, _more: None)
+    limits = limits or Limits()
+    found = unpack(store, layers, open_blob, ownership=owners, progress=lambda _layer, _more: None, limits=limits)
     return [snapshot.id for snapshot in found]
 
 
@@ -70,6 +73,15 @@ def test_layer_that_is_not_what_it_should_be_leaves_those_below(tmp_path: Path) 
         assert unpacked(store, [good, bad]) is None
         assert len(_unpack(store, [good, other], [])) == 2
         assert len(os.listdir(tmp_path / "snapshots")) == 2
+
+
+def test_layers_of_one_image_share_what_it_may_take(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path)) as store:
+        layers = [_layer(store, **{name: "x" * 9000}) for name in "abc"]
+        with pytest.raises(InvalidLayer, match=r"sha256:[0-9a-f]{64}: the image has more than 50000 bytes"):
+            _unpack(store, layers, [], limits=Limits(total=50_000))
+        assert unpacked(store, layers) is None
+        assert len(_unpack(store, layers, [], limits=Limits(total=70_000))) == 3
 
 
 def test_two_processes_share_what_their_images_share(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ocibuild.build import Builder, BuildRequest, Machine
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.graph import Finished, Output
-from ocibuild.oci import Platform
+from ocibuild.oci import Limits, Platform
 from ocibuild.rootfs import OverlaySnapshotter, unpacked
 from ocibuild.store import Store, load_image
 from tests.support.isolated import isolated
@@ -89,7 +89,7 @@ class Bench:
         machine = enter()
         with Store.open(str(self.root)) as store:
             request = BuildRequest(str(self.context), Platform.host(), **options)
-            builder = Builder(machine, store, _no_registry, lambda: None, events.append)
+            builder = Builder(machine, store, _no_registry, lambda: None, events.append, Limits)
             try:
                 result = builder.build(request)
             except OcibuildError as error:

@@ -120,14 +120,13 @@ def nested(source: MemorySource, depth: int) -> Descriptor:
     return below
 
 
-@pytest.mark.parametrize("selection", [ALL, Selection((AMD64,)), Selection((AMD64, Platform("linux", "386")))])
+@pytest.mark.parametrize("selection", [ALL, Selection((AMD64,)), Selection((AMD64, Platform("linux", "amd64", "v2")))])
 def test_three_indexes_may_lie_in_one_another_and_no_more(selection: Selection) -> None:
     source = MemorySource()
     source.named = nested(source, 3)
-    if len(selection.platforms) < 2:
-        assert contents(source, make_plan(source, selection)) == {b"deep"}
+    assert contents(source, make_plan(source, selection)) == {b"deep"}
     source.named = nested(source, 4)
-    with pytest.raises(OcibuildError, match=r"memory:source: (more than 3 indexes lie in one another|no image for)"):
+    with pytest.raises(OcibuildError, match=r"memory:source: more than 3 indexes lie in one another"):
         make_plan(source, selection)
 
 

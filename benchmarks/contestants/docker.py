@@ -1,4 +1,4 @@
-"""docker's BuildKit, with its daemon warm."""
+"""docker and its BuildKit, with their daemon warm."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from benchmarks.peers import Peers
 
 
-class BuildKit(Contestant):
-    """The steps use the machine's network: the engine needs no bridge then, and is not slowed by one."""
+class Docker(Contestant):
+    """The steps use the machine's network: the engine needs no bridge then, and is not slowed by one.
 
-    name = "BuildKit"
+    What was pulled stays until the end, for there is only one store.
+    """
+
+    name = "docker"
 
     def __init__(self, peers: Peers, user: User) -> None:
         self._peers = peers
@@ -27,7 +30,8 @@ class BuildKit(Contestant):
     def version(self) -> str:
         server = self._ask("version", "--format", "{{.Server.Version}}")
         buildx = self._ask("buildx", "version").split()[1:2]
-        return f"docker {server} and its BuildKit, buildx {' '.join(buildx) or 'missing'} (a warm daemon)"
+        driver = self._ask("info", "--format", "{{.Driver}}")
+        return f"docker {server} and its BuildKit, buildx {' '.join(buildx) or 'missing'} (a warm daemon, {driver})"
 
     def answers(self) -> bool:
         """Tell whether there is an engine."""
@@ -50,8 +54,13 @@ class BuildKit(Contestant):
                 raise CommandFailed(f"docker {what} prune failed")
 
     def build(self, context: str, tag: str) -> Command:
-        argv = ("docker", "build", "--network", "host", "--progress", "plain", "--tag", tag, context)
-        return Command((*self._peers.prefix, *argv), self._environment)
+        return self._command("build", "--network", "host", "--progress", "plain", "--tag", tag, context)
+
+    def pull(self, reference: str) -> Command:
+        return self._command("pull", reference)
+
+    def _command(self, *arguments: str) -> Command:
+        return Command((*self._peers.prefix, "docker", *arguments), self._environment)
 
     def _ask(self, *arguments: str) -> str:
         return self._peers.ask("docker", *arguments, env=self._environment)
