@@ -15,28 +15,28 @@ from ocibuild.errors import (
 )
 from ocibuild.oci import Descriptor, Digest, mediatypes, parse_manifest
 from ocibuild.oci.limits import MANIFEST_LIMIT
-from ocibuild.registry.auth import Authorizer
-from ocibuild.registry.download import Download
-from ocibuild.registry.foreign import foreign_pieces
-from ocibuild.registry.login import check_login
-from ocibuild.registry.messages import failure
+from ocibuild.registry.blobs.download import Download
+from ocibuild.registry.blobs.foreign import foreign_pieces
+from ocibuild.registry.blobs.upload import Upload
+from ocibuild.registry.http.messages import failure
+from ocibuild.registry.http.retry import RetryPolicy
+from ocibuild.registry.http.transport import Transport
+from ocibuild.registry.identity.auth import Authorizer
+from ocibuild.registry.identity.login import check_login
 from ocibuild.registry.quota import Quota
 from ocibuild.registry.referrers import attach_by_tag, list_referrers
-from ocibuild.registry.retry import RetryPolicy
 from ocibuild.registry.session import RepositorySession
 from ocibuild.registry.slots import Slots
-from ocibuild.registry.transport import Transport
-from ocibuild.registry.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import TypeVar
 
     from ocibuild.oci import BlobReader, Reference
-    from ocibuild.registry.config import Endpoint, RegistryConfig
-    from ocibuild.registry.connections import Stream
-    from ocibuild.registry.credentials import Credential, Credentials
-    from ocibuild.registry.messages import Answer
+    from ocibuild.registry.configuration.config import Endpoint, RegistryConfig
+    from ocibuild.registry.http.connections import Stream
+    from ocibuild.registry.http.messages import Answer
+    from ocibuild.registry.identity.credentials import Credential, Credentials
 
     Result = TypeVar("Result")
 

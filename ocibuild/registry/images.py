@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch
 from ocibuild.oci import is_foreign
-from ocibuild.registry.checked import CheckedBlob
+from ocibuild.registry.blobs.checked import CheckedBlob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

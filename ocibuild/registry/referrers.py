@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 from ocibuild.errors import InvalidDocument
 from ocibuild.oci import Descriptor, Index, Manifest, mediatypes, parse_manifest
-from ocibuild.registry.messages import failure
+from ocibuild.registry.http.messages import failure
 
 if TYPE_CHECKING:
     from ocibuild.oci import Digest
-    from ocibuild.registry.messages import Answer
+    from ocibuild.registry.http.messages import Answer
     from ocibuild.registry.session import RepositorySession
 
 _LIMIT = 4 << 20  # bytes of a page

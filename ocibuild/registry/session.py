@@ -7,20 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import RegistryError
-from ocibuild.registry.challenge import repository_scope
-from ocibuild.registry.messages import Request
-from ocibuild.registry.transport import SMALL, same_host, target_of
+from ocibuild.registry.http.messages import Request
+from ocibuild.registry.http.transport import SMALL, same_host, target_of
+from ocibuild.registry.identity.challenge import repository_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeVar
 
-    from ocibuild.registry.auth import Authorizer
-    from ocibuild.registry.config import Endpoint
-    from ocibuild.registry.connections import Stream
-    from ocibuild.registry.messages import Answer, Body
-    from ocibuild.registry.retry import Retries
-    from ocibuild.registry.transport import Transport
+    from ocibuild.registry.configuration.config import Endpoint
+    from ocibuild.registry.http.connections import Stream
+    from ocibuild.registry.http.messages import Answer, Body
+    from ocibuild.registry.http.retry import Retries
+    from ocibuild.registry.http.transport import Transport
+    from ocibuild.registry.identity.auth import Authorizer
 
     Response = TypeVar("Response", Answer, Stream)
 

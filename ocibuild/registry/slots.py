@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.registry.config import Endpoint, RegistryConfig
+    from ocibuild.registry.configuration.config import Endpoint, RegistryConfig
 
 _PAUSE = 0.2  # seconds after which who waits asks whether all is to end
 

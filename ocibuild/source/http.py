@@ -13,7 +13,7 @@ from ocibuild.errors import RegistryError, SourceError
 from ocibuild.fs import Root
 from ocibuild.graph import shown_url
 from ocibuild.registry import Request
-from ocibuild.registry.retry import RETRYABLE
+from ocibuild.registry.http.retry import RETRYABLE
 from ocibuild.store import Download
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ocibuild.oci import Digest
     from ocibuild.registry import Transport
-    from ocibuild.registry.connections import Stream
+    from ocibuild.registry.http.connections import Stream
     from ocibuild.store import ActiveSnapshot, Store
 
     Progress: TypeAlias = Callable[[int, int | None], None]

@@ -9,7 +9,8 @@ import pytest
 
 from ocibuild.errors import DigestMismatch, NotFound, OcibuildError, RegistryError
 from ocibuild.oci import Descriptor, Digest, Manifest, Reference, mediatypes, parse_manifest
-from ocibuild.registry import RegistryDestination, upload
+from ocibuild.registry import RegistryDestination
+from ocibuild.registry.blobs import upload
 from ocibuild.transfer import Ends, Selection, parse_location, transfer
 from tests.faults.test_push import check_there, sent
 from tests.faults.world import AMD64, IMAGE

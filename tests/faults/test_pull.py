@@ -16,7 +16,7 @@ import pytest
 from ocibuild.errors import NotFound, RegistryError, Unauthorized
 from ocibuild.oci import Digest, Reference
 from ocibuild.registry import Credentials, RegistryConfig
-from ocibuild.registry.config import HostConfig
+from ocibuild.registry.configuration.config import HostConfig
 from tests.faults.test_pull_retried import WHOLE
 from tests.faults.world import IMAGE, IMPATIENT, NOISE, PATIENT, check_secrets, hub_with, make_image
 from tests.support import faults

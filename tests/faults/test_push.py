@@ -10,7 +10,7 @@ import pytest
 
 from ocibuild.errors import RegistryError
 from ocibuild.oci import Digest, Reference
-from ocibuild.registry import upload
+from ocibuild.registry.blobs import upload
 from ocibuild.transfer import push
 from tests.faults.world import IMAGE, IMPATIENT, NOISE, PATIENT, check_secrets, make_image
 from tests.support import faults

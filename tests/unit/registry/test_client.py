@@ -12,7 +12,7 @@ from ocibuild.errors import DigestMismatch, NotFound, RegistryError, Unsupported
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.registry import Credentials, Registry, RegistryConfig
-from ocibuild.registry.config import HostConfig
+from ocibuild.registry.configuration.config import HostConfig
 from tests.support.peers import free_port
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import bytes_at, nothing, put_image

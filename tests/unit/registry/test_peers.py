@@ -15,7 +15,7 @@ from demo.registry import FolderFiles, Service, serve
 from ocibuild.errors import ConfigError, NotFound, RegistryError
 from ocibuild.oci import Manifest, Platform, Reference, mediatypes, parse_manifest
 from ocibuild.registry import Credentials, Registry, RegistryConfig, resolve
-from ocibuild.registry.config import HostConfig
+from ocibuild.registry.configuration.config import HostConfig
 from ocibuild.transfer import push
 from tests.support.peers import docker_registry, require_peer
 from tests.unit.registry.conftest import QUICK

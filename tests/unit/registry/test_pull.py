@@ -9,7 +9,7 @@ from demo.registry import Service, serve
 from ocibuild.errors import DigestMismatch, NotFound, UnsupportedMediaType
 from ocibuild.oci import Descriptor, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig, resolve
-from ocibuild.registry.config import HostConfig
+from ocibuild.registry.configuration.config import HostConfig
 from ocibuild.transfer import push
 from tests.unit.registry.conftest import QUICK
 from tests.unit.registry.images import AMD64, nothing, pull_layers, put_image

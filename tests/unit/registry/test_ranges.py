@@ -12,7 +12,7 @@ import pytest
 from ocibuild.errors import DigestMismatch
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig
-from ocibuild.registry.config import HostConfig
+from ocibuild.registry.configuration.config import HostConfig
 from tests.unit.registry.conftest import QUICK
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Blobs on their way here and there."""
