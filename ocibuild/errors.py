@@ -10,6 +10,7 @@
     ├── InvalidDocument          JSON that is not what its media type promises
     ├── UnsupportedMediaType     a media type that is refused by name
     ├── DigestMismatch           bytes that are not what their descriptor promises
+    │   └── IncompleteBlob       there are no more, because who wrote them has failed
     ├── InvalidLayer             a changeset that cannot be applied
     ├── UnsafePath               a path that leaves its root
     ├── DockerfileError          a Dockerfile that cannot be understood
@@ -129,6 +130,10 @@ class UnsupportedMediaType(OcibuildError):
 
 class DigestMismatch(OcibuildError):
     """Bytes whose size or digest is not what their descriptor promises."""
+
+
+class IncompleteBlob(DigestMismatch):
+    """The writing of a blob was given up, for a reason that its writer knows."""
 
 
 class InvalidLayer(OcibuildError):

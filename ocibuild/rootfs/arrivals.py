@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ocibuild.errors import DigestMismatch, Interrupted, InvalidLayer, naming
+from ocibuild.errors import DigestMismatch, IncompleteBlob, Interrupted, InvalidLayer, naming
 from ocibuild.layer import Allowance, verify
 from ocibuild.oci import compression_of
 from ocibuild.rootfs.unpack import unpack, unpacked
@@ -161,8 +161,8 @@ class _Arrivals:
     def receive(self, meanwhile: Callable[[], Result]) -> Result:
         """Fetch all, do something meanwhile, and return its result when both are done.
 
-        The first error ends the rest. That of a fetch goes before that of ``meanwhile``, which only knows that a blob
-        did not come.
+        The first error ends the rest. That of a fetch goes before that of ``meanwhile``, unless the fetch was ended
+        because of the other.
         """
         if not self._missing:
             return meanwhile()
@@ -171,13 +171,15 @@ class _Arrivals:
             try:
                 result = meanwhile()
                 wait(fetches, return_when=FIRST_EXCEPTION)
-            except BaseException as error:
+            except Exception as error:
                 self._failed.set()
-                if not isinstance(error, Exception):
-                    self._origin.stop()
+                self._end(fetches, instead_of=error)
                 raise
-            finally:
-                self._end(fetches)
+            except BaseException:
+                self._failed.set()
+                self._origin.stop()
+                raise
+            self._end(fetches)
         return result
 
     def open(self, layer: Layer) -> Blob:
@@ -191,22 +193,25 @@ class _Arrivals:
         """Keep nothing of what was fetched where it turns out that the image is not what it should be."""
         try:
             yield
+        except IncompleteBlob:
+            raise  # the image may be good
         except (InvalidLayer, DigestMismatch):
             self._keeps_nothing = True
             self._failed.set()
             with naming(self._origin.subject):
                 raise
 
-    def _end(self, fetches: Sequence[Future[None]]) -> None:
-        """Wait for the fetches, the others too where one failed, and raise the first error."""
+    def _end(self, fetches: Sequence[Future[None]], instead_of: Exception | None = None) -> None:
+        """Wait for the fetches, the others too where one failed, and raise the first error that says more."""
         if any(fetch.done() and fetch.exception() for fetch in fetches):
             self._failed.set()
         errors = [error for fetch in fetches if (error := fetch.exception())]
-        if self._keeps_nothing:
+        if self._keeps_nothing or any(isinstance(error, DigestMismatch) for error in errors):
             for digest in self._missing:
                 self._store.blobs.remove(digest)
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Interrupted)), errors[0])
+        telling = [error for error in errors if not isinstance(error, Interrupted)]
+        if telling or (errors and (instead_of is None or isinstance(instead_of, IncompleteBlob))):
+            raise (telling or errors)[0]
 
     def _fetch(self, blob: Descriptor) -> None:
         started = self._writers[blob.digest]

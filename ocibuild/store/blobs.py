@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from ocibuild.errors import DigestMismatch, InvalidDigest, NotInStore
+from ocibuild.errors import DigestMismatch, IncompleteBlob, InvalidDigest, NotInStore
 from ocibuild.oci import Descriptor, Digest
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class BlobWriter:
     def follow(self) -> Follower:
         """Return a reader of what is written, while it is written or after; each reader starts at the beginning.
 
-        Raises DigestMismatch where the writing has failed already.
+        Raises IncompleteBlob where the writing has failed already.
         """
         return Follower(self)
 
@@ -228,13 +228,13 @@ class BlobWriter:
         with self._grown:
             self._grown.wait_for(lambda: self.size > offset or self._ended is not None)
             if self._ended is False:
-                raise DigestMismatch("the blob was not completed")
+                raise IncompleteBlob("the blob was not completed")
             return self.size
 
     def _reopen(self) -> int:
         with self._grown:
             if self._ended is False:
-                raise DigestMismatch("the blob was not completed")
+                raise IncompleteBlob("the blob was not completed")
             path = self._final_path() if self._ended else f"/proc/self/fd/{self._fd}"
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -242,7 +242,7 @@ class BlobWriter:
 class Follower:
     """A reader that waits for a blob's writer: its end is the end of the blob, checked and kept.
 
-    Raises DigestMismatch where the blob turns out not to be what was expected.
+    Raises IncompleteBlob where the blob turns out not to be what was expected, or does not come.
     """
 
     def __init__(self, writer: BlobWriter) -> None:
