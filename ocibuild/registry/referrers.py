@@ -54,8 +54,7 @@ def attach_by_tag(session: RepositorySession, descriptor: Descriptor, data: byte
         descriptor.digest,
         descriptor.size,
         annotations=document.annotations,
-        artifact_type=document.artifact_type
-        or (document.config.media_type if isinstance(document, Manifest) else None),
+        artifact_type=document.artifact_type or _config_type(document),
     )
     index = Index(mediatypes.OCI_INDEX, (*before, described)).to_bytes()
     url = session.url(f"manifests/{referrers_tag(document.subject.digest)}")

@@ -207,8 +207,9 @@ class _Arrivals:
             self._failed.set()
         errors = [error for fetch in fetches if (error := fetch.exception())]
         if self._keeps_nothing or any(isinstance(error, DigestMismatch) for error in errors):
-            for digest in self._missing:
-                self._store.blobs.remove(digest)
+            for digest, started in self._writers.items():
+                if not started.exception() and started.result() is not None:  # else it is another process's too
+                    self._store.blobs.remove(digest)
         telling = [error for error in errors if not isinstance(error, Interrupted)]
         if telling or (errors and (instead_of is None or isinstance(instead_of, IncompleteBlob))):
             raise (telling or errors)[0]
