@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS origins (
     digest TEXT NOT NULL,
     registry TEXT NOT NULL,
     repository TEXT NOT NULL,
-    used INTEGER NOT NULL,
+    learnt INTEGER NOT NULL,
     PRIMARY KEY (digest, registry, repository)
 ) WITHOUT ROWID;
 """

@@ -19,16 +19,18 @@ class Origins:
         self._database = database
 
     def add(self, digest: Digest, reference: Reference) -> None:
-        """Remember that the repository of ``reference`` has the blob."""
-        self._database.query(
-            "INSERT OR REPLACE INTO origins (digest, registry, repository, used) VALUES (?, ?, ?, ?)",
-            (digest, reference.domain, reference.path, time.time_ns()),
-        )
+        """Remember that the repository of ``reference`` has the blob; nothing is written where that is known."""
+        row = (digest, reference.domain, reference.path)
+        if not self._database.query("SELECT 1 FROM origins WHERE digest = ? AND registry = ? AND repository = ?", row):
+            self._database.query(
+                "INSERT OR IGNORE INTO origins (digest, registry, repository, learnt) VALUES (?, ?, ?, ?)",
+                (*row, time.time_ns()),
+            )
 
     def repositories(self, digest: Digest, registry: str) -> tuple[str, ...]:
-        """Return the paths of some repositories of ``registry`` that had the blob, the latest first."""
+        """Return the paths of some repositories of ``registry`` that had the blob, the latest learnt first."""
         rows = self._database.query(
-            "SELECT repository FROM origins WHERE digest = ? AND registry = ? ORDER BY used DESC LIMIT ?",
+            "SELECT repository FROM origins WHERE digest = ? AND registry = ? ORDER BY learnt DESC LIMIT ?",
             (digest, registry, _MOST),
         )
         return tuple(repository for (repository,) in rows)
