@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from http.client import HTTPException, LineTooLong
 
@@ -22,6 +23,8 @@ def breakage(error: Exception, subject: str, host: str) -> RegistryError:
         return RegistryError(
             f"{subject}: the proxy does not lead to {host}", retryable=True, remedy="check HTTP_PROXY and HTTPS_PROXY"
         )
+    if any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes):
+        return RegistryError(f"{subject}: there is no host {host}", remedy="check the name and the network")
     reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
     if reason:
         return RegistryError(

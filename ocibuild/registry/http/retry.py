@@ -32,7 +32,7 @@ class RetryPolicy:
 
     attempts: int = 6
     first: float = 0.2
-    factor: float = 2.5
+    factor: float = 2
     longest: float = 15
     obeyed: float = 60
     patience: float = 120
