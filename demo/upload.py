@@ -47,7 +47,8 @@ def upload_image(reference: str, plain_tar: BinaryIO, config: RunConfig, *, crea
         )
         written = _write_config(image, f"{folder}/config")
         for name, descriptor in (("layer", layer), ("config", written)):
-            registry.push_blob(target, descriptor, partial(_open, f"{folder}/{name}"), lambda _: None)
+            if not registry.blob_exists(target, descriptor.digest):
+                registry.upload_blob(target, descriptor, partial(_open, f"{folder}/{name}"), lambda _: None)
         manifest = Manifest(mediatypes.OCI_MANIFEST, written, (layer,)).to_bytes()
         digest = registry.push_manifest(target, manifest, mediatypes.OCI_MANIFEST)
         return Descriptor(mediatypes.OCI_MANIFEST, digest, len(manifest))

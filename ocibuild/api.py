@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
-    from ocibuild.registry import Kept, Registry, RegistryConfig, Resolved
-    from ocibuild.store import ListedImage, StoredImage
+    from ocibuild.registry import Kept, Registry, RegistryConfig
+    from ocibuild.store import Layer, ListedImage, StoredImage
     from ocibuild.transfer import Push
 
 
@@ -181,22 +181,25 @@ class Session:
             def report(layer: Descriptor, verb: str, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
-            def bring(resolved: Resolved, _stop: object) -> None:
-                pinned = reference.with_digest(resolved.descriptor.digest)
-                bring_in(
-                    self.store,
-                    pair_layers(resolved.manifest, resolved.config),
-                    RegistryBlobs(lambda: self.registry, self.store, pinned),
-                    ownership=machine.ownership() if machine.can_unpack else None,
-                    blobs=True,
-                    limits=self._limits(),
-                    report=report,
-                )
-
             with _told(emit, 1, str(reference)):
                 resolved = resolve(self.registry, self.store, reference, platform)
+                pinned = reference.with_digest(resolved.descriptor.digest)
+                blobs = RegistryBlobs(lambda: self.registry, self.store, pinned)
+
+                def bring(layers: Sequence[Layer], _stop: object) -> None:
+                    bring_in(
+                        self.store,
+                        layers,
+                        blobs,
+                        ownership=machine.ownership() if machine.can_unpack else None,
+                        blobs=True,
+                        limits=self._limits(),
+                        report=report,
+                    )
+
                 # in another thread, so that an interrupt reaches this one, and does not wait for a server that stalls
-                in_parallel(bring, [resolved], limit=1, abandon=self._stop_waiting)
+                layers = pair_layers(resolved.manifest, resolved.config)
+                in_parallel(bring, [layers], limit=1, abandon=blobs.stop)
             descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
             if reference.tag is not None:
                 self.store.tags.set(replace(reference, digest=None), descriptor)
@@ -287,10 +290,6 @@ class Session:
 
             with _told(emit, 1, f"copying {origin} to {target}"):
                 return transfer(ends, origin, target, selection, progress=report, abandon=self._stop_transfers)
-
-    def _stop_waiting(self) -> None:
-        self.store.locks.stop()  # others may hold what we wait for
-        self._stop_transfers()
 
     def _stop_transfers(self) -> None:
         if "registry" in self.__dict__:

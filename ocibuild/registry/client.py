@@ -131,11 +131,6 @@ class Registry:
         """Tell whether one more blob, or a part of one, may come from the first server at this moment."""
         return self._slots.has_free(next(self._sessions(reference)).endpoint)
 
-    def fetch_blob(self, reference: Reference, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
-        """Give the whole blob to ``write``, as ``blob()`` yields it."""
-        for piece in self.blob(reference, descriptor):
-            write(piece)
-
     def distrust_mirrors(self, reference: Reference) -> bool:
         """Ask no mirror of this registry any more: one gave what it should not; False where there is none to ask."""
         with self._lock:
@@ -151,27 +146,6 @@ class Registry:
             raise failure(answer, session.subject)
         return answer.status == 200
 
-    def push_blob(
-        self,
-        reference: Reference,
-        descriptor: Descriptor,
-        open_at: Callable[[int], BlobReader],
-        progress: Callable[[int], None],
-        *,
-        mount_from: str | None = None,
-    ) -> bool:
-        """Make sure that the repository has the blob; False where it had it already. Idempotent.
-
-        ``open_at`` gives the blob from an offset on, once for each request; what it returns is closed here.
-        ``mount_from`` is the path of a repository of the same registry that may have it. ``progress`` is told how many
-        bytes of the blob are sent; the number falls where some are sent again.
-        """
-        if self.blob_exists(reference, descriptor.digest):
-            progress(descriptor.size)
-            return False
-        self.upload_blob(reference, descriptor, open_at, progress, mount_from=mount_from)
-        return True
-
     def upload_blob(
         self,
         reference: Reference,
@@ -181,7 +155,12 @@ class Registry:
         *,
         mount_from: str | None = None,
     ) -> None:
-        """Send a blob that the repository does not have; see ``push_blob``."""
+        """Send a blob that the repository does not have. Idempotent.
+
+        ``open_at`` gives the blob from an offset on, once for each request; what it returns is closed here.
+        ``mount_from`` is the path of a repository of the same registry that may have it. ``progress`` is told how many
+        bytes of the blob are sent; the number falls where some are sent again.
+        """
         endpoint = self._config.origin(reference.domain)
         session = self._session(endpoint, reference, push=True)
         with self._slots.take(endpoint, push=True):

@@ -157,7 +157,7 @@ def _push(
 
 def _push_blob(registry: Registry, target: Reference, media_type: str, content: bytes) -> Descriptor:
     descriptor = Descriptor(media_type, Digest.of(content), len(content))
-    registry.push_blob(target, descriptor, lambda offset: io.BytesIO(content[offset:]), lambda _: None)
+    registry.upload_blob(target, descriptor, lambda offset: io.BytesIO(content[offset:]), lambda _: None)
     return descriptor
 
 

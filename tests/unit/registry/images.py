@@ -13,6 +13,7 @@ from ocibuild.store import Layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ocibuild.oci import BlobReader, Reference
     from ocibuild.registry import Registry, Resolved
     from ocibuild.store import Store
 
@@ -73,3 +74,28 @@ def pull_layers(
 def bytes_at(data: bytes) -> Callable[[int], io.BytesIO]:
     """Return what opens ``data`` from an offset on."""
     return lambda offset: io.BytesIO(data[offset:])
+
+
+def fetch_blob(
+    registry: Registry, reference: Reference, descriptor: Descriptor, write: Callable[[bytes], object]
+) -> None:
+    """Give a whole blob to ``write``."""
+    for piece in registry.blob(reference, descriptor):
+        write(piece)
+
+
+def push_blob(
+    registry: Registry,
+    reference: Reference,
+    descriptor: Descriptor,
+    open_at: Callable[[int], BlobReader],
+    progress: Callable[[int], None],
+    *,
+    mount_from: str | None = None,
+) -> bool:
+    """Make sure that the repository has the blob, as a push does; False where it had it already."""
+    if registry.blob_exists(reference, descriptor.digest):
+        progress(descriptor.size)
+        return False
+    registry.upload_blob(reference, descriptor, open_at, progress, mount_from=mount_from)
+    return True

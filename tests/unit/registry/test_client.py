@@ -15,7 +15,7 @@ from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.configuration.config import HostConfig
 from tests.support.peers import free_port
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import bytes_at, nothing, put_image
+from tests.unit.registry.images import bytes_at, fetch_blob, nothing, push_blob, put_image
 from tests.unit.registry.scripts import refuse, reply
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def reference(service: Service) -> Reference:
 
 def give(registry: Registry, reference: Reference, data: bytes) -> Descriptor:
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(data), len(data))
-    registry.push_blob(reference, blob, bytes_at(data), nothing)
+    push_blob(registry, reference, blob, bytes_at(data), nothing)
     return blob
 
 
 def fetch(registry: Registry, reference: Reference, blob: Descriptor) -> bytes:
     received = bytearray()
-    registry.fetch_blob(reference, blob, received.extend)
+    fetch_blob(registry, reference, blob, received.extend)
     return bytes(received)
 
 

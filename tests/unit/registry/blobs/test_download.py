@@ -10,7 +10,7 @@ from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.registry.configuration.config import HostConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import bytes_at, nothing
+from tests.unit.registry.images import bytes_at, fetch_blob, nothing, push_blob
 from tests.unit.registry.scripts import reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -121,7 +121,7 @@ def test_an_endless_body_ends(registry: Registry, reference: Reference, service:
     service.intercept = intercept
     received = bytearray()
     with pytest.raises(DigestMismatch, match="more where the manifest says 5"):
-        registry.fetch_blob(reference, blob, received.extend)
+        fetch_blob(registry, reference, blob, received.extend)
     assert len(received) <= blob.size
 
 
@@ -200,5 +200,5 @@ def test_a_writer_that_fails_is_heard(registry: Registry, reference: Reference, 
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        registry.fetch_blob(reference, blob, write)
-    registry.push_blob(reference, blob, bytes_at(noise), nothing)
+        fetch_blob(registry, reference, blob, write)
+    push_blob(registry, reference, blob, bytes_at(noise), nothing)

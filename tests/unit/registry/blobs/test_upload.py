@@ -10,7 +10,7 @@ from ocibuild.errors import RegistryError, Unauthorized
 from ocibuild.oci import Descriptor, Digest, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from tests.unit.registry.conftest import QUICK
-from tests.unit.registry.images import bytes_at, nothing
+from tests.unit.registry.images import bytes_at, nothing, push_blob
 from tests.unit.registry.scripts import refuse, reply
 from tests.unit.registry.test_client import fetch, give
 
@@ -45,7 +45,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: Registry, reference: Referen
     blob = give(registry, reference, b"hello")
     service.seen.clear()
     told: list[int] = []
-    assert registry.push_blob(reference, blob, bytes_at(b"hello"), told.append) is False
+    assert push_blob(registry, reference, blob, bytes_at(b"hello"), told.append) is False
     assert methods(service) == ["HEAD"]
     assert told == [5]
 
@@ -53,7 +53,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: Registry, reference: Referen
 def test_progress_counts_the_bytes_that_are_sent(registry: Registry, reference: Reference, noise: bytes) -> None:
     told: list[int] = []
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
-    assert registry.push_blob(reference, blob, bytes_at(noise), told.append) is True
+    assert push_blob(registry, reference, blob, bytes_at(noise), told.append) is True
     assert told == sorted(told)
     assert told[-1] == len(noise)
 
@@ -215,7 +215,7 @@ def test_what_the_registry_finds_wrong_is_not_sent_again(
 ) -> None:
     wrong = Descriptor(mediatypes.OCI_LAYER, Digest.of(b"other"), 5)
     with pytest.raises(RegistryError, match=f"upload of {wrong.digest}"):
-        registry.push_blob(reference, wrong, bytes_at(b"hello"), nothing)
+        push_blob(registry, reference, wrong, bytes_at(b"hello"), nothing)
     assert methods(service) == ["HEAD", "POST", "PUT"]
 
 
@@ -297,7 +297,7 @@ def test_a_blob_that_cannot_be_read_is_not_the_registrys_fault(
 
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
     with pytest.raises(RegistryError, match=r"^the source is gone$"):
-        registry.push_blob(reference, blob, lambda offset: Broken(noise[offset:]), nothing)
+        push_blob(registry, reference, blob, lambda offset: Broken(noise[offset:]), nothing)
     assert len(service.requests("POST")) == 1
 
 
@@ -307,7 +307,7 @@ def test_a_blob_of_another_repository_is_mounted(
     blob = give(registry, Reference.parse(f"{service.address}/other/app:1"), noise)
     service.seen.clear()
     told: list[int] = []
-    assert registry.push_blob(reference, blob, bytes_at(noise), told.append, mount_from="other/app")
+    assert push_blob(registry, reference, blob, bytes_at(noise), told.append, mount_from="other/app")
     assert methods(service) == ["HEAD", "POST"]
     assert told == [len(noise)]
     assert fetch(registry, reference, blob) == noise
@@ -321,7 +321,7 @@ def test_a_mount_that_is_refused_becomes_an_upload(
         status != 202 and "mount=" in handler.path and refuse(handler, status, "DENIED", "not from there")
     )
     blob = Descriptor(mediatypes.OCI_LAYER, Digest.of(noise), len(noise))
-    registry.push_blob(reference, blob, bytes_at(noise), nothing, mount_from="other/app")
+    push_blob(registry, reference, blob, bytes_at(noise), nothing, mount_from="other/app")
     service.intercept = None
     assert fetch(registry, reference, blob) == noise
     assert len(service.requests("POST")) == (1 if status == 202 else 2)
