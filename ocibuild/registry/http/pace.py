@@ -57,7 +57,7 @@ class Pace:
 class PacedResponse(HTTPResponse):
     """A response that must keep its pace, and whose body is read in the pieces in which it comes."""
 
-    def __init__(self, sock: socket.socket, policy: RetryPolicy, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, policy: RetryPolicy, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._pace = Pace(policy, time.monotonic())
         # detach() leaves the raw stream, and with it the count of who uses the socket

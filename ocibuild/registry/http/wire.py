@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from ocibuild.registry.http.pace import PacedResponse
@@ -62,10 +62,10 @@ class Wire(HTTPConnection):
 
     def __init__(self, route: Route, policy: RetryPolicy) -> None:
         super().__init__(*route.first_stop(), timeout=policy.connect_timeout)
-        self.response_class = lambda sock, *args, **kwargs: PacedResponse(sock, policy, *args, **kwargs)  # type: ignore[assignment]
         self._route = route
         self._policy = policy
         self._socket: socket.socket | None = None  # kept by us too: the base class forgets it before an answer is read
+        self._response: PacedResponse | None = None  # the latest
         self._is_cut = False
         if route.tunnels:
             self.set_tunnel(*route.address(), headers=self._proxy_headers)
@@ -90,6 +90,9 @@ class Wire(HTTPConnection):
             if self._route.proxy:
                 raise ProxyFailed from error
             raise
+        finally:
+            if self._response is not None:  # of a proxy that made a tunnel or did not: the base class leaves it open
+                self._response.close()
         self._socket = self.sock
         if self._route.context is not None:
             name = self._route.address()[0]
@@ -112,6 +115,11 @@ class Wire(HTTPConnection):
         if self._socket is not None:
             with suppress(OSError):  # closed already
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+    def response_class(self, *args: Any, **kwargs: Any) -> PacedResponse:  # type: ignore[override]
+        """Make the response of a request, as the base class wants it."""
+        self._response = PacedResponse(*args, policy=self._policy, **kwargs)
+        return self._response
 
     def _answer(self) -> PacedResponse:
         return cast("PacedResponse", self.getresponse())
