@@ -143,7 +143,9 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             executor = machine.executor()
             self.store.snapshots.recover()
-            return run_attached(self.store, executor, machine.ownership(), self.find(name), request, self._limits)
+            snapshotter = machine.snapshotter(self.store)
+            image = self.find(name)
+            return run_attached(self.store, executor, snapshotter, machine.ownership(), image, request, self._limits)
 
     @contextmanager
     def _machine(self) -> Iterator[Machine]:

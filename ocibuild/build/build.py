@@ -133,12 +133,9 @@ class Builder:
 
     def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        from ocibuild.rootfs import OverlaySnapshotter
-
         executor = self._machine.executor()
         ownership = self._machine.ownership()
-        snapshotter = OverlaySnapshotter(self._store, ownership)
-        snapshotter.prepare()
+        snapshotter = self._machine.snapshotter(self._store)
         self._store.locks.resume()
         self._store.snapshots.recover()
         self._store.caches.recover()

@@ -9,8 +9,10 @@ from ocibuild.errors import SandboxError
 from ocibuild.sandbox import Identity, IDs, Spawner, enter
 
 if TYPE_CHECKING:
-    from ocibuild.executor import ChrootExecutor
+    from ocibuild.executor import Executor
     from ocibuild.layer import Ownership
+    from ocibuild.rootfs import Snapshotter
+    from ocibuild.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,21 @@ class Machine:
         """Whether layers can be unpacked here in the form in which they are stacked."""
         return self.identity is not None
 
-    def executor(self) -> ChrootExecutor:
+    def executor(self) -> Executor:
         """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one."""
         from ocibuild.executor import ChrootExecutor
 
         if self.spawner is None or self.identity is None:
             raise self.refusal or SandboxError("this machine has no executor")
         return ChrootExecutor(self.spawner, self.identity)
+
+    def snapshotter(self, store: Store) -> Snapshotter:
+        """Return the snapshotter for a store, ready."""
+        from ocibuild.rootfs import OverlaySnapshotter
+
+        snapshotter = OverlaySnapshotter(store, self.ownership())
+        snapshotter.prepare()
+        return snapshotter
 
     def ownership(self) -> Ownership:
         """Return how owners are put on files here."""

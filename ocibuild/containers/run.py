@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
 from ocibuild.executor import Process
-from ocibuild.rootfs import OverlaySnapshotter, unpack, unpacked
+from ocibuild.rootfs import unpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.executor import ChrootExecutor
+    from ocibuild.executor import Executor
     from ocibuild.layer import Ownership
     from ocibuild.oci import Limits, RunConfig
+    from ocibuild.rootfs import Snapshotter
     from ocibuild.store import Layer, Store, StoredImage
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -60,7 +61,8 @@ def process_of(config: RunConfig, request: RunRequest) -> Process:
 
 def run_attached(
     store: Store,
-    executor: ChrootExecutor,
+    executor: Executor,
+    snapshotter: Snapshotter,
     ownership: Ownership,
     image: StoredImage,
     request: RunRequest,
@@ -72,8 +74,6 @@ def run_attached(
     SandboxError where the process cannot be started.
     """
     process = process_of(image.config.config, request)
-    snapshotter = OverlaySnapshotter(store, ownership)
-    snapshotter.prepare()
 
     def open_blob(layer: Layer) -> BinaryIO:
         return store.blobs.open(layer.descriptor.digest)
@@ -84,6 +84,5 @@ def run_attached(
     stack = unpacked(store, image.layers)
     if stack is None:
         stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=ignore, limits=limits())
-    with store.snapshots.begin() as active:
-        root = snapshotter.root_of_step(stack, active)
+    with store.snapshots.begin() as active, snapshotter.running(stack, active) as root:
         return executor.run_attached(process, root, active.scratch).exit_status

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Identity, Mount, Outcome, Overlay, Running, Spawner
+    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner
 
 _PIECE = 64 << 10
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -41,12 +41,10 @@ class ChrootExecutor:
         self._running: set[Running] = set()
         self._stopped = False
 
-    def run(self, process: Process, root: Overlay, scratch: str, *, output: Callable[[Stream, bytes], None]) -> Outcome:
-        """Run a process to its end, with no input, giving its output in pieces as they come.
-
-        ``scratch`` is an empty directory of ours for what is mounted. Raises SandboxError where the process cannot be
-        started; its status is the caller's to judge.
-        """
+    def run(
+        self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
+    ) -> Outcome:
+        """See Executor."""
         spec = self._spec(process, root, scratch)
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -61,11 +59,8 @@ class ChrootExecutor:
             raise Interrupted
         return outcome
 
-    def run_attached(self, process: Process, root: Overlay, scratch: str) -> Outcome:
-        """Run a process to its end with the standard streams of this one; for the main thread.
-
-        SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
-        """
+    def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
+        """See Executor."""
         running = self._start(self._spec(process, root, scratch), 0, 1, 2)
         try:
             with _forwarded_to(running):
@@ -74,7 +69,7 @@ class ChrootExecutor:
             self._forget(running)
 
     def stop(self) -> None:
-        """End all that runs, and start nothing more."""
+        """See Executor."""
         with self._lock:
             self._stopped = True
             for running in self._running:
@@ -93,7 +88,7 @@ class ChrootExecutor:
             self._running.discard(running)
         running.close()
 
-    def _spec(self, process: Process, root: Overlay, scratch: str) -> StepSpec:
+    def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
         return StepSpec(

@@ -40,18 +40,19 @@ class OverlaySnapshotter:
         self._stubs = os.path.join(store.root, "stubs")
 
     def prepare(self) -> None:
-        """Make the store's own directories that every stack rests on; idempotent."""
+        """See Snapshotter."""
         os.makedirs(self._empty, exist_ok=True)
         os.makedirs(self._mount_point, exist_ok=True)
         for name in _STUBS:
             _make_stub(self._stubs, name)
 
-    def root_of_step(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Overlay:
-        """Return the mount of the tree that a step sees and changes."""
-        return self._overlay([*_topmost_first(stack), self._stubs], active)
+    @contextmanager
+    def running(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Overlay]:
+        """See Snapshotter."""
+        yield self._overlay([*_topmost_first(stack), self._stubs], active)
 
     def tree_of_mount(self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, read_only: bool) -> Overlay:
-        """Return the mount of a tree that a step sees part of; what it changes there goes into the scratch."""
+        """See Snapshotter."""
         lowers = [*_topmost_first(stack), self._empty]
         if read_only:
             return Overlay(lowers, None, None, self._mount_point)
@@ -64,26 +65,23 @@ class OverlaySnapshotter:
 
     @contextmanager
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
-        """Give the tree of ``stack``; what is changed in it goes into ``active``."""
+        """See Snapshotter."""
         with _mounted(self._overlay([*_topmost_first(stack), self._empty], active)) as root:
             yield root
 
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
-        """Give the tree of ``stack``, read-only."""
+        """See Snapshotter."""
         with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._mount_point)) as root:
             yield root
 
     @property
     def mount_point(self) -> str:
-        """An empty directory that a step may mount over for a moment."""
+        """See Snapshotter."""
         return self._mount_point
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
-        """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
-
-        The directories that they were in keep their times.
-        """
+        """See Snapshotter; the directories that they were in keep their times."""
         with Root.open(active.upper) as upper:
             for path in created:
                 with suppress(OSError), upper.parent_of(path) as (fd, name):
@@ -99,7 +97,7 @@ class OverlaySnapshotter:
         compression: Compression = Compression.GZIP,
         progress: Callable[[int], None] | None = None,
     ) -> Layer:
-        """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store."""
+        """See Snapshotter."""
         with ExitStack() as cleanup:
             views: list[Root] = []
 

@@ -1,7 +1,7 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
 from ocibuild.sandbox.identity import Identity, IDs, enter
-from ocibuild.sandbox.mounts import Bind, FileSystem, Mount, Overlay, Secret, Sysfs, Tmpfs, Tree
+from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.users import User, find_user
@@ -9,11 +9,13 @@ from ocibuild.sandbox.users import User, find_user
 __all__ = [
     "Bind",
     "FileSystem",
+    "Folder",
     "IDs",
     "Identity",
     "Mount",
     "Outcome",
     "Overlay",
+    "RootTree",
     "Running",
     "Secret",
     "Spawner",

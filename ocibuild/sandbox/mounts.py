@@ -80,6 +80,22 @@ class Overlay(NamedTuple):
             syscalls.unmount(self.scratch, syscalls.MNT_DETACH)
 
 
+class Folder(NamedTuple):
+    """A directory that is a whole tree by itself; unless ``devices``, nodes in it cannot be opened."""
+
+    path: str
+    read_only: bool = False
+    devices: bool = False
+
+    def open(self) -> int:
+        """Return a descriptor of the mount, attached nowhere."""
+        attributes = (_READ_ONLY if self.read_only else 0) | (0 if self.devices else syscalls.MOUNT_ATTR_NODEV)
+        return _copy_of_mount(self.path, attributes, recursive=False)
+
+
+RootTree: TypeAlias = Overlay | Folder
+"""What a step sees as its root."""
+
 # a mount by string has to be attached for a moment, where another thread must neither look nor mount
 _attaching = threading.Lock()
 
@@ -114,19 +130,22 @@ class Bind(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """The file or directory ``path`` in the tree of ``overlay``, whose symbolic links lead nowhere else."""
+    """The file or directory ``path`` in ``tree``, whose symbolic links lead nowhere else.
 
-    overlay: Overlay
+    ``scratch`` is a directory to mount over for a moment.
+    """
+
+    tree: RootTree
     path: str
     target: str
+    scratch: str
     read_only: bool = True
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere; raise SandboxError where nothing is at the path."""
-        overlay = Overlay(*self.overlay)  # as JSON it is a list
-        tree = overlay.open()
+        tree = self.tree.open()
         try:
-            return _part(tree, self.path, overlay.scratch, _READ_ONLY if self.read_only else 0)
+            return _part(tree, self.path, self.scratch, _READ_ONLY if self.read_only else 0)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SandboxError(f"mount at {self.target}: its source has no {self.path}") from error
         finally:
@@ -231,17 +250,23 @@ class Sysfs(NamedTuple):
 
 Mount: TypeAlias = Bind | FileSystem | Sysfs | Tree | Tmpfs | Secret
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Overlay, Bind, FileSystem, Sysfs, Tree, Tmpfs, Secret)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Overlay, Folder, Bind, FileSystem, Sysfs, Tree, Tmpfs, Secret)
+}
 
 
-def dump(mount: Mount | Overlay) -> list[Any]:
+def dump(mount: Mount | RootTree) -> list[Any]:
     """Return a mount as JSON: the name of its kind and its members."""
-    return [type(mount).__name__, *mount]
+    return [type(mount).__name__, *(dump(part) if isinstance(part, Overlay | Folder) else part for part in mount)]
 
 
 def load(value: list[Any]) -> Any:
     """Return the mount that ``dump()`` wrote."""
-    return _KINDS[value[0]](*value[1:])
+    kind = _KINDS[value[0]]
+    members = value[1:]
+    if kind is Tree:
+        members = [load(members[0]), *members[1:]]
+    return kind(*members)
 
 
 def hide(path: str) -> None:

@@ -27,7 +27,7 @@ from ocibuild.sandbox.users import User, find_user
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ocibuild.sandbox.mounts import Mount, Overlay
+    from ocibuild.sandbox.mounts import Mount, RootTree
 
 _ACCOUNT_FILE_LIMIT = 4 << 20
 
@@ -41,7 +41,7 @@ class StepSpec(NamedTuple):
     kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
     """
 
-    root: Overlay
+    root: RootTree
     mount_point: str
     mounts: list[Mount]
     links: list[tuple[str, str]]

@@ -3,6 +3,6 @@
 from ocibuild.solver.plan import root_of
 from ocibuild.solver.results import Solution
 from ocibuild.solver.solve import Solver
-from ocibuild.solver.workshop import Executor, Inputs, OriginOf, Workshop
+from ocibuild.solver.workshop import Inputs, OriginOf, Workshop
 
-__all__ = ["Executor", "Inputs", "OriginOf", "Solution", "Solver", "Workshop", "root_of"]
+__all__ = ["Inputs", "OriginOf", "Solution", "Solver", "Workshop", "root_of"]

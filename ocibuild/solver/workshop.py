@@ -9,22 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from socket import socket
 
-    from ocibuild.executor import Process
-    from ocibuild.graph import Emit, GitTree, HttpFile, Image, Stream
+    from ocibuild.executor import Executor
+    from ocibuild.graph import Emit, GitTree, HttpFile, Image
     from ocibuild.layer import Ownership
     from ocibuild.oci import Descriptor, Limits
-    from ocibuild.rootfs import OverlaySnapshotter
+    from ocibuild.rootfs import Snapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
-    from ocibuild.sandbox import Outcome, Overlay
     from ocibuild.source import LocalContext
     from ocibuild.store import ActiveSnapshot, Store
-
-
-class Executor(Protocol):
-    """Runs processes."""
-
-    def run(self, process: Process, root: Overlay, scratch: str, *, output: Callable[[Stream, bytes], None]) -> Outcome:
-        """Run a process to its end; raise SandboxError where it cannot be started."""
 
 
 class OriginOf(Protocol):
@@ -95,7 +87,7 @@ class Workshop(Inputs):
     that were there before. ``limits`` are asked for when an image is unpacked.
     """
 
-    snapshotter: OverlaySnapshotter
+    snapshotter: Snapshotter
     executor: Executor
     ownership: Ownership
     origin_of: OriginOf

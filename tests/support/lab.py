@@ -126,8 +126,8 @@ class Lab:
             pieces[stream] += piece
 
         process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
-        root = self.snapshotter.root_of_step(self.base if stack is None else stack, active)
-        outcome = self.executor.run(process, root, active.scratch, output=output)
+        with self.snapshotter.running(self.base if stack is None else stack, active) as root:
+            outcome = self.executor.run(process, root, active.scratch, output=output)
         out, err = (pieces[stream].decode() for stream in Stream)
         return Ended(outcome.exit_status, out, err, outcome.created)
 

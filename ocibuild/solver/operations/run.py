@@ -43,12 +43,12 @@ def run(
         tail.extend(text)
         del tail[:-_KEPT]
 
-    root = shop.snapshotter.root_of_step(stack, active)
-    with _given(shop, vertex, active, stack_of) as given:
-        outcome = shop.executor.run(_process(vertex, given), root, active.scratch, output=output)
-    if outcome.exit_status:
-        raise _failure(vertex, outcome.exit_status, bytes(tail))
-    shop.snapshotter.forget_targets(active, outcome.created)
+    with shop.snapshotter.running(stack, active) as root:
+        with _given(shop, vertex, active, stack_of) as given:
+            outcome = shop.executor.run(_process(vertex, given), root, active.scratch, output=output)
+        if outcome.exit_status:
+            raise _failure(vertex, outcome.exit_status, bytes(tail))
+        shop.snapshotter.forget_targets(active, outcome.created)
 
 
 def _given(

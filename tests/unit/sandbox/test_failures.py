@@ -18,7 +18,7 @@ from tests.support.lab import LONELY, Ended, Lab, in_child, in_lab, lab, needs_b
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ocibuild.sandbox import Overlay
+    from ocibuild.sandbox import RootTree
 
 pytestmark = [needs_root, needs_busybox]
 
@@ -142,10 +142,8 @@ def test_error_in_the_readers_callback_ends_the_step_before_it_is_raised(tmp_pat
 
         process = Process(("/bin/sh", "-c", "echo; while :; do echo >> /tmp/file; done"), ("PATH=/bin",))
         with made.store.snapshots.begin() as active:
-            with pytest.raises(KeyError, match="reader"):
-                made.executor.run(
-                    process, made.snapshotter.root_of_step(made.base, active), active.scratch, output=fail
-                )
+            with pytest.raises(KeyError, match="reader"), made.snapshotter.running(made.base, active) as root:
+                made.executor.run(process, root, active.scratch, output=fail)
             path = os.path.join(active.upper, "tmp/file")
             size = os.path.getsize(path) if os.path.exists(path) else 0
             time.sleep(0.1)
@@ -257,10 +255,10 @@ def test_death_of_the_builder_ends_everything(tmp_path: Path) -> None:
         assert file.read() == b"begun\n"
 
 
-def _sleeping(made: Lab) -> tuple[Process, Overlay, str]:
+def _sleeping(made: Lab) -> tuple[Process, RootTree, str]:
     active = made.store.snapshots.begin()
     process = Process(("/bin/sh", "-c", "echo begun >&2; sleep 1000"), ("PATH=/bin",))
-    return process, made.snapshotter.root_of_step(made.base, active), active.scratch
+    return process, made.snapshotter.running(made.base, active).__enter__(), active.scratch
 
 
 def test_no_descriptor_of_ours_becomes_a_standard_stream() -> None:

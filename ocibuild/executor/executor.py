@@ -1,0 +1,34 @@
+"""What every executor does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.executor.process import Process
+    from ocibuild.graph import Stream
+    from ocibuild.sandbox import Outcome, RootTree
+
+
+class Executor(Protocol):
+    """Runs processes in root file systems, from any thread."""
+
+    def run(
+        self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
+    ) -> Outcome:
+        """Run a process to its end, with no input, giving its output in pieces as they come.
+
+        ``scratch`` is an empty directory of ours for what is mounted. Raises SandboxError where the process cannot be
+        started; its status is the caller's to judge.
+        """
+
+    def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
+        """Run a process to its end with the standard streams of this one; for the main thread.
+
+        SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
+        """
+
+    def stop(self) -> None:
+        """End all that runs, and start nothing more; from any thread."""

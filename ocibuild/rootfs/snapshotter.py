@@ -1,0 +1,54 @@
+"""What every snapshotter does: trees of stacked snapshots, to be read, changed or run in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ocibuild.oci import Compression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from ocibuild.fs import Root
+    from ocibuild.sandbox import RootTree
+    from ocibuild.store import ActiveSnapshot, Layer, Snapshot
+
+
+class Snapshotter(Protocol):
+    """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads."""
+
+    @property
+    def mount_point(self) -> str:
+        """An empty directory that a step may mount over for a moment."""
+
+    def prepare(self) -> None:
+        """Make the store's own directories that every tree rests on; idempotent."""
+
+    def running(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[RootTree]:
+        """Give the tree that a step sees and changes; once the block is left its changes are in ``active``."""
+
+    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
+        """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
+
+        To be called before the block of ``running()`` is left.
+        """
+
+    def tree_of_mount(self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, read_only: bool) -> RootTree:
+        """Return a tree that a step sees part of; what it changes there is thrown away with the scratch."""
+
+    def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
+        """Give the tree of ``stack``; once the block is left what was changed in it is in ``active``."""
+
+    def reading(self, stack: Sequence[Snapshot]) -> AbstractContextManager[Root]:
+        """Give the tree of ``stack``, to be read."""
+
+    def pack(
+        self,
+        stack: Sequence[Snapshot],
+        snapshot: Snapshot,
+        *,
+        compression: Compression = Compression.GZIP,
+        progress: Callable[[int], None] | None = None,
+    ) -> Layer:
+        """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store."""
