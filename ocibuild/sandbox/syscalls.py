@@ -49,6 +49,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _MACHINE = os.uname().machine
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "s390x": 120}
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "loongarch64": 277, "ppc64le": 358, "s390x": 348}
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
@@ -66,6 +67,8 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_SECCOMP_SET_MODE_FILTER = 1
+_SOCK_FILTER = 8  # the size of one instruction
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
 _libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -180,6 +183,19 @@ def restrict_mount(fd: int, attributes: int) -> None:
         request,
         ctypes.c_size_t(len(request)),
     )
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def set_filter(program: bytes, flags: int) -> int:
+    """Have system calls of this thread pass a filter, for good; see seccomp(2)."""
+    described = ctypes.byref(_Program(len(program) // _SOCK_FILTER, program))
+    number = _of_this_machine(_SYS_SECCOMP, "seccomp")
+    return _call(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), described)
 
 
 def prctl(option: int, value: int, third: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,6 +70,14 @@ def require_peer(name: str) -> str:
     if path is None:
         pytest.skip(f"peer left out: {name}")
     return path
+
+
+def require_library(name: str) -> Any:
+    """Return a shared library, or skip the test, saying which is left out; docker's packages bring it."""
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        pytest.skip(f"peer left out: {name}")
 
 
 def require_root() -> None:
