@@ -37,7 +37,8 @@ def copy_file(source_fd: int, source: str, dir_fd: int, name: str) -> None:
     there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     if (there.st_uid, there.st_gid) != (status.st_uid, status.st_gid):
         os.chown(name, status.st_uid, status.st_gid, dir_fd=dir_fd, follow_symlinks=False)
-    os.utime(name, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+    # the time of access too: it may stand for a recorded owner
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
 
 
 def _copy_regular(source_fd: int, source: str, dir_fd: int, name: str) -> None:

@@ -37,6 +37,8 @@ MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 PR_SET_PDEATHSIG = 1
@@ -140,6 +142,17 @@ def open_in_root(root: int, path: str, flags: int) -> int:
     return _call(_SYS_OPENAT2, root, _text(path), how, ctypes.c_size_t(len(how)), path=path)
 
 
+def open_beneath(folder: int, path: str, flags: int) -> int:
+    """Open ``path`` below the directory ``folder``, no symbolic link on the way to it; see openat2(2)."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    return _call(_SYS_OPENAT2, folder, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+
+
+def enter_mounts_of(pidfd: int) -> None:
+    """Move this process into the mount namespace of another, with its root and current directory; see setns(2)."""
+    _check(_libc.setns(pidfd, CLONE_NEWNS))
+
+
 def copy_tree(fd: int) -> int:
     """Return a descriptor of a detached copy of the mount that shows the open file or directory ``fd`` alone."""
     return _call(_SYS_OPEN_TREE, fd, b"", ctypes.c_uint(_OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | AT_EMPTY_PATH))
@@ -196,6 +209,31 @@ def set_filter(program: bytes, flags: int) -> int:
     described = ctypes.byref(_Program(len(program) // _SOCK_FILTER, program))
     number = _of_this_machine(_SYS_SECCOMP, "seccomp")
     return _call(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), described)
+
+
+class _Piece(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class MemoryReader:
+    """Reads the memory of other processes, ``most`` bytes at a time; see process_vm_readv(2). For one thread."""
+
+    def __init__(self, most: int) -> None:
+        self._buffer = ctypes.create_string_buffer(most)
+        self._here = _Piece(ctypes.addressof(self._buffer), most)
+        self._there = _Piece(None, 0)
+        self._ends = (ctypes.byref(self._here), ctypes.byref(self._there))
+        self._call = _libc.process_vm_readv
+        self._call.restype = ctypes.c_ssize_t
+
+    def read(self, pid: int, address: int, size: int) -> bytes:
+        """Return up to ``size`` bytes at an address of a process; raise OSError where nothing can be read."""
+        self._there.base, self._there.length = address, size
+        here, there = self._ends
+        count = self._call(pid, here, ctypes.c_ulong(1), there, ctypes.c_ulong(1), ctypes.c_ulong(0))
+        return bytes(memoryview(self._buffer)[: _check(count)])
 
 
 def prctl(option: int, value: int, third: int = 0) -> int:
