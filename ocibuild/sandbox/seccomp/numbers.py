@@ -161,7 +161,9 @@ _BY_ABI = {
     # what depends on its arguments
     "clone": (56, 120, 56, 220, 120, 120, 120),
     "personality": (135, 136, 135, 92, 136, 136, 136),
+    "prctl": (157, 172, 157, 167, 172, 171, 172),
     "ptrace": (101, 26, 521, 117, 26, 26, 26),
+    "seccomp": (317, 354, 317, 277, 383, 358, 348),
     "socket": (41, 359, 41, 198, 281, 326, 359),
     "socketcall": (-1, 102, -1, -1, -1, 102, 102),
     # owners, modes and names of files
