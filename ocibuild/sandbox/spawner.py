@@ -1,7 +1,8 @@
 """The spawner: the one process that forks, started before there is any thread, and told over a socket what to run.
 
 It is the first process of a PID namespace, so that when it ends, however that happens, the kernel ends every step with
-it; and it is killed when the builder dies. A request carries the step's spec (JSON in a memory file), its standard
+it; and it is killed when the builder dies. Where there is no such namespace, each step has a keeper to end it, which
+takes over its channel. A request carries the step's spec (JSON in a memory file), its standard
 streams and a channel of its own. Over the channel come the step's messages, each a JSON object: ``created`` once the
 root is made, ``error`` where the process could not be started, ``exit`` at the end. A byte the other way is a signal
 for the step's first process; closing the channel kills the step.
@@ -19,14 +20,20 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.step import StepSpec, become
+from ocibuild.sandbox.channel import close_inherited, shell_status, tell
+from ocibuild.sandbox.descendants import end_descendants
+from ocibuild.sandbox.keeper import keep_and_exit
+from ocibuild.sandbox.specs import become_step, load_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from ocibuild.sandbox.keeper import Keeper
+    from ocibuild.sandbox.specs import Spec
 
 _MESSAGE_LIMIT = 1 << 16
 _DESCRIPTORS = 5  # channel, spec, standard input, output and error
@@ -91,12 +98,15 @@ class Spawner:
         self._pid = pid
 
     @classmethod
-    def start(cls) -> Spawner:
-        """Fork the spawner; to be called while this process has one thread."""
+    def start(cls, *, namespaced: bool = True) -> Spawner:
+        """Fork the spawner; to be called while this process has one thread.
+
+        Unless ``namespaced`` it is in no PID namespace of its own, and each step must have a keeper.
+        """
         _occupy_streams()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            pid, pidfd = syscalls.clone(syscalls.CLONE_NEWPID, exit_signal=signal.SIGCHLD)
+            pid, pidfd = syscalls.clone(syscalls.CLONE_NEWPID if namespaced else 0, exit_signal=signal.SIGCHLD)
         except OSError:
             ours.close()
             theirs.close()
@@ -107,7 +117,7 @@ class Spawner:
         theirs.close()
         return cls(ours, pid)
 
-    def run(self, spec: StepSpec, *, stdin: int, stdout: int, stderr: int) -> Running:
+    def run(self, spec: Spec, *, stdin: int, stdout: int, stderr: int) -> Running:
         """Start a step with these descriptors as its standard streams; they stay the caller's."""
         try:
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -139,9 +149,16 @@ def _no_start(error: OSError) -> SandboxError:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
+    """A step's first process, or its keeper, which has the channel."""
+
     pid: int
     pidfd: int
-    channel: socket.socket
+    channel: socket.socket | None
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What is polled."""
+        return [self.pidfd, *([] if self.channel is None else [self.channel.fileno()])]
 
 
 def _occupy_streams() -> None:
@@ -155,21 +172,14 @@ def _serve_and_exit(control: socket.socket) -> NoReturn:
     try:
         gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        _close_inherited(control.fileno())
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # should a keeper die, we get what it kept
+        close_inherited({control.fileno()})
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _serve(control)
     finally:
         os._exit(0)
-
-
-def _close_inherited(kept: int) -> None:
-    """Close what the builder, and whoever started it, have open: no step may get hold of it."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
-            with suppress(OSError):  # the one that listed
-                os.close(int(name))
 
 
 def _serve(control: socket.socket) -> None:
@@ -184,18 +194,22 @@ def _serve(control: socket.socket) -> None:
             elif fd == control.fileno():
                 request = _receive(control)
                 if request is None:
+                    _end_keepers(children.values())
                     return
                 child = _admit(request)
                 if child is not None:
-                    for key in (child.pidfd, child.channel.fileno()):
+                    for key in child.descriptors:
                         children[key] = child
                         poll.register(key, select.POLLIN)
 
 
 def _attend(children: dict[int, _Child], fd: int, poll: select.poll) -> None:
     child = children[fd]
+    if child.channel is None:
+        _bury_keeper(children, child, poll)
+        return
     if fd == child.pidfd:
-        _bury(children, child, poll)
+        _bury(children, child, child.channel, poll)
         return
     number = child.channel.recv(1)
     with suppress(ProcessLookupError):
@@ -205,21 +219,37 @@ def _attend(children: dict[int, _Child], fd: int, poll: select.poll) -> None:
         poll.unregister(fd)
 
 
-def _bury(children: dict[int, _Child], child: _Child, poll: select.poll) -> None:
+def _bury(children: dict[int, _Child], child: _Child, channel: socket.socket, poll: select.poll) -> None:
     """Tell how a step ended, and forget it."""
+    status = _reap(children, child, poll)
+    tell(channel, {"exit": shell_status(status)})
+    if children.pop(channel.fileno(), None):
+        poll.unregister(channel.fileno())
+    channel.close()
+
+
+def _bury_keeper(children: dict[int, _Child], keeper: _Child, poll: select.poll) -> None:
+    """Forget a keeper; where it was killed, end what it kept."""
+    if _reap(children, keeper, poll):
+        end_descendants([child.pid for child in children.values()])
+
+
+def _reap(children: dict[int, _Child], child: _Child, poll: select.poll) -> int:
     _, status = os.waitpid(child.pid, 0)
     del children[child.pidfd]
     poll.unregister(child.pidfd)
     os.close(child.pidfd)
-    _tell(child.channel, {"exit": shell_status(status)})
-    if children.pop(child.channel.fileno(), None):
-        poll.unregister(child.channel.fileno())
-    child.channel.close()
+    return status
 
 
-def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
-    with suppress(OSError):  # the builder may have given the step up
-        channel.send(json.dumps(message).encode())
+def _end_keepers(children: Iterable[_Child]) -> None:
+    """Have the keepers end their steps, and wait for them; other steps end with us."""
+    keepers = [child for child in children if child.channel is None]
+    for keeper in keepers:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(keeper.pidfd, signal.SIGTERM)
+    for keeper in keepers:
+        os.waitpid(keeper.pid, 0)
 
 
 def _receive(control: socket.socket) -> list[int] | None:
@@ -242,7 +272,7 @@ def _admit(descriptors: list[int]) -> _Child | None:
     try:
         return _start(channel, descriptors[1:])
     except OSError as error:
-        _tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
+        tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
         channel.close()
         return None
     finally:
@@ -254,13 +284,31 @@ def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
     if len(descriptors) < _DESCRIPTORS - 1:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     request, *standard = descriptors
-    spec = StepSpec.from_json(os.pread(request, os.fstat(request).st_size, 0))
+    spec = load_spec(os.pread(request, os.fstat(request).st_size, 0))
+    if spec.kept:
+        return _start_keeper(spec, channel, standard)
+    return _Child(*_fork(spec, channel, standard), channel)
+
+
+def _fork(spec: Spec, channel: socket.socket, standard: list[int]) -> tuple[int, int]:
+    """Fork the step's first process; return its number and a descriptor of it."""
     pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        become(spec, standard, channel)
-    return _Child(pid, pidfd, channel)
+        become_step(spec, standard, channel)
+    return pid, pidfd
 
 
-def shell_status(status: int) -> int:
-    """Return a wait(2) status as a shell shows it: 128 + N for signal N."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _Child:
+    spawner = os.getpid()
+
+    def start(_keeper: Keeper) -> tuple[int, int]:
+        forked = _fork(spec, channel, standard)
+        for fd in standard:
+            os.close(fd)
+        return forked
+
+    pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
+    if pid == 0:
+        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard))
+    channel.close()
+    return _Child(pid, pidfd, None)

@@ -14,18 +14,24 @@ import signal
 import socket
 import stat
 import struct
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.furnishing import confine, furnish, place
-from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
+from ocibuild.sandbox.privileges import (
+    drop_capabilities,
+    last_capability,
+    take_ids,
+    take_ids_and_keep_capabilities,
+    take_real_ids,
+)
 from ocibuild.sandbox.program import execute, explain, find_command
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ocibuild.sandbox.mounts import Mount, RootTree
 
@@ -38,7 +44,9 @@ class StepSpec(NamedTuple):
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
+    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing. ``kept`` gives
+    it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a folder, is
+    changed with chroot(2) alone.
     """
 
     root: RootTree
@@ -54,6 +62,8 @@ class StepSpec(NamedTuple):
     extra_groups: bool = True
     own_mounts: Sequence[Mount] = ()
     insecure: bool = False
+    kept: bool = False
+    bare: bool = False
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -75,59 +85,66 @@ class StepSpec(NamedTuple):
     @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into."""
+        if self.bare:
+            return 0
         flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
 def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
     """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+    begin(lambda: _try_to_become(spec, standard, channel), channel)
+
+
+def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
+    """Do what ends in another program, in a process forked for it; tell ``channel`` what went wrong, if it does."""
     try:
-        _try_to_become(spec, standard, channel)
+        become_it()
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
-        _report(channel, {"error": explain(error), "remedy": None, "status": status})
+        tell(channel, {"error": explain(error), "remedy": None, "status": status})
     except CannotStart as error:
-        _report(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
+        tell(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
     except OcibuildError as error:
-        _report(channel, {"error": error.message, "remedy": error.remedy})
+        tell(channel, {"error": error.message, "remedy": error.remedy})
     except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
-        _report(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
+        tell(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
     finally:
         os._exit(127)
 
 
 def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
     os.umask(0o022)
-    _take_streams(standard)
+    take_streams(standard)
     syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
-    _change_root(spec)
+    last = last_capability()
+    if spec.bare:
+        _change_root_alone(spec.root)
+    else:
+        _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
-    if not spec.insecure:
+    if not spec.insecure and not spec.bare:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
-    _report(channel, {"created": created})
+    tell(channel, {"created": created})
     take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
-        drop_capabilities()
+        drop_capabilities(last)
         take_ids(user)
-    _reset_signals()
+    reset_signals()
     execute(command)
 
 
-def _report(channel: socket.socket, message: dict[str, Any]) -> None:
-    with suppress(OSError):  # the builder may have given the step up
-        channel.send(json.dumps(message).encode())
-
-
-def _take_streams(standard: list[int]) -> None:
+def take_streams(standard: list[int]) -> None:
+    """Have these as standard streams, in a session of our own."""
     os.setsid()
     for number, fd in enumerate(standard):
         os.dup2(fd, number, inheritable=True)
@@ -144,6 +161,19 @@ def _change_root(spec: StepSpec) -> None:
     os.chdir(spec.mount_point)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+
+
+def _change_root_alone(root: RootTree) -> None:
+    """Move into a root that is a folder, where nothing can be mounted."""
+    assert isinstance(root, mounts.Folder)
+    try:
+        os.chroot(root.path)
+    except PermissionError as error:
+        raise SandboxError(
+            "this machine refuses a change of root: chroot(2): Operation not permitted",
+            remedy="give the container CAP_SYS_CHROOT, or install proot",
+        ) from error
     os.chdir("/")
 
 
@@ -178,7 +208,7 @@ def _read_account_file(path: str) -> str:
         os.close(fd)
 
 
-def _reset_signals() -> None:
+def reset_signals() -> None:
     """Undo what we, and whoever started us, ignore."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is not signal.SIG_DFL:

@@ -1,0 +1,85 @@
+"""A step's process that is a program of the machine, run as it is: one that shows a root to others, such as proot."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.channel import tell
+from ocibuild.sandbox.privileges import take_ids
+from ocibuild.sandbox.program import Command, execute
+from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
+from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.users import User
+
+if TYPE_CHECKING:
+    import socket
+
+
+class ProgramSpec(NamedTuple):
+    """A program by its path on the machine, run in ``working_dir`` as ``user``, as who we are where that is None.
+
+    To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
+    so it follows each call itself. Programs that would give privileges give none.
+    """
+
+    path: str
+    args: list[str]
+    env: dict[str, str]
+    working_dir: str
+    user: User | None = None
+    unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
+
+    @property
+    def kept(self) -> bool:
+        """Such a program always has a keeper for its parent."""
+        return True
+
+    @property
+    def namespaces(self) -> int:
+        """The namespaces the process is cloned into: none."""
+        return 0
+
+    def to_json(self) -> bytes:
+        """Return the spec as JSON for the spawner."""
+        return json.dumps(self._asdict()).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ProgramSpec:
+        """Return the spec that ``to_json()`` wrote."""
+        members: dict[str, Any] = json.loads(data)
+        if members["user"] is not None:
+            members["user"] = User(*members["user"])
+        return cls(**members)
+
+
+def become_program(spec: ProgramSpec, standard: list[int], channel: socket.socket) -> NoReturn:
+    """Become the program of ``spec``; see ``become()``."""
+    begin(lambda: _try_to_become(spec, standard, channel), channel)
+
+
+def _try_to_become(spec: ProgramSpec, standard: list[int], channel: socket.socket) -> None:
+    os.umask(0o022)
+    take_streams(standard)
+    syscalls.join_new_session_keyring()
+    program = compile_rules(_rules(spec.unknown), machine=os.uname().machine)
+    if spec.user is not None:
+        os.setgroups(spec.user.groups)
+        take_ids(spec.user)
+    os.chdir(spec.working_dir)
+    tell(channel, {"created": []})
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    install(program)
+    reset_signals()
+    execute(Command(spec.path, spec.args, spec.env))
+
+
+def _rules(unknown: list[str]) -> list[Rule]:
+    return [
+        Rule(tuple(unknown), refuse(errno.ENOSYS)),
+        Rule(("seccomp",), refuse(errno.EINVAL)),
+        Rule(("prctl",), refuse(errno.EINVAL), (equal_int(0, syscalls.PR_SET_SECCOMP),)),
+    ]
