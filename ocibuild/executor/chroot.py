@@ -105,6 +105,8 @@ class ChrootExecutor:
             extra_groups=self._identity.ids is not IDs.ONE,
             own_mounts=self._owned(process.mounts),
             insecure=process.insecure,
+            kept=self._identity.ids is IDs.ONE,
+            supervised=self._identity.ids is IDs.ONE,
         )
 
     def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:

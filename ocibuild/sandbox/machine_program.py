@@ -13,6 +13,7 @@ from ocibuild.sandbox.privileges import take_ids
 from ocibuild.sandbox.program import Command, execute
 from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
 from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.supervisor.handover import submit
 from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class ProgramSpec(NamedTuple):
     """A program by its path on the machine, run in ``working_dir`` as ``user``, as who we are where that is None.
 
     To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
-    so it follows each call itself. Programs that would give privileges give none.
+    so it follows each call itself. Programs that would give privileges give none. Where ``believes`` is given, they
+    believe to be that user, and that they have all IDs, in the tree ``folder``.
     """
 
     path: str
@@ -32,6 +34,13 @@ class ProgramSpec(NamedTuple):
     working_dir: str
     user: User | None = None
     unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
+    folder: str = ""
+    believes: User | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its processes believe that they have all IDs."""
+        return self.believes is not None
 
     @property
     def kept(self) -> bool:
@@ -56,30 +65,37 @@ class ProgramSpec(NamedTuple):
         return cls(**members)
 
 
-def become_program(spec: ProgramSpec, standard: list[int], channel: socket.socket) -> NoReturn:
+def become_program(
+    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None = None
+) -> NoReturn:
     """Become the program of ``spec``; see ``become()``."""
-    begin(lambda: _try_to_become(spec, standard, channel), channel)
+    begin(lambda: _try_to_become(spec, standard, channel, supervisor), channel)
 
 
-def _try_to_become(spec: ProgramSpec, standard: list[int], channel: socket.socket) -> None:
+def _try_to_become(
+    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
+) -> None:
     os.umask(0o022)
     take_streams(standard)
     syscalls.join_new_session_keyring()
-    program = compile_rules(_rules(spec.unknown), machine=os.uname().machine)
+    rules = _rules(spec.unknown)
     if spec.user is not None:
         os.setgroups(spec.user.groups)
         take_ids(spec.user)
     os.chdir(spec.working_dir)
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    install(program)
+    if supervisor is None or spec.believes is None:
+        install(compile_rules(rules, machine=os.uname().machine))
+    elif not submit(supervisor, spec.believes, rules):
+        tell(channel, {"pretended": True})
     reset_signals()
     execute(Command(spec.path, spec.args, spec.env))
 
 
-def _rules(unknown: list[str]) -> list[Rule]:
-    return [
+def _rules(unknown: list[str]) -> tuple[Rule, ...]:
+    return (
         Rule(tuple(unknown), refuse(errno.ENOSYS)),
         Rule(("seccomp",), refuse(errno.EINVAL)),
         Rule(("prctl",), refuse(errno.EINVAL), (equal_int(0, syscalls.PR_SET_SECCOMP),)),
-    ]
+    )

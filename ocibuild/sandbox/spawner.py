@@ -20,6 +20,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
@@ -41,10 +42,14 @@ _DESCRIPTORS = 5  # channel, spec, standard input, output and error
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree."""
+    """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree.
+
+    ``pretended`` says that owners and IDs only looked changed, since the kernel lets nobody answer for it.
+    """
 
     exit_status: int
     created: tuple[str, ...]
+    pretended: bool = False
 
 
 class Running:
@@ -56,14 +61,16 @@ class Running:
     def wait(self) -> Outcome:
         """Wait for the end; raise SandboxError where the process could not be started."""
         created: tuple[str, ...] = ()
+        pretended = False
         while data := self._receive():
             message = json.loads(data)
             if "error" in message:
                 status = message.get("status", 125)
                 raise CannotStart(message["error"], remedy=message["remedy"], exit_status=status)
             if "exit" in message:
-                return Outcome(message["exit"], created)
-            created = tuple(message["created"])
+                return Outcome(message["exit"], created, pretended)
+            created = tuple(message.get("created", created))
+            pretended = message.get("pretended", pretended)
         raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
 
     def _receive(self) -> bytes:
@@ -290,23 +297,33 @@ def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
     return _Child(*_fork(spec, channel, standard), channel)
 
 
-def _fork(spec: Spec, channel: socket.socket, standard: list[int]) -> tuple[int, int]:
+def _fork(
+    spec: Spec, channel: socket.socket, standard: list[int], supervisor: socket.socket | None = None
+) -> tuple[int, int]:
     """Fork the step's first process; return its number and a descriptor of it."""
     pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        become_step(spec, standard, channel)
+        become_step(spec, standard, channel, supervisor)
     return pid, pidfd
 
 
 def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _Child:
     spawner = os.getpid()
 
-    def start(_keeper: Keeper) -> tuple[int, int]:
-        forked = _fork(spec, channel, standard)
+    def start(keeper: Keeper) -> tuple[int, int]:
+        if spec.supervised:
+            forked = start_supervised(spec, keeper, partial(_fork, spec, channel, standard))
+        else:
+            forked = _fork(spec, channel, standard)
         for fd in standard:
             os.close(fd)
         return forked
 
+    if spec.supervised:
+        from ocibuild.sandbox.supervision import start_supervised  # for the few steps that are
+        from ocibuild.sandbox.supervisor.handover import prepare
+
+        prepare()
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
         keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard))

@@ -20,8 +20,11 @@ def load_spec(data: bytes) -> Spec:
     return kind.from_json(data)
 
 
-def become_step(spec: Spec, standard: list[int], channel: socket.socket) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+def become_step(spec: Spec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+
+    ``supervisor`` is where a supervised one submits.
+    """
     if isinstance(spec, StepSpec):
-        become(spec, standard, channel)
-    become_program(spec, standard, channel)
+        become(spec, standard, channel, supervisor)
+    become_program(spec, standard, channel, supervisor)

@@ -28,6 +28,7 @@ from ocibuild.sandbox.privileges import (
     take_real_ids,
 )
 from ocibuild.sandbox.program import execute, explain, find_command
+from ocibuild.sandbox.supervisor.handover import submit
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class StepSpec(NamedTuple):
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
     kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing. ``kept`` gives
     it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a folder, is
-    changed with chroot(2) alone.
+    changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have all IDs.
     """
 
     root: RootTree
@@ -64,6 +65,7 @@ class StepSpec(NamedTuple):
     insecure: bool = False
     kept: bool = False
     bare: bool = False
+    supervised: bool = False
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -91,9 +93,14 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
-def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
-    begin(lambda: _try_to_become(spec, standard, channel), channel)
+def become(
+    spec: StepSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None = None
+) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+
+    ``supervisor`` is where a supervised one submits.
+    """
+    begin(lambda: _try_to_become(spec, standard, channel, supervisor), channel)
 
 
 def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
@@ -113,7 +120,9 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
         os._exit(127)
 
 
-def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
+def _try_to_become(
+    spec: StepSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
+) -> None:
     os.umask(0o022)
     take_streams(standard)
     syscalls.join_new_session_keyring()
@@ -132,8 +141,11 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     for fd, mount in own:
         created += place(fd, mount)
     tell(channel, {"created": created})
-    take_real_ids(user, extra_groups=spec.extra_groups)
+    if supervisor is None:
+        take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
+    if supervisor is not None and not submit(supervisor, user):
+        tell(channel, {"pretended": True})
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:

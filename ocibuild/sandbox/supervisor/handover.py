@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
+from functools import cache
 from typing import TYPE_CHECKING
 
+from ocibuild.sandbox.seccomp import compile_rules, install
+from ocibuild.sandbox.supervisor.calls import pretending_rules, rules_of
 from ocibuild.sandbox.supervisor.credentials import Credentials
 from ocibuild.sandbox.supervisor.notifications import Listener
 from ocibuild.sandbox.supervisor.processes import begin_with_first_credentials
@@ -14,26 +19,68 @@ from ocibuild.sandbox.supervisor.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ocibuild.sandbox.seccomp import Rule
     from ocibuild.sandbox.supervisor.views import View
     from ocibuild.sandbox.users import User
 
 _LONGEST = 1 << 20  # bytes of a message: a user may be in 65,536 groups
 
 
-def submit(listener: int, connection: socket.socket, user: User) -> None:
-    """Hand over the listener of this process's filter, and who it is to be: before any call that is notified."""
+def prepare(further: tuple[Rule, ...] = ()) -> None:
+    """Make the filters, which cost more than their installation, before the process is forked."""
+    _program(further, listener=True)
+
+
+def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()) -> bool:
+    """Bring this process under supervision, as ``user``, with a filter that has ``further`` rules too.
+
+    Where the kernel has no notification, or somebody else listens already, its calls only look done: then return False.
+    Raises PermissionError where this process may install no filter.
+    """
+    try:
+        listener = install(_program(further, listener=True), listener=True)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOSYS):
+            raise
+        install(_program(further, listener=False))
+        return False
+    assert listener is not None
     begin_with_first_credentials()
     message = json.dumps([user.uid, user.gid, user.groups]).encode()
     socket.send_fds(connection, [message], [listener])
+    return True
 
 
-def supervisor_of(connection: socket.socket, proc: int, view: Callable[[], View]) -> Supervisor | None:
-    """Take what ``submit()`` hands over; None where the process ended before it came to that.
+@cache
+def _program(further: tuple[Rule, ...], *, listener: bool) -> bytes:
+    machine = os.uname().machine
+    rules = rules_of(machine) if listener else pretending_rules()
+    return compile_rules((*rules, *further), machine=machine)
+
+
+class Arrival:
+    """Waits for what ``submit()`` hands over at the other end of ``connection``, and has a supervisor attended then.
 
     ``proc`` is a directory of /proc for this process's PID namespace. ``view`` is asked for once the step has its root.
     """
-    message, descriptors, _, _ = socket.recv_fds(connection, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
-    if not descriptors:
-        return None
-    uid, gid, groups = json.loads(message)
-    return Supervisor(Listener(descriptors[0]), proc, view(), Credentials.of(uid, gid, tuple(groups)))
+
+    def __init__(
+        self, connection: socket.socket, proc: int, view: Callable[[], View], attend: Callable[[Supervisor], None]
+    ) -> None:
+        self._connection = connection
+        self._proc = proc
+        self._view = view
+        self._attend = attend
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when it is there."""
+        return self._connection.fileno()
+
+    def attend(self) -> bool:
+        """Take it, or find that the process could not be started."""
+        message, descriptors, _, _ = socket.recv_fds(self._connection, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+        if descriptors:
+            uid, gid, groups = json.loads(message)
+            first = Credentials.of(uid, gid, tuple(groups))
+            self._attend(Supervisor(Listener(descriptors[0]), self._proc, self._view(), first))
+        return False
