@@ -50,7 +50,10 @@ class IDs(NamedTuple):
         return IDs(new_real, new_effective, new_effective if follows else self.saved, new_effective)
 
     def set_all(self, real: int, effective: int, saved: int, *, privileged: bool) -> IDs:
-        """See setresuid(2)."""
+        """See setresuid(2): where nothing is new, the file-system ID stays too."""
+        changes = real not in (UNCHANGED, self.real) or saved not in (UNCHANGED, self.saved)
+        if not changes and (effective == UNCHANGED or effective == self.effective == self.fs):
+            return self
         for number in (real, effective, saved):
             _allow(privileged or number in (UNCHANGED, *self[:3]))
         new_effective = self.effective if effective == UNCHANGED else effective

@@ -64,7 +64,7 @@ def status_with_record(path: str, *, follow: bool) -> bytes | None:
 
 def owner_of_new(path: str, credentials: Credentials) -> Record:
     """Return who a new file at ``path`` belongs to: its group may be that of its directory; raise OSError."""
-    parent = os.path.dirname(path) or "."
+    parent = os.path.dirname(path.rstrip("/")) or ("/" if path.startswith("/") else ".")
     found = os.stat(parent)
     if not found.st_mode & stat.S_ISGID:
         return Record(credentials.user.fs, credentials.group.fs)

@@ -81,6 +81,6 @@ class Arrival:
         message, descriptors, _, _ = socket.recv_fds(self._connection, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
         if descriptors:
             uid, gid, groups = json.loads(message)
-            first = Credentials.of(uid, gid, tuple(groups))
+            first = Credentials.of(uid, gid, tuple(sorted(groups)))
             self._attend(Supervisor(Listener(descriptors[0]), self._proc, self._view(), first))
         return False

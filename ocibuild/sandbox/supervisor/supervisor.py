@@ -94,7 +94,14 @@ class Supervisor:
         except Elsewhere:
             pass
         else:
-            files.change_owner(path, uid & _ID, gid & _ID, self._processes.credentials(call.pid), follow=follow)
+            credentials = self._processes.credentials(call.pid)
+            try:
+                files.change_owner(path, uid & _ID, gid & _ID, credentials, follow=follow)
+            except FileNotFoundError:
+                own = self._view.go_to_own(call.pid, path) if follow else None
+                if own is None:
+                    raise
+                files.change_owner(own.name, uid & _ID, gid & _ID, credentials, follow=own.follow)
         self._listener.succeed(call)
 
     def _chown(self, call: Notification) -> None:
@@ -117,12 +124,12 @@ class Supervisor:
         self._change_owner(call, arguments.place(flags=flags), arguments[1], arguments[2])
 
     def _owned(self, call: Notification, place: Place) -> tuple[str, Record] | None:
-        """Return the path of a new file and its owner; None where that is root, as the kernel will make it."""
+        """Return the path of a new file and its owner; None where the kernel makes it, or says why not, as for root."""
         try:
             path, _ = self._go(call, place)
-        except Elsewhere:
+            owner = files.owner_of_new(path, self._processes.credentials(call.pid))
+        except (OSError, Elsewhere):
             return None
-        owner = files.owner_of_new(path, self._processes.credentials(call.pid))
         return None if owner == ROOTS else (path, owner)
 
     def _mode(self, call: Notification, mode: int) -> int:
@@ -185,10 +192,10 @@ class Supervisor:
         unnamed = flags & _O_TMPFILE
         try:
             path, _ = self._go(call, place)
-        except Elsewhere:
-            self._listener.proceed(call)
-            return
-        owner = files.owner_of_new(os.path.join(path, "x") if unnamed else path, self._processes.credentials(call.pid))
+            within = os.path.join(path, "x") if unnamed else path
+            owner = files.owner_of_new(within, self._processes.credentials(call.pid))
+        except (OSError, Elsewhere):
+            owner = ROOTS
         if owner == ROOTS:
             self._listener.proceed(call)
             return
@@ -372,5 +379,5 @@ class Supervisor:
         groups: tuple[int, ...] = ()
         if count:
             groups = struct.unpack(f"={count}I", self._processes.read(call.pid, call.second, 4 * count))
-        self._processes.become(call.pid, now._replace(groups=groups))
+        self._processes.become(call.pid, now._replace(groups=tuple(sorted(groups))))
         self._listener.succeed(call)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.calls import Place
 
 AT_FDCWD = -100
+_MOST_LINKS = 40
 
 
 class Elsewhere(Exception):
@@ -33,6 +34,9 @@ class View(Protocol):
 
         Raises OSError as the call would, and Elsewhere.
         """
+
+    def go_to_own(self, pid: int, path: str) -> Path | None:
+        """Return the way to what a path means to a thread alone, such as /proc/self/fd/1; None where it is not so."""
 
     def expect_other_roots(self) -> None:
         """Hear that from now on a process may have a root of its own."""
@@ -66,6 +70,20 @@ class SameRoot:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from error
         return Path(path, place.follow)
 
+    def go_to_own(self, pid: int, path: str) -> Path | None:
+        """See View: the name ``self`` means nobody to us, as our PID namespace is another than the step's."""
+        for _ in range(_MOST_LINKS):
+            if path.startswith("/dev/fd/"):
+                path = f"/proc/self{path.removeprefix('/dev')}"
+            if path.startswith("/proc/self/"):
+                os.fchdir(self._proc)
+                return Path(path.replace("/proc/self", str(pid), 1), follow=True)
+            try:
+                path = os.path.join(os.path.dirname(path), os.readlink(path))
+            except OSError:
+                break
+        return None
+
     def _take_root(self, pid: int) -> None:
         """Make the process's root this one's too."""
         root = os.stat(f"{pid}/root", dir_fd=self._proc)
@@ -86,6 +104,9 @@ class BelowFolder:
         self._proc = proc
         self._folder = os.path.realpath(folder)
         self._fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def go_to_own(self, pid: int, path: str) -> Path | None:
+        """See View: such paths do not come here."""
 
     def expect_other_roots(self) -> None:
         """See View: the paths that come here are the machine's, whatever root a process believes in."""
