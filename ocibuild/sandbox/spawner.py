@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.step import StepSpec, become
+from ocibuild.sandbox.step import StepSpec, become, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +159,7 @@ def _serve_and_exit(control: socket.socket) -> NoReturn:
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        prepare()
         _serve(control)
     finally:
         os._exit(0)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
 from ocibuild.sandbox.program import execute, explain, find_command
 from ocibuild.sandbox.users import User, find_user
@@ -38,7 +39,7 @@ class StepSpec(NamedTuple):
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
+    kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
     """
 
     root: RootTree
@@ -79,6 +80,14 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
+def prepare() -> None:
+    """Make what is the same for every step, once: for the process that forks them."""
+    from ocibuild.sandbox.seccomp import profile
+
+    with suppress(SandboxError):  # each step says so
+        profile.program()
+
+
 def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
     """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
     try:
@@ -97,6 +106,8 @@ def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoRet
 
 
 def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
+    from ocibuild.sandbox.seccomp import profile
+
     os.umask(0o022)
     _take_streams(standard)
     syscalls.join_new_session_keyring()
@@ -116,6 +127,8 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
+        scope()
+        profile.enforce()  # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
         drop_capabilities()
         take_ids(user)
     _reset_signals()
