@@ -13,7 +13,6 @@ from ocibuild.sandbox.privileges import take_ids
 from ocibuild.sandbox.program import Command, execute
 from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
 from ocibuild.sandbox.step import begin, reset_signals, take_streams
-from ocibuild.sandbox.supervisor.handover import submit
 from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
@@ -87,8 +86,11 @@ def _try_to_become(
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if supervisor is None or spec.believes is None:
         install(compile_rules(rules, machine=os.uname().machine))
-    elif not submit(supervisor, spec.believes, rules):
-        tell(channel, {"pretended": True})
+    else:
+        from ocibuild.sandbox.supervisor.handover import submit
+
+        if not submit(supervisor, spec.believes, rules):
+            tell(channel, {"pretended": True})
     reset_signals()
     execute(Command(spec.path, spec.args, spec.env))
 

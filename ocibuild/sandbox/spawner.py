@@ -29,6 +29,7 @@ from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
 from ocibuild.sandbox.specs import become_step, load_spec
+from ocibuild.sandbox.step import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -184,6 +185,7 @@ def _serve_and_exit(control: socket.socket) -> NoReturn:
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        prepare()
         _serve(control)
     finally:
         os._exit(0)
@@ -321,9 +323,6 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _C
 
     if spec.supervised:
         from ocibuild.sandbox.supervision import start_supervised  # for the few steps that are
-        from ocibuild.sandbox.supervisor.handover import prepare
-
-        prepare()
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
         keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard))

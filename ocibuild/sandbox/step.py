@@ -14,12 +14,14 @@ import signal
 import socket
 import stat
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.privileges import (
     drop_capabilities,
     last_capability,
@@ -28,7 +30,6 @@ from ocibuild.sandbox.privileges import (
     take_real_ids,
 )
 from ocibuild.sandbox.program import execute, explain, find_command
-from ocibuild.sandbox.supervisor.handover import submit
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -45,9 +46,10 @@ class StepSpec(NamedTuple):
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing. ``kept`` gives
-    it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a folder, is
-    changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have all IDs.
+    kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
+    ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
+    folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
+    all IDs.
     """
 
     root: RootTree
@@ -91,6 +93,14 @@ class StepSpec(NamedTuple):
             return 0
         flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
+
+
+def prepare() -> None:
+    """Make what is the same for every step, once: for the process that forks them."""
+    from ocibuild.sandbox.seccomp import profile
+
+    with suppress(SandboxError):  # each step says so
+        profile.program()
 
 
 def become(
@@ -144,8 +154,8 @@ def _try_to_become(
     if supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
-    if supervisor is not None and not submit(supervisor, user):
-        tell(channel, {"pretended": True})
+    # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
+    _restrict_calls(spec, channel, supervisor, user)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
@@ -153,6 +163,22 @@ def _try_to_become(
         take_ids(user)
     reset_signals()
     execute(command)
+
+
+def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
+    """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
+    from ocibuild.sandbox.seccomp import profile
+
+    is_confined = not spec.insecure and not spec.bare  # where there are no mounts, the container around us confines
+    if is_confined:
+        scope()
+    if supervisor is not None:
+        from ocibuild.sandbox.supervisor.handover import submit
+
+        if not submit(supervisor, user, profile.rules(os.uname().machine) if is_confined else ()):
+            tell(channel, {"pretended": True})
+    elif is_confined:
+        profile.enforce()
 
 
 def take_streams(standard: list[int]) -> None:

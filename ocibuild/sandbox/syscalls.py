@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CLONE_PIDFD = 0x00001000
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -62,6 +63,8 @@ _SYS_FSCONFIG = 431
 _SYS_FSMOUNT = 432
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
+_SYS_LANDLOCK_CREATE_RULESET = 444
+_SYS_LANDLOCK_RESTRICT_SELF = 446
 
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -73,6 +76,7 @@ _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _SECCOMP_SET_MODE_FILTER = 1
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 _SOCK_FILTER = 8  # the size of one instruction
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
@@ -237,6 +241,22 @@ class MemoryReader:
         here, there = self._ends
         count = self._call(pid, here, ctypes.c_ulong(1), there, ctypes.c_ulong(1), ctypes.c_ulong(0))
         return bytes(memoryview(self._buffer)[: _check(count)])
+
+
+def landlock_abi() -> int:
+    """Return the version of Landlock that the kernel has; see landlock_create_ruleset(2)."""
+    flags = ctypes.c_uint(_LANDLOCK_CREATE_RULESET_VERSION)
+    return _call(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags)
+
+
+def restrict_scope(scopes: int) -> None:
+    """Put this thread into a Landlock domain that restricts nothing but scopes; see landlock(7)."""
+    ruleset = struct.pack("=QQQ", 0, 0, scopes)
+    fd = _call(_SYS_LANDLOCK_CREATE_RULESET, ruleset, ctypes.c_size_t(len(ruleset)), ctypes.c_uint(0))
+    try:
+        _call(_SYS_LANDLOCK_RESTRICT_SELF, fd, ctypes.c_uint(0))
+    finally:
+        os.close(fd)
 
 
 def prctl(option: int, value: int, third: int = 0) -> int:

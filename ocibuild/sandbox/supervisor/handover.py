@@ -6,10 +6,10 @@ import errno
 import json
 import os
 import socket
-from functools import cache
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.seccomp import compile_rules, install
+from ocibuild.sandbox.seccomp.profile import NEWEST
 from ocibuild.sandbox.supervisor.calls import pretending_rules, rules_of
 from ocibuild.sandbox.supervisor.credentials import Credentials
 from ocibuild.sandbox.supervisor.notifications import Listener
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.users import User
 
 _LONGEST = 1 << 20  # bytes of a message: a user may be in 65,536 groups
-
-
-def prepare(further: tuple[Rule, ...] = ()) -> None:
-    """Make the filters, which cost more than their installation, before the process is forked."""
-    _program(further, listener=True)
 
 
 def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()) -> bool:
@@ -51,11 +46,10 @@ def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()
     return True
 
 
-@cache
 def _program(further: tuple[Rule, ...], *, listener: bool) -> bytes:
     machine = os.uname().machine
     rules = rules_of(machine) if listener else pretending_rules()
-    return compile_rules((*rules, *further), machine=machine)
+    return compile_rules((*rules, *further), machine=machine, newest=NEWEST)
 
 
 class Arrival:

@@ -74,9 +74,16 @@ def test_book_gives_each_set_one_number_and_has_an_end() -> None:
     assert (book.number(first), book.number(other), book.number(other)) == (0, 1, 1)
     assert book[1] == other
     assert book[99] == first  # a number that a step made up
-    with pytest.raises(Refused):
+    assert _fills(book)
+
+
+def _fills(book: Book) -> bool:
+    try:
         for number in range(1 << 17):
             book.number(Credentials.of(number, 0, ()))
+    except Refused:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(("keeps", "effective", "may"), [(False, 0, True), (False, 5, False), (True, 5, True)])
