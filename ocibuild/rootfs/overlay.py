@@ -5,6 +5,7 @@ A stack is given oldest first, as in ``rootfs.diff_ids``. Nothing here is ever a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # what a step's mounts need to stand on; as the lowest directory of every step, they are never a change, while /proc,
 # /sys and /dev are one where they are missing, as with docker
 _STUBS = ("etc/hosts", "etc/resolv.conf")
+_PROBE = "user.ocibuild.probe"
 
 
 class OverlaySnapshotter:
@@ -42,6 +44,7 @@ class OverlaySnapshotter:
     def prepare(self) -> None:
         """See Snapshotter."""
         os.makedirs(self._empty, exist_ok=True)
+        _refuse_without_attributes(self._store.root)
         os.makedirs(self._mount_point, exist_ok=True)
         for name in _STUBS:
             _make_stub(self._stubs, name)
@@ -124,6 +127,23 @@ class OverlaySnapshotter:
         os.mkdir(work)
         os.chmod(active.upper, 0o755)  # it shows as the tree's root, whatever our umask
         return Overlay(lowers, active.upper, work, self._mount_point)
+
+
+def _refuse_without_attributes(root: str) -> None:
+    """Raise SandboxError where the store's file system has no user xattrs: what is opaque could not be marked so.
+
+    The kernel would mount an overlay all the same, and fail only when a step replaces a directory.
+    """
+    try:
+        os.setxattr(root, _PROBE, b"")
+        os.removexattr(root, _PROBE)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        raise SandboxError(
+            f"{root}: its file system has no extended attributes of users, which overlay mounts need",
+            remedy="choose a store on ext4, xfs, btrfs or, from Linux 6.6 on, tmpfs with --root",
+        ) from error
 
 
 def _make_stub(stubs: str, name: str) -> None:

@@ -193,7 +193,7 @@ def _change_root(spec: StepSpec) -> None:
     _set_hostname(spec.hostname)
     if spec.own_network:
         _raise_loopback()
-    root = spec.root.open()
+    root = _open_root(spec.root)
     syscalls.move_mount(root, spec.mount_point)
     os.close(root)
     os.chdir(spec.mount_point)
@@ -213,6 +213,16 @@ def _change_root_alone(root: RootTree) -> None:
             remedy="give the container CAP_SYS_CHROOT, or install proot",
         ) from error
     os.chdir("/")
+
+
+def _open_root(tree: RootTree) -> int:
+    try:
+        return tree.open()
+    except OSError as error:
+        raise SandboxError(
+            f"this machine refuses to mount the root file system: {error.strerror}",
+            remedy="choose a store on another file system with --root; `ocibuild doctor` tells more",
+        ) from error
 
 
 def _set_hostname(name: str) -> None:

@@ -65,6 +65,10 @@ class ActiveSnapshot:
         self._committed = True
         return Snapshot(self.id, self.upper, layer)
 
+    def recall(self) -> None:
+        """Remove it although it is committed, where nobody can know of it yet: by neither chain ID nor record."""
+        self._committed = False
+
     def __exit__(self, *_: object) -> None:
         try:
             if not self._committed:

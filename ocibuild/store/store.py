@@ -34,6 +34,10 @@ from ocibuild.store.tags import Tags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# what a folder that cannot be made or written answers; /proc says that there is nothing
+_UNUSABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
+)
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 
 
@@ -98,7 +102,7 @@ def _opening(root: str) -> Iterator[None]:
         with translate_errors(root):
             yield
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _UNUSABLE:
             raise StoreError(f"{root}: {error.strerror}", remedy="choose another store with --root") from error
         raise
 
