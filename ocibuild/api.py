@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -143,9 +143,12 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             executor = machine.executor()
             self.store.snapshots.recover()
-            snapshotter = machine.snapshotter(self.store)
+            self.store.trees.recover()
             image = self.find(name)
-            return run_attached(self.store, executor, snapshotter, machine.ownership(), image, request, self._limits)
+            with closing(machine.snapshotter(self.store, request.snapshotter, self._warn)) as snapshotter:
+                return run_attached(
+                    self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
+                )
 
     @contextmanager
     def _machine(self) -> Iterator[Machine]:

@@ -9,6 +9,9 @@ from ocibuild.errors import SandboxError
 from ocibuild.sandbox import Identity, IDs, Spawner, enter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.build.request import Snapshotting
     from ocibuild.executor import Executor
     from ocibuild.layer import Ownership
     from ocibuild.rootfs import Snapshotter
@@ -51,13 +54,33 @@ class Machine:
             raise self.refusal or SandboxError("this machine has no executor")
         return ChrootExecutor(self.spawner, self.identity)
 
-    def snapshotter(self, store: Store) -> Snapshotter:
-        """Return the snapshotter for a store, ready."""
-        from ocibuild.rootfs import OverlaySnapshotter
+    def snapshotter(self, store: Store, wanted: Snapshotting, warn: Callable[[str], None]) -> Snapshotter:
+        """Return the snapshotter for a store, ready; ``warn`` hears where the slower one must be taken unasked.
 
-        snapshotter = OverlaySnapshotter(store, self.ownership())
-        snapshotter.prepare()
-        return snapshotter
+        Raises SandboxError where the one that is wanted cannot work.
+        """
+        from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
+
+        if wanted != "copy":
+            overlay = OverlaySnapshotter(store, self.ownership())
+            refusal = self._refusal_of_mounts() or overlay.refusal()
+            if refusal is None:
+                overlay.prepare()
+                return overlay
+            if wanted == "overlay":
+                raise SandboxError(
+                    f"--snapshotter overlay: {refusal}",
+                    remedy="use --snapshotter copy; `ocibuild doctor` tells what to change",
+                )
+            warn(f"{refusal}; each stage gets a copy of its root file system (--snapshotter copy)")
+        copy = CopySnapshotter(store, self.ownership())
+        copy.prepare()
+        return copy
+
+    def _refusal_of_mounts(self) -> str | None:
+        if self.identity is not None:
+            return None
+        return self.refusal.message if self.refusal else "this machine refuses mounts"
 
     def ownership(self) -> Ownership:
         """Return how owners are put on files here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ocibuild.graph import Network
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ocibuild.build.secrets import SecretSpec
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
     from ocibuild.output import OutputSpec
+
+
+Snapshotting: TypeAlias = Literal["auto", "overlay", "copy"]
+"""How trees are made of snapshots; ``auto`` is ``overlay`` where this machine mounts one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class BuildRequest:
     use_cache: bool = True
     pull: bool = False
     jobs: int = 2
+    snapshotter: Snapshotting = "auto"
 
 
 @dataclass(frozen=True, slots=True)

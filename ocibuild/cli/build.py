@@ -73,8 +73,6 @@ def build(ctx: click.Context, /, **options: Any) -> None:
 def _refuse(options: dict[str, Any]) -> None:
     if options["executor"] == "proot":
         raise click.UsageError("--executor proot is not supported yet")
-    if options["snapshotter"] == "copy":
-        raise click.UsageError("--snapshotter copy is not supported yet")
     if options["platform"] and "," in options["platform"]:
         raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
 
@@ -103,6 +101,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         outputs=tuple(map(parse_output, outputs)),
         use_cache=not options["no_cache"],
         pull=options["pull"],
+        snapshotter=options["snapshotter"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
     )
 

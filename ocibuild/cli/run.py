@@ -23,6 +23,7 @@ from ocibuild.errors import CannotStart
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's ENTRYPOINT.")
 @click.option("--network", type=click.Choice(["default", "host", "none"]), default="default", show_default=True)
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
+@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
 @refused_options(
     "-t", "--tty", "-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init"
 )
@@ -39,6 +40,7 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
         working_dir=options["workdir"],
         network=options["network"] != "none",
         hostname=options["hostname"],
+        snapshotter=options["snapshotter"],
     )
     try:
         with session(ctx) as current:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from ocibuild.errors import UsageError
 from ocibuild.executor import Process
@@ -23,7 +23,10 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's."""
+    """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
+
+    ``snapshotter`` is how its root file system is made.
+    """
 
     command: tuple[str, ...] = ()
     entrypoint: str | None = None
@@ -32,6 +35,7 @@ class RunRequest:
     working_dir: str | None = None
     network: bool = True
     hostname: str = "ocibuild"
+    snapshotter: Literal["auto", "overlay", "copy"] = "auto"
 
 
 def process_of(config: RunConfig, request: RunRequest) -> Process:
@@ -84,5 +88,5 @@ def run_attached(
     stack = unpacked(store, image.layers)
     if stack is None:
         stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=ignore, limits=limits())
-    with store.snapshots.begin() as active, snapshotter.running(stack, active) as root:
+    with store.snapshots.begin() as active, snapshotter.running(stack, active, keep=False) as root:
         return executor.run_attached(process, root, active.scratch).exit_status

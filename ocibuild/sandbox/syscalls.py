@@ -29,6 +29,7 @@ MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 
 AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
@@ -78,6 +79,8 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _SECCOMP_SET_MODE_FILTER = 1
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _SOCK_FILTER = 8  # the size of one instruction
+_STATX_BTIME = 0x800
+_STATX_SIZE = 256
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
 _libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -120,6 +123,17 @@ def _of_this_machine(numbers: Mapping[str, int], name: str) -> int:
     if _MACHINE not in numbers:
         raise OSError(errno.ENOSYS, f"the number of {name}(2) on {_MACHINE} is not known")
     return numbers[_MACHINE]
+
+
+def birth_time(dir_fd: int, name: str) -> int:
+    """Return when a file was made, in nanoseconds since 1970, 0 where the system does not know; see statx(2)."""
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    result = _libc.statx(dir_fd, os.fsencode(name), AT_SYMLINK_NOFOLLOW, ctypes.c_uint(_STATX_BTIME), found)
+    if result == -1:
+        return 0
+    (mask,) = struct.unpack_from("=I", found, 0)
+    seconds, nanoseconds = struct.unpack_from("=qI", found, 0x50)
+    return seconds * 10**9 + nanoseconds if mask & _STATX_BTIME else 0
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

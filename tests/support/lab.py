@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-import ocibuild.layer.pack
-import ocibuild.layer.unpack  # noqa: F401
 from ocibuild.executor import ChrootExecutor, Process
 from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
-from ocibuild.rootfs import OverlaySnapshotter
+from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
 from ocibuild.sandbox.syscalls import prctl
 from ocibuild.store import Store
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.layer import Ownership
+    from ocibuild.rootfs import Snapshotter
     from ocibuild.sandbox import Identity
     from ocibuild.store import ActiveSnapshot, Snapshot
 
@@ -101,7 +100,7 @@ class Lab:
     spawner: Spawner
     executor: ChrootExecutor
     store: Store
-    snapshotter: OverlaySnapshotter
+    snapshotter: Snapshotter
     ownership: Ownership
     base: list[Snapshot] = field(default_factory=list)
 
@@ -117,9 +116,14 @@ class Lab:
             return self.run_in(active, *args, stack=stack, **settings)
 
     def run_in(
-        self, active: ActiveSnapshot, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object
+        self,
+        active: ActiveSnapshot,
+        *args: str,
+        stack: Sequence[Snapshot] | None = None,
+        forget: bool = False,
+        **settings: object,
     ) -> Ended:
-        """Run a step whose changes go into ``active``."""
+        """Run a step whose changes go into ``active``, without the mount targets that were made if they are to go."""
         pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
 
         def output(stream: Stream, piece: bytes) -> None:
@@ -128,6 +132,8 @@ class Lab:
         process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
         with self.snapshotter.running(self.base if stack is None else stack, active) as root:
             outcome = self.executor.run(process, root, active.scratch, output=output)
+            if forget:
+                self.snapshotter.forget_targets(active, outcome.created)
         out, err = (pieces[stream].decode() for stream in Stream)
         return Ended(outcome.exit_status, out, err, outcome.created)
 
@@ -154,17 +160,18 @@ def busybox(folder: Path) -> None:
 
 
 @contextmanager
-def lab(root: Path) -> Iterator[Lab]:
-    """Enter namespaces, for good, and yield a lab with a store at ``root``."""
+def lab(root: Path, *, copies: bool = False) -> Iterator[Lab]:
+    """Enter namespaces, for good, and yield a lab with a store at ``root``, whose trees are mounted, or else copies."""
     identity = enter()
     spawner = Spawner.start()
     ownership = _ownership(identity)
     with Store.open(os.fspath(root)) as store:
-        snapshotter = OverlaySnapshotter(store, ownership)
+        snapshotter = CopySnapshotter(store, ownership) if copies else OverlaySnapshotter(store, ownership)
         snapshotter.prepare()
         made = Lab(identity, spawner, ChrootExecutor(spawner, identity), store, snapshotter, ownership)
         made.base.append(made.snapshot(busybox))
         yield made
+        snapshotter.close()
     spawner.close()
 
 
@@ -178,7 +185,7 @@ def _ownership(identity: Identity) -> Ownership:
             return RecordedOwners()
 
 
-def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None) -> Result:
+def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None, copies: bool = False) -> Result:
     """Do ``work`` in a lab of its own, in a child."""
     folder = root / "lab"
     folder.mkdir(exist_ok=True)
@@ -187,7 +194,7 @@ def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None)
         _open_way(folder)
 
     def inside() -> Result:
-        with lab(folder / "store") as made:
+        with lab(folder / "store", copies=copies) as made:
             return work(made)
 
     return in_child(inside, uid=uid)

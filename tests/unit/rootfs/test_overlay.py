@@ -5,12 +5,13 @@ import hashlib
 import io
 import os
 import tarfile
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer import Changed, Merged, Opaque, Removed
 from ocibuild.rootfs.changes import changes
 from tests.support.lab import LONELY, Lab, in_lab, needs_busybox, needs_root
 
@@ -53,8 +54,10 @@ def _changes_of(made: Lab, script: str) -> list[object]:
         ended = made.run_in(active, "/bin/sh", "-c", script, stack=stack)
         assert ended.status == 0, ended.err
         made.snapshotter.forget_targets(active, ended.created)
-        with Root.open(active.upper) as upper, made.snapshotter.reading(stack) as lower:
-            return list(changes(upper, lambda: lower))
+        paths = [snapshot.path for snapshot in reversed(stack)]
+        with ExitStack() as opened:
+            upper, *lowers = [opened.enter_context(Root.open(path)) for path in (active.upper, *paths)]
+            return list(changes(upper, lambda: Merged(lowers)))
 
 
 @users
