@@ -39,6 +39,10 @@ MOUNT_ATTR_NOEXEC = 0x08
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 
+PTRACE_TRACEME = 0
+PTRACE_CONT = 7
+
+PR_SET_NO_NEW_PRIVS = 38
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
@@ -49,6 +53,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _MACHINE = os.uname().machine
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "s390x": 120}
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "loongarch64": 277, "ppc64le": 358, "s390x": 348}
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
@@ -56,7 +61,9 @@ _SYS_FSCONFIG = 431
 _SYS_FSMOUNT = 432
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
+_SYS_LANDLOCK_CREATE_RULESET = 444
 
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _FSOPEN_CLOEXEC = 1
@@ -66,6 +73,8 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_SECCOMP_SET_MODE_FILTER = 1
+_SOCK_FILTER = 8  # the size of one instruction
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
 _libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -182,11 +191,35 @@ def restrict_mount(fd: int, attributes: int) -> None:
     )
 
 
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def set_filter(program: bytes, flags: int) -> int:
+    """Have system calls of this thread pass a filter, for good; see seccomp(2)."""
+    described = ctypes.byref(_Program(len(program) // _SOCK_FILTER, program))
+    number = _of_this_machine(_SYS_SECCOMP, "seccomp")
+    return _call(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), described)
+
+
 def prctl(option: int, value: int, third: int = 0) -> int:
     """See prctl(2)."""
     return _check(
         _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
     )
+
+
+def ptrace(request: int, pid: int) -> None:
+    """See ptrace(2), of its requests those that take no address and no data."""
+    _check(_libc.ptrace(ctypes.c_long(request), pid, None, None))
+
+
+def landlock_version() -> int:
+    """Return the version of Landlock's interface; see landlock_create_ruleset(2)."""
+    flags = ctypes.c_uint(_LANDLOCK_CREATE_RULESET_VERSION)
+    return _call(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags)
 
 
 def limit_capabilities(kept: int) -> None:
