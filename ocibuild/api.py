@@ -371,7 +371,9 @@ def examine(root: str | None, forced: Forced | None = None) -> Diagnosis:
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import diagnose
 
-    return diagnose(None if root is None else os.path.abspath(root), os.environ, forced or Forced())
+    path = None if root is None else os.path.abspath(root)
+    with translate_errors(path or "the folder for temporary files"):
+        return diagnose(path, os.environ, forced or Forced())
 
 
 def _nobody(_layer: Descriptor) -> None:

@@ -65,6 +65,8 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield f"snapshotter: {choice.snapshotter or 'none'}"
     yield f"ids: {_ids(choice)}"
     yield f"why: {choice.why}"
+    if choice.executor and not diagnosis.possible:
+        yield "but: no RUN is possible before there is a store"
     if diagnosis.better is not None:
         yield f"better: {diagnosis.better.row.value}: {diagnosis.better.change}"
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ocibuild.errors import SandboxError
 from ocibuild.executor.choice import Choice, Facts, Forced, choose
 from ocibuild.executor.probe import filters, ids, namespaces, programs, remedies, root, storage
 from ocibuild.executor.probe.better import Better, next_better
@@ -107,11 +108,23 @@ def _place(store_root: str | None, around: Surroundings) -> Iterator[tuple[Place
             folder, seen = None, storage.refusal_of_store(error)
         if folder is None:
             store = Check("store", passed=False, evidence=seen, remedy=remedies.STORE)
-            folder = cleanup.enter_context(_folder_below(tempfile.gettempdir()))
+            folder = cleanup.enter_context(_temporary_folder(seen))
         else:
             kind = storage.file_system_of(folder)
             store = Check("store", passed=True, evidence=f"{store_root}, on {kind}", value=kind)
         yield Place(folder, storage.file_system_of(folder), around), store
+
+
+@contextmanager
+def _temporary_folder(seen: str) -> Iterator[str]:
+    """Yield a new directory where temporary files go; ``seen`` is why there is none where the store is to be."""
+    with ExitStack() as cleanup:
+        try:
+            folder = cleanup.enter_context(_folder_below(tempfile.gettempdir()))
+        except OSError as error:
+            message = f"there is no place for a store, and none for temporary files: {seen}"
+            raise SandboxError(message, remedy=remedies.STORE) from error
+        yield folder
 
 
 @contextmanager

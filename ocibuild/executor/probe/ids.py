@@ -18,32 +18,25 @@ if TYPE_CHECKING:
 
 _FILES = ("/etc/subuid", "/etc/subgid")
 _HELPERS = ("newuidmap", "newgidmap")
+_SETUID = "setuid"
 
 
 def check_ids(place: Place) -> Check:
     """Enter the namespaces that a build enters, and see which IDs there are; ``value`` is the name of the IDs."""
     around = place.surroundings
     trial = attempt(_enter)
-    missing = _what_is_missing(around) if around.uid else None
     if not trial.passed:
-        return Check("ids", passed=False, evidence=trial.seen, remedy=_remedy(trial.seen, missing))
-    name, limit = trial.seen.split()
-    if name != IDs.ONE.name:
-        return Check("ids", passed=True, evidence=_describe(IDs[name], int(limit), around), value=name.lower())
-    evidence, remedy = missing or ("the maps of IDs are refused", "")
-    return Check("ids", passed=False, evidence=f"one: {evidence}", remedy=remedy, value=name.lower())
-
-
-def _remedy(seen: str, missing: tuple[str, str] | None) -> str:
-    """Return what to change where the namespaces could not be entered."""
-    if _HELPERS[0] not in seen:
-        return remedies.not_entered(seen)
-    return missing[1] if missing else remedies.HELPERS
+        return Check("ids", passed=False, evidence=trial.seen, remedy=remedies.not_entered(trial.seen))
+    name, limit, complaint = trial.seen.split(" ", 2)
+    if name == IDs.ONE.name:
+        evidence, remedy = _what_is_missing(around, complaint)
+        return Check("ids", passed=False, evidence=f"one: {evidence}", remedy=remedy, value=name.lower())
+    return Check("ids", passed=True, evidence=_describe(IDs[name], int(limit), around), value=name.lower())
 
 
 def _enter() -> str:
     identity = enter()
-    return f"{identity.ids.name} {identity.limit}"
+    return f"{identity.ids.name} {identity.limit} {identity.complaint}"
 
 
 def _describe(ids: IDs, limit: int, around: Surroundings) -> str:
@@ -59,8 +52,10 @@ def _describe_ranges(path: str, around: Surroundings) -> str:
     return ", ".join(f"{row.count:,} from {row.outside} ({path})" for row in subordinate_ranges(path, around.names))
 
 
-def _what_is_missing(around: Surroundings) -> tuple[str, str] | None:
-    """Return what an ordinary user lacks for a range of IDs, and the remedy."""
+def _what_is_missing(around: Surroundings, complaint: str) -> tuple[str, str]:
+    """Return why there is one ID alone, and the remedy; ``complaint`` is what the helpers said, where they were run."""
+    if around.uid == 0:
+        return "root may map no others", remedies.FOR_ROOT_WITHOUT_IDS
     for path in _FILES:
         if not subordinate_ranges(path, around.names):
             return f"{path} has no line for {around.names[-1]}", remedies.for_subordinate_ids(around, _first_free())
@@ -69,10 +64,9 @@ def _what_is_missing(around: Surroundings) -> tuple[str, str] | None:
         if program is None:
             return f"{name} is not on PATH", remedies.INSTALL_UIDMAP
         if not _describe_helper(program):
-            return f"{program} has neither the setuid bit nor capabilities", remedies.for_plain_helpers()
-    if around.no_new_privileges:
-        return "no_new_privs is set, so newuidmap may do nothing", remedies.for_no_new_privileges(around)
-    return None
+            return f"{program} has neither the setuid bit nor capabilities", remedies.for_helpers(around)
+    setuid = _SETUID in _describe_helper(shutil.which(_HELPERS[0]) or "")
+    return complaint, remedies.for_complaint(around, setuid=setuid)
 
 
 def _describe_helper(program: str) -> str:
@@ -80,7 +74,7 @@ def _describe_helper(program: str) -> str:
     try:
         found = os.stat(program)
         if found.st_mode & stat.S_ISUID and found.st_uid == 0:
-            return f"{program}, setuid"
+            return f"{program}, {_SETUID}"
         os.getxattr(program, "security.capability")
     except OSError:
         return ""

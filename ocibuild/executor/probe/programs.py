@@ -36,7 +36,8 @@ def _run_proot(program: str, folder: str) -> str:
     version = f"version {found[0]}" if found else "of an unknown version"
     with open(os.path.join(folder, _WORD), "w", encoding="ascii") as file:
         file.write(_WORD)
-    status, text = _output([program, "-b", f"{folder}:/{_WORD}", *_reader(f"/{_WORD}/{_WORD}")])
+    os.chdir(folder)  # a colon in its path would not be taken for a part of that
+    status, text = _output([program, "-b", f".:/{_WORD}", *_reader(f"/{_WORD}/{_WORD}")])
     if status or _WORD not in text.split():
         said = (text.strip().splitlines() or [f"exit status {status}"])[0]
         raise Refused(f"{version}: a program does not run under it: {said}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 INSTALL_PROOT = "apt-get install proot, or put a static proot on PATH"
 INSTALL_UIDMAP = "apt-get install uidmap"
-HELPERS = "leave CAP_SETUID and CAP_SETGID in the bounding set of this process: newuidmap and newgidmap need them"
+FOR_ROOT_WITHOUT_IDS = "leave CAP_SETUID and CAP_SETGID to root here"
 INSTALL_PASTA = "apt-get install passt, for a step with a network of its own"
 INSTALL_QEMU = "apt-get install qemu-user-static, for steps of other processors"
 FILTER = "use a kernel with CONFIG_SECCOMP_FILTER"
@@ -26,8 +26,7 @@ STORE = "name a folder that this user may write to: --root DIR, or OCIBUILD_ROOT
 SEE = "see "
 """What a remedy begins with that is another check's, whose name follows."""
 
-# what the sandbox says where it cannot enter its namespaces, and the check that tells more
-_NOT_ENTERED = {"refuses a user namespace": "user-namespace", "newuidmap could not map": "ids"}
+_NOT_ENTERED = "refuses a user namespace"  # what the sandbox says of it
 _NO_ROOM = os.strerror(errno.ENOSPC)
 _NO_DEVICE = os.strerror(errno.ENODEV)
 _COUNT = 65_536
@@ -79,7 +78,7 @@ def for_mount(around: Surroundings, seen: str) -> str:
 
 def not_entered(seen: str) -> str:
     """Return which check tells more, where the namespaces of a build could not be entered; else nothing."""
-    return next((SEE + name for text, name in _NOT_ENTERED.items() if text in seen), "")
+    return f"{SEE}user-namespace" if _NOT_ENTERED in seen else ""
 
 
 def for_proc(around: Surroundings, seen: str) -> str:
@@ -134,9 +133,29 @@ def for_subordinate_ids(around: Surroundings, first_free: int) -> str:
     return f"{where}: echo {line} | tee -a /etc/subuid /etc/subgid, and {INSTALL_UIDMAP} if it is not there"
 
 
-def for_plain_helpers() -> str:
-    """Return what makes newuidmap able to do its work."""
-    return "as root: chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap"
+def for_helpers(around: Surroundings) -> str:
+    """Return what makes newuidmap able to do its work.
+
+    Its setuid bit does where root has CAP_SYS_ADMIN, which in a container it has not; with capabilities of its own it
+    runs as who owns the namespace, and that is enough.
+    """
+    if around.container is Container.NONE:
+        return "as root: chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap"
+    return (
+        "in the container's image: chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap,"
+        " setcap cap_setuid=ep /usr/bin/newuidmap, setcap cap_setgid=ep /usr/bin/newgidmap"
+    )
+
+
+def for_complaint(around: Surroundings, *, setuid: bool) -> str:
+    """Return what lets newuidmap map the range, which it has and does not."""
+    if around.no_new_privileges:
+        return for_no_new_privileges(around)
+    if len(around.names) == 1:
+        return f"give user {around.uid} a line in /etc/passwd: newuidmap wants to know a name"
+    if setuid and around.container is not Container.NONE:
+        return for_helpers(around)
+    return "leave CAP_SETUID and CAP_SETGID in the bounding set of this process: newuidmap and newgidmap need them"
 
 
 def for_no_new_privileges(around: Surroundings) -> str:

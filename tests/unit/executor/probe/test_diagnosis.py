@@ -6,11 +6,13 @@ import pwd
 import shutil
 import stat
 import struct
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.errors import SandboxError
 from ocibuild.executor import Forced, Row
 from ocibuild.executor.probe import diagnose
 from ocibuild.sandbox import enter, syscalls
@@ -137,7 +139,8 @@ def test_setuid_helpers_that_may_not_be_are_named(store: Path) -> None:
 
     diagnosis = in_child(without_new_privileges, uid=pwd.getpwnam(ORDINARY_USER).pw_uid)
     ids = _check(diagnosis, "ids")
-    assert not ids.passed
+    assert diagnosis.choice.row is Row.ONE_ID
+    assert ids.evidence.startswith("one: newuidmap: ")
     assert "no_new_privs" in ids.remedy or "no-new-privileges" in ids.remedy
 
 
@@ -211,6 +214,20 @@ def test_machine_without_a_place_for_a_store_is_examined_all_the_same(kind: str,
     assert ("Permission denied" in failed.evidence) is (kind == "closed")
     assert "--root DIR" in failed.remedy
     assert diagnosis.choice.row is Row.ONE_ID
+
+
+def test_machine_without_any_place_gets_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(store))
+
+    def refused() -> str:
+        with pytest.raises(SandboxError) as caught:
+            _diagnose(None)
+        return str(caught.value)
+
+    message = in_child(refused, uid=LONELY)
+    assert message.startswith("there is no place for a store, and none for temporary files: HOME is not set")
+    assert "--root DIR" in message
 
 
 def test_node_that_cannot_be_opened_is_no_node(store: Path) -> None:

@@ -78,7 +78,6 @@ def test_what_needs_namespaces_names_the_check_that_tells_more() -> None:
         remedies.for_overlay("ext4", NOT_ENTERED),
     }
     assert found == {"see user-namespace"}
-    assert remedies.for_mount(DOCKER, "newuidmap could not map the range of subordinate IDs: no") == "see ids"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +104,15 @@ def test_range_is_given_by_a_line_for_who_the_user_is() -> None:
 def test_new_privileges_are_allowed_where_they_were_forbidden() -> None:
     assert "allowPrivilegeEscalation: true" in remedies.for_no_new_privileges(_around(Container.KUBERNETES))
     assert "no-new-privileges" in remedies.for_no_new_privileges(DOCKER)
+
+
+def test_range_that_newuidmap_does_not_map_has_a_remedy() -> None:
+    assert "no-new-privileges" in remedies.for_complaint(_around(Container.DOCKER, no_new_privileges=True), setuid=True)
+    assert "/etc/passwd" in remedies.for_complaint(_around(names=("1000",)), setuid=True)
+    assert "setcap cap_setuid=ep" in remedies.for_complaint(DOCKER, setuid=True)
+    assert "bounding set" in remedies.for_complaint(DOCKER, setuid=False)
+    assert "bounding set" in remedies.for_complaint(_around(), setuid=True)
+    assert "chmod u+s" in remedies.for_helpers(_around())
 
 
 def test_ptrace_that_the_machine_forbids_is_not_blamed_on_the_container() -> None:
