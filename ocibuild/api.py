@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         TargetsReport,
     )
     from ocibuild.containers import RunRequest
-    from ocibuild.executor import Diagnosis
+    from ocibuild.executor import Forced
+    from ocibuild.executor.probe import Diagnosis
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
@@ -350,12 +351,9 @@ class Session:
             raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 
-    def doctor(self) -> Diagnosis:
+    def doctor(self, forced: Forced | None = None) -> Diagnosis:
         """Try what this machine allows; nothing of this process changes."""
-        from ocibuild.executor import diagnose
-
-        with translate_errors(self._settings.root):
-            return diagnose(os.path.abspath(self._settings.root))
+        return examine(self._settings.root, forced)
 
     @contextmanager
     def _shown(self, title: str) -> Iterator[Emit]:
@@ -369,6 +367,16 @@ class Session:
     def _warn(self, message: str) -> None:
         if self._emit is not None:
             self._emit(Warned(message))
+
+
+def examine(root: str | None, forced: Forced | None = None) -> Diagnosis:
+    """Try what this machine allows a build with its store at ``root``; where that is None there is no place for one."""
+    from ocibuild.executor import Forced
+    from ocibuild.executor.probe import diagnose
+
+    path = None if root is None else os.path.abspath(root)
+    with translate_errors(path or "the folder for temporary files"):
+        return diagnose(path, os.environ, forced or Forced())
 
 
 def _nobody(_layer: Descriptor) -> None:

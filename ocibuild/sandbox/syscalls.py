@@ -43,12 +43,15 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+PTRACE_TRACEME = 0
+PTRACE_CONT = 7
+
+PR_SET_NO_NEW_PRIVS = 38
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
 PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -67,6 +70,7 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_LANDLOCK_CREATE_RULESET = 444
 _SYS_LANDLOCK_RESTRICT_SELF = 446
 
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _FSOPEN_CLOEXEC = 1
@@ -77,7 +81,6 @@ _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _SECCOMP_SET_MODE_FILTER = 1
-_LANDLOCK_CREATE_RULESET_VERSION = 1
 _SOCK_FILTER = 8  # the size of one instruction
 _STATX_BTIME = 0x800
 _STATX_SIZE = 256
@@ -278,6 +281,17 @@ def prctl(option: int, value: int, third: int = 0) -> int:
     return _check(
         _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
     )
+
+
+def ptrace(request: int, pid: int) -> None:
+    """See ptrace(2), of its requests those that take no address and no data."""
+    _check(_libc.ptrace(ctypes.c_long(request), pid, None, None))
+
+
+def landlock_version() -> int:
+    """Return the version of Landlock's interface; see landlock_create_ruleset(2)."""
+    flags = ctypes.c_uint(_LANDLOCK_CREATE_RULESET_VERSION)
+    return _call(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags)
 
 
 def limit_capabilities(kept: int) -> None:

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+# what is imported when it is used must be here before another user may not read it
+import ocibuild.layer.pack
+import ocibuild.layer.unpack
+import ocibuild.sandbox.supervision  # noqa: F401
 from ocibuild.executor import ChrootExecutor, Process
 from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
@@ -113,7 +117,7 @@ class Lab:
     def run(self, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object) -> Ended:
         """Run a step on the busybox base, or on ``stack``; what it changes is thrown away."""
         with self.store.snapshots.begin() as active:
-            return self.run_in(active, *args, stack=stack, **settings)
+            return self.run_in(active, *args, stack=stack, **settings)  # type: ignore[arg-type]
 
     def run_in(
         self,

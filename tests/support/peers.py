@@ -47,6 +47,7 @@ PEERS = (
     Peer("perl", "perl-base", "making system calls in a step"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
+    Peer("proot", "proot", "running steps where nothing else is allowed"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),
     Peer("bzip2", "bzip2", "archives that ADD unpacks"),
     Peer("xz", "xz-utils", "archives that ADD unpacks"),
