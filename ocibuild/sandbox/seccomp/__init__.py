@@ -11,9 +11,7 @@ from ocibuild.sandbox.seccomp.program import (
     Rule,
     any_of,
     compile_rules,
-    equal,
     equal_int,
-    masked,
     refuse,
 )
 
@@ -28,9 +26,7 @@ __all__ = [
     "Rule",
     "any_of",
     "compile_rules",
-    "equal",
     "equal_int",
     "install",
-    "masked",
     "refuse",
 ]

@@ -27,7 +27,6 @@ def refuse(number: int) -> Action:
 
 
 _NOT_IMPLEMENTED = refuse(38)  # ENOSYS of every architecture here
-_ALL_BITS = (1 << 64) - 1
 _INT = (1 << 32) - 1
 
 
@@ -45,19 +44,9 @@ class Condition(NamedTuple):
         return argument & self.bits != 0 if self.value is None else argument & self.bits == self.value
 
 
-def equal(argument: int, value: int) -> Condition:
-    """Return the condition that all 64 bits of an argument are ``value``."""
-    return Condition(argument, _ALL_BITS, value)
-
-
 def equal_int(argument: int, value: int) -> Condition:
     """Return the condition for an argument that the kernel takes for an int: of its upper half it sees nothing."""
     return Condition(argument, _INT, value)
-
-
-def masked(argument: int, bits: int, value: int) -> Condition:
-    """Return the condition that some bits of an argument are ``value``."""
-    return Condition(argument, bits, value)
 
 
 def any_of(argument: int, bits: int) -> Condition:
