@@ -76,6 +76,10 @@ def _change_directory(path: Path, act: Act) -> None:
     match act.verb:
         case "remove":
             shutil.rmtree(path)
+        case "write":
+            shutil.rmtree(path)
+            path.mkdir()
+            (path / "a").write_text(f"{act.number}")
         case "mode":
             path.chmod(0o700 | act.number)
         case "own":
@@ -150,12 +154,12 @@ def test_any_changes_give_the_layers_of_overlayfs(tmp_path: Path) -> None:
         copy.prepare()
 
         # one step more would have names of the first one's files, which overlayfs keeps apart
-        @settings(max_examples=150, deadline=None, database=None)
+        @settings(max_examples=100, deadline=None, database=None)
         @given(st.lists(ACTS, max_size=12))
         def one_step(acts: list[Act]) -> None:
             _check(made, lowest, overlay, copy, [acts])
 
-        @settings(max_examples=100, deadline=None, database=None)
+        @settings(max_examples=60, deadline=None, database=None)
         @given(st.lists(st.lists(ACTS.filter(lambda act: act.verb != "link"), max_size=8), min_size=2, max_size=4))
         def several_steps(scripts: list[list[Act]]) -> None:
             _check(made, lowest, overlay, copy, scripts)
