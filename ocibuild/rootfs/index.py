@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Cursor
@@ -29,14 +29,43 @@ _SECOND = 10**9
 
 
 class _Directory:
-    """A directory: the signatures of its entries, those of them that are directories, and which one it is itself."""
+    """A directory: the signatures of its entries, those of them that are directories, and which one it is itself.
 
-    __slots__ = ("directories", "entries", "identity")
+    ``links`` has more of files with several names: one of them has another ctime when another name of it goes.
+    """
+
+    __slots__ = ("directories", "entries", "identity", "links")
 
     def __init__(self, identity: tuple[int, int]) -> None:
         self.entries: dict[str, int] = {}
         self.directories: dict[str, _Directory] = {}
+        self.links: dict[str, _Linked] = {}
         self.identity = identity
+
+    def forget(self, name: str) -> None:
+        """Drop an entry."""
+        for known in (self.entries, self.directories, self.links):
+            known.pop(name, None)
+
+
+class _Linked(NamedTuple):
+    """What a file is but for its ctime, and how many names it has."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    mode: int
+    uid: int
+    gid: int
+    names: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Linked:
+        mode, inode, _, names, uid, gid, size, *_ = status
+        return cls(inode, size, status.st_mtime_ns, mode, uid, gid, names)
+
+    def has_lost_names(self, before: _Linked) -> bool:
+        return self.names < before.names and self[:-1] == before[:-1]
 
 
 class Index:
@@ -46,15 +75,22 @@ class Index:
         self._root = _Directory((0, 0))
         self._youngest = 0
 
-    def update(self, tree: str, *, ignored: Collection[str] = ()) -> list[Change]:
+    def update(
+        self,
+        tree: str,
+        *,
+        ignored: Collection[str] = (),
+        is_as_below: Callable[[int, str], bool] = lambda _fd, _name: False,
+    ) -> list[Change]:
         """Return what has changed since the last time, directories before what is in them.
 
         A directory is changed where anything in it is; the root itself is no change. One of another identity than the
-        one before is ``Opaque``. Files that are ``ignored`` are not told of, whatever they are now. Raises InvalidLayer
-        for a character device 0:0.
+        one before is ``Opaque``. Files that are ``ignored`` are not told of, whatever they are now. ``is_as_below`` is
+        asked, with an open directory and the whole name, of a file of which nothing is different but that it has lost
+        other names. Raises InvalidLayer for a character device 0:0.
         """
         with Cursor(tree) as cursor:
-            comparison = _Comparison(cursor, ignored)
+            comparison = _Comparison(cursor, ignored, is_as_below)
             comparison.compare(self._root)
         self._youngest = max(self._youngest, comparison.youngest)
         self.refresh(tree, cursor.lifted)
@@ -73,8 +109,7 @@ class Index:
             try:
                 status = os.lstat(path)
             except FileNotFoundError:
-                directory.entries.pop(last, None)
-                directory.directories.pop(last, None)
+                directory.forget(last)
                 continue
             except OSError:
                 continue  # in a directory that is closed to us: the next time it is told of once too often
@@ -96,11 +131,12 @@ class Index:
 class _Comparison:
     """One walk through a tree, and its changes so far."""
 
-    def __init__(self, cursor: Cursor, ignored: Collection[str]) -> None:
+    def __init__(self, cursor: Cursor, ignored: Collection[str], is_as_below: Callable[[int, str], bool]) -> None:
         self.changes: list[Change] = []
         self.youngest = 0
         self._cursor = cursor
         self._ignored = ignored
+        self._is_as_below = is_as_below
         # the way from the root: each directory's name, and whether it has been told of as a change
         self._names: list[str] = []
         self._told: list[bool] = []
@@ -161,6 +197,8 @@ class _Comparison:
         directory.entries[name] = signature
         if full in self._ignored and stat.S_ISREG(status.st_mode):
             return
+        if stat.S_ISREG(status.st_mode) and self._has_lost_names(directory, name, status):
+            return
         before = directory.directories.get(name)
         if not stat.S_ISDIR(status.st_mode):
             directory.directories.pop(name, None)
@@ -173,10 +211,20 @@ class _Comparison:
             if before is not None:
                 self._tell(Opaque(full))
 
+    def _has_lost_names(self, directory: _Directory, name: str, status: os.stat_result) -> bool:
+        """Say whether a file is different in nothing but the names that it has elsewhere."""
+        before = directory.links.pop(name, None)
+        if before is None and status.st_nlink == 1:
+            return False
+        now = _Linked.of(status)
+        if now.names > 1:
+            directory.links[name] = now
+        is_less = before is not None and now.has_lost_names(before)
+        return is_less and self._is_as_below(self._cursor.fd, self._full(name))
+
     def _forget(self, directory: _Directory, name: str) -> None:
         """Note one entry that is gone."""
-        del directory.entries[name]
-        directory.directories.pop(name, None)
+        directory.forget(name)
         if (full := self._full(name)) not in self._ignored:
             self._tell(Removed(full))
 
