@@ -41,10 +41,14 @@ _DESCRIPTORS = 5  # channel, spec, standard input, output and error
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree."""
+    """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree.
+
+    ``touched`` are names in the tree of what is as it was before the step but for its ctime.
+    """
 
     exit_status: int
     created: tuple[str, ...]
+    touched: tuple[str, ...] = ()
 
 
 class Running:
