@@ -6,7 +6,9 @@ import os
 import select
 import signal
 import threading
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted
@@ -15,13 +17,14 @@ from ocibuild.sandbox import Bind, FileSystem, IDs, Secret, StepSpec, Sysfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner
+    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner, Spec
 
 _PIECE = 64 << 10
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_LINKS = (
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LINKS = (
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
     ("/proc/self/fd/1", "/dev/stdout"),
@@ -31,21 +34,33 @@ _LINKS = (
 )
 
 
-class ChrootExecutor:
-    """Runs processes through the spawner, from any thread."""
+class SpawnedExecutor(ABC):
+    """What executors have in common that run processes through the spawner, from any thread."""
 
-    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+    def __init__(self, spawner: Spawner) -> None:
         self._spawner = spawner
-        self._identity = identity
-        self._lock = threading.Lock()  # guards the two below
+        self.lock = threading.Lock()  # guards the two below
         self._running: set[Running] = set()
-        self._stopped = False
+        self.stopped = False
+
+    @abstractmethod
+    def prepared(
+        self, process: Process, root: RootTree, scratch: str
+    ) -> AbstractContextManager[tuple[Spec, Sequence[str]]]:
+        """Make ready what a process needs until the block is left, and give what the spawner is to start.
+
+        With it comes a list, in which are at the end the names of what was touched in the tree and is as before.
+        """
 
     def run(
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
     ) -> Outcome:
         """See Executor."""
-        spec = self._spec(process, root, scratch)
+        with self.prepared(process, root, scratch) as (spec, touched):
+            outcome = self._run(spec, output)
+        return replace(outcome, touched=tuple(touched))
+
+    def _run(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
@@ -55,38 +70,52 @@ class ChrootExecutor:
                 cleanup.callback(self._forget, running)
             _pump({ends[0][0]: Stream.STDOUT, ends[1][0]: Stream.STDERR}, output)
             outcome = running.wait()
-        if self._stopped:  # its status says only that it was killed
+        if self.stopped:  # its status says only that it was killed
             raise Interrupted
         return outcome
 
     def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
         """See Executor."""
-        running = self._start(self._spec(process, root, scratch), 0, 1, 2)
-        try:
-            with _forwarded_to(running):
-                return running.wait()
-        finally:
-            self._forget(running)
+        with self.prepared(process, root, scratch) as (spec, _):
+            running = self._start(spec, 0, 1, 2)
+            try:
+                with _forwarded_to(running):
+                    return running.wait()
+            finally:
+                self._forget(running)
 
     def stop(self) -> None:
         """See Executor."""
-        with self._lock:
-            self._stopped = True
+        with self.lock:
+            self.stopped = True
             for running in self._running:
                 running.kill()
 
-    def _start(self, spec: StepSpec, stdin: int, stdout: int, stderr: int) -> Running:
-        with self._lock:
-            if self._stopped:
+    def _start(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Running:
+        with self.lock:
+            if self.stopped:
                 raise Interrupted
             running = self._spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stderr)
             self._running.add(running)
             return running
 
     def _forget(self, running: Running) -> None:
-        with self._lock:
+        with self.lock:
             self._running.discard(running)
         running.close()
+
+
+class ChrootExecutor(SpawnedExecutor):
+    """Runs processes in namespaces of their own."""
+
+    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+        super().__init__(spawner)
+        self._identity = identity
+
+    @contextmanager
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, Sequence[str]]]:
+        """See SpawnedExecutor."""
+        yield self._spec(process, root, scratch), ()
 
     def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
@@ -94,8 +123,8 @@ class ChrootExecutor:
         return StepSpec(
             root=root._replace(devices=process.insecure),
             mount_point=mount_point,
-            mounts=[*_system_mounts(writable=process.insecure), *_network_files(scratch, process.hostname)],
-            links=list(_LINKS),
+            mounts=[*_system_mounts(writable=process.insecure), *network_files(scratch, process)],
+            links=list(LINKS),
             args=list(process.args),
             env=list(process.env),
             user=process.user,
@@ -124,7 +153,7 @@ def _system_mounts(*, writable: bool) -> list[Mount]:
     """
     return [
         FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")]),
-        *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in _DEVICES),
+        *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in DEVICES),
         FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")], devices=True),
         FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", "65536k")]),  # noqa: S108  (the step's, not ours)
         FileSystem("mqueue", "/dev/mqueue"),
@@ -133,10 +162,10 @@ def _system_mounts(*, writable: bool) -> list[Mount]:
     ]
 
 
-def _network_files(scratch: str, hostname: str) -> list[Mount]:
+def network_files(scratch: str, process: Process) -> list[Bind]:
     """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
     hosts = os.path.join(scratch, "hosts")
-    text = f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    text = f"127.0.0.1\tlocalhost {process.hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
     _write(hosts, text.encode("utf-8", "surrogateescape"))
     resolv = os.path.join(scratch, "resolv.conf")
     _write(resolv, _own_resolv_conf())

@@ -1,8 +1,10 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
 from ocibuild.sandbox.identity import Identity, IDs, enter
+from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
+from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time
 from ocibuild.sandbox.users import User, find_user
@@ -16,10 +18,12 @@ __all__ = [
     "Mount",
     "Outcome",
     "Overlay",
+    "ProgramSpec",
     "RootTree",
     "Running",
     "Secret",
     "Spawner",
+    "Spec",
     "StepSpec",
     "Sysfs",
     "Tmpfs",

@@ -46,11 +46,13 @@ class Outcome:
     """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree.
 
     ``pretended`` says that owners and IDs only looked changed, since the kernel lets nobody answer for it.
+    ``touched`` are names in the tree of what is as it was before the step but for its ctime.
     """
 
     exit_status: int
     created: tuple[str, ...]
     pretended: bool = False
+    touched: tuple[str, ...] = ()
 
 
 class Running:
