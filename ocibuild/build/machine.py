@@ -9,6 +9,8 @@ from ocibuild.errors import SandboxError
 from ocibuild.sandbox import Identity, IDs, Spawner, enter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.executor import Executor
     from ocibuild.layer import Ownership
     from ocibuild.rootfs import Snapshotter
@@ -43,13 +45,16 @@ class Machine:
         """Whether layers can be unpacked here in the form in which they are stacked."""
         return self.identity is not None
 
-    def executor(self) -> Executor:
-        """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one."""
+    def executor(self, warn: Callable[[str], None] = lambda _text: None) -> Executor:
+        """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one.
+
+        ``warn`` hears what a user should know of it, from any thread.
+        """
         from ocibuild.executor import ChrootExecutor
 
         if self.spawner is None or self.identity is None:
             raise self.refusal or SandboxError("this machine has no executor")
-        return ChrootExecutor(self.spawner, self.identity)
+        return ChrootExecutor(self.spawner, self.identity, warn=warn)
 
     def snapshotter(self, store: Store) -> Snapshotter:
         """Return the snapshotter for a store, ready."""

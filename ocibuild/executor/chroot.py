@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted
+from ocibuild.executor.emulation import Emulation
 from ocibuild.graph import Stream
 from ocibuild.sandbox import Bind, FileSystem, IDs, Secret, StepSpec, Sysfs
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner
+    from ocibuild.sandbox import Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner
 
 _PIECE = 64 << 10
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -32,11 +33,14 @@ _LINKS = (
 
 
 class ChrootExecutor:
-    """Runs processes through the spawner, from any thread."""
+    """Runs processes through the spawner, from any thread; ``warn`` hears what a user should know, once."""
 
-    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+    def __init__(
+        self, spawner: Spawner, identity: Identity, *, warn: Callable[[str], None] = lambda _text: None
+    ) -> None:
         self._spawner = spawner
         self._identity = identity
+        self._emulation = Emulation(self._attempt, warn)
         self._lock = threading.Lock()  # guards the two below
         self._running: set[Running] = set()
         self._stopped = False
@@ -45,7 +49,9 @@ class ChrootExecutor:
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
     ) -> Outcome:
         """See Executor."""
-        spec = self._spec(process, root, scratch)
+        return self._run(self._spec(process, root, scratch), output)
+
+    def _run(self, spec: StepSpec, output: Callable[[Stream, bytes], None]) -> Outcome:
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
@@ -88,13 +94,24 @@ class ChrootExecutor:
             self._running.discard(running)
         running.close()
 
+    def _attempt(self, process: Process, root: RootTree, scratch: str, foreign: Foreign) -> int:
+        """See emulation.Attempt."""
+        return self._run(self._foreign_spec(process, root, scratch, foreign), lambda *_: None).exit_status
+
     def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
+        return self._foreign_spec(process, root, scratch, self._emulation.way(process.platform, scratch))
+
+    def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
         return StepSpec(
             root=root._replace(devices=process.insecure),
             mount_point=mount_point,
-            mounts=[*_system_mounts(writable=process.insecure), *_network_files(scratch, process.hostname)],
+            mounts=[
+                *_system_mounts(writable=process.insecure),
+                *_network_files(scratch, process.hostname),
+                *_emulator_mounts(foreign),
+            ],
             links=list(_LINKS),
             args=list(process.args),
             env=list(process.env),
@@ -105,6 +122,7 @@ class ChrootExecutor:
             extra_groups=self._identity.ids is not IDs.ONE,
             own_mounts=self._owned(process.mounts),
             insecure=process.insecure,
+            foreign=foreign,
         )
 
     def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:
@@ -129,6 +147,12 @@ def _system_mounts(*, writable: bool) -> list[Mount]:
         FileSystem("proc", "/proc"),
         Sysfs(writable=writable),
     ]
+
+
+def _emulator_mounts(foreign: Foreign | None) -> list[Mount]:
+    """Return the emulator, where it is to be put before a command of the step."""
+    emulator = foreign.emulator if foreign else None
+    return [Bind(emulator.source, emulator.path, read_only=True)] if emulator else []
 
 
 def _network_files(scratch: str, hostname: str) -> list[Mount]:

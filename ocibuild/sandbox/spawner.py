@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.step import StepSpec, become
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def _serve(control: socket.socket) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     children: dict[int, _Child] = {}  # by pidfd and by channel
+    handlers = Handlers()
     while True:
         # the control socket, registered first, comes first: no number in this list is used again before its turn
         for fd, _ in poll.poll():
@@ -185,7 +187,7 @@ def _serve(control: socket.socket) -> None:
                 request = _receive(control)
                 if request is None:
                     return
-                child = _admit(request)
+                child = _admit(request, handlers)
                 if child is not None:
                     for key in (child.pidfd, child.channel.fileno()):
                         children[key] = child
@@ -234,13 +236,13 @@ def _receive(control: socket.socket) -> list[int] | None:
     return list(descriptors)
 
 
-def _admit(descriptors: list[int]) -> _Child | None:
+def _admit(descriptors: list[int], handlers: Handlers) -> _Child | None:
     """Fork the step; return None, and tell the channel, where that is not possible."""
     if not descriptors:  # the builder sees the channel end
         return None
     channel = socket.socket(fileno=descriptors[0])
     try:
-        return _start(channel, descriptors[1:])
+        return _start(channel, descriptors[1:], handlers)
     except OSError as error:
         _tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
         channel.close()
@@ -250,14 +252,15 @@ def _admit(descriptors: list[int]) -> _Child | None:
             os.close(fd)
 
 
-def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
+def _start(channel: socket.socket, descriptors: list[int], handlers: Handlers) -> _Child:
     if len(descriptors) < _DESCRIPTORS - 1:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     request, *standard = descriptors
     spec = StepSpec.from_json(os.pread(request, os.fstat(request).st_size, 0))
+    users = handlers.namespace(spec.foreign.handlers) if spec.foreign and spec.foreign.handlers else None
     pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        become(spec, standard, channel)
+        become(spec, standard, channel, users=users)
     return _Child(pid, pidfd, channel)
 
 

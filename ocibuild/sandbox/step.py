@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import confine, furnish, place
 from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
-from ocibuild.sandbox.program import execute, explain, find_command
+from ocibuild.sandbox.program import emulated, execute, explain, find_command
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StepSpec(NamedTuple):
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
     kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
+    ``foreign`` is how its programs are run, where they are for another processor.
     """
 
     root: RootTree
@@ -54,6 +56,7 @@ class StepSpec(NamedTuple):
     extra_groups: bool = True
     own_mounts: Sequence[Mount] = ()
     insecure: bool = False
+    foreign: Foreign | None = None
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -70,6 +73,7 @@ class StepSpec(NamedTuple):
         members["root"] = mounts.load(members["root"])
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.load(value) for value in members[key]]
+        members["foreign"] = Foreign.load(members["foreign"])
         return cls(**members)
 
     @property
@@ -79,10 +83,13 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
-def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+def become(spec: StepSpec, standard: list[int], channel: socket.socket, *, users: int | None = None) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+
+    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs.
+    """
     try:
-        _try_to_become(spec, standard, channel)
+        _try_to_become(spec, standard, channel, users)
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
         _report(channel, {"error": explain(error), "remedy": None, "status": status})
@@ -96,7 +103,7 @@ def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoRet
         os._exit(127)
 
 
-def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
+def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, users: int | None) -> None:
     os.umask(0o022)
     _take_streams(standard)
     syscalls.join_new_session_keyring()
@@ -111,15 +118,19 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     for fd, mount in own:
         created += place(fd, mount)
     _report(channel, {"created": created})
+    if users is not None:
+        _enter_user_namespace(users, insecure=spec.insecure)
     take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
+    if spec.foreign:
+        command = emulated(command, spec.foreign)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
         drop_capabilities()
         take_ids(user)
     _reset_signals()
-    execute(command)
+    execute(command, foreign=spec.foreign)
 
 
 def _report(channel: socket.socket, message: dict[str, Any]) -> None:
@@ -145,6 +156,13 @@ def _change_root(spec: StepSpec) -> None:
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+
+
+def _enter_user_namespace(fd: int, *, insecure: bool) -> None:
+    """Go to a user namespace below ours, once all that needs more than it gives is done."""
+    syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+    if insecure:
+        syscalls.unshare(syscalls.CLONE_NEWNS)  # so that the step may mount
 
 
 def _set_hostname(name: str) -> None:

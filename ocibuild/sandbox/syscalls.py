@@ -39,6 +39,8 @@ MOUNT_ATTR_NOEXEC = 0x08
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 
+_PER_LINUX32 = 8
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
@@ -90,6 +92,16 @@ def _text(value: str | None) -> bytes | None:
 def unshare(flags: int) -> None:
     """Move this process into new namespaces; see unshare(2)."""
     _check(_libc.unshare(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move this process into the namespace ``fd``, which is of that kind; see setns(2)."""
+    _check(_libc.setns(fd, kind))
+
+
+def say_short_machine() -> None:
+    """Have uname(2) tell of a machine of 32 bits, where the kernel runs programs for one; see personality(2)."""
+    _libc.personality(ctypes.c_ulong(_PER_LINUX32))
 
 
 def clone(flags: int, *, exit_signal: int) -> tuple[int, int]:

@@ -43,6 +43,7 @@ PEERS = (
     Peer("dockerd", "docker.io", "pulling and running with docker what ocibuild built"),
     Peer("busybox", "busybox-static", "a small base image"),
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
+    Peer("qemu-aarch64-static", "qemu-user-static", "images for other processors, a Debian for arm64 first"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),
