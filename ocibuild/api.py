@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
+from ocibuild.errors import NoMatchingPlatform, NotInStore, OcibuildError, Unauthorized, UsageError
 from ocibuild.graph import Finished, Started, Transferred, Warned
-from ocibuild.oci import Platform, Reference
+from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
@@ -137,16 +137,19 @@ class Session:
         with self._machine() as machine, self._shown("") as emit, translate_errors(self._settings.root):
             yield Inspector(machine.ownership, self.store, lambda: self.registry, emit)
 
-    def run(self, name: str, request: RunRequest) -> int:
-        """Run a process in an image, with this process's streams, and return its exit status."""
+    def run(self, name: str, request: RunRequest, *, platform: Platform | None = None) -> int:
+        """Run a process in an image, with this process's streams, and return its exit status.
+
+        ``platform`` is what the image must be for, any where it is None.
+        """
         from ocibuild.containers import run_attached
 
         with self._machine() as machine, translate_errors(self._settings.root):
-            executor = machine.executor()
+            executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
             self.store.trees.recover()
-            image = self.find(name)
-            with closing(machine.snapshotter(self.store, request.snapshotter, self._warn)) as snapshotter:
+            image = self._find_for(name, platform) if platform else self.find(name)
+            with closing(machine.snapshotter(self.store, request.snapshotter, self._write_warning)) as snapshotter:
                 return run_attached(
                     self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
                 )
@@ -311,6 +314,15 @@ class Session:
         """Return the image that a reference or an image ID names; raise NotInStore."""
         return find_image(self.store, name, Platform.host())
 
+    def _find_for(self, name: str, platform: Platform) -> StoredImage:
+        image = find_image(self.store, name, platform)
+        found = image.config.platform
+        if select([replace(image.descriptor, platform=found)], platform) is None:
+            raise NoMatchingPlatform(
+                f"{name}: no image for {platform}; it has {found}", remedy="pull or build it for that"
+            )
+        return image
+
     def tag(self, source: str, destination: Reference) -> None:
         """Give an image of the store one more name; raise NotInStore, UsageError for a name with a digest."""
         if destination.tag is None:
@@ -363,6 +375,10 @@ class Session:
                 yield emit
             finally:
                 self._emit = None
+
+    def _write_warning(self, message: str) -> None:
+        """Write a warning where there is no progress that would show it."""
+        self._settings.stream.write(f"WARNING: {message}\n")
 
     def _warn(self, message: str) -> None:
         if self._emit is not None:

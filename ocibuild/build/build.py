@@ -143,7 +143,7 @@ class Builder:
         cleanup: ExitStack,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        executor = self._machine.executor()
+        executor = self._machine.executor(lambda text: self._emit(Warned(text)))
         ownership = self._machine.ownership()
         self._store.locks.resume()
         self._store.snapshots.recover()

@@ -46,13 +46,16 @@ class Machine:
         """Whether layers can be unpacked here in the form in which they are stacked."""
         return self.identity is not None
 
-    def executor(self) -> Executor:
-        """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one."""
+    def executor(self, warn: Callable[[str], None] = lambda _text: None) -> Executor:
+        """Return an executor; raise the SandboxError of ``enter()`` where this machine refuses one.
+
+        ``warn`` hears what a user should know of it, from any thread.
+        """
         from ocibuild.executor import ChrootExecutor
 
         if self.spawner is None or self.identity is None:
             raise self.refusal or SandboxError("this machine has no executor")
-        return ChrootExecutor(self.spawner, self.identity)
+        return ChrootExecutor(self.spawner, self.identity, warn=warn)
 
     def snapshotter(self, store: Store, wanted: Snapshotting, warn: Callable[[str], None]) -> Snapshotter:
         """Return the snapshotter for a store, ready; ``warn`` hears where the slower one must be taken unasked.

@@ -22,6 +22,7 @@ from ocibuild.errors import CannotStart
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="The user.")
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's ENTRYPOINT.")
 @click.option("--network", type=click.Choice(["default", "host", "none"]), default="default", show_default=True)
+@click.option("--platform", metavar="P", help="Refuse an image for another platform.")
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
 @click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
 @refused_options(
@@ -31,7 +32,9 @@ from ocibuild.errors import CannotStart
 def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in the image REFERENCE, in the foreground; what it changes is thrown away."""
     from ocibuild.containers import RunRequest
+    from ocibuild.oci import Platform
 
+    platform = Platform.parse(options["platform"]) if options["platform"] else None
     request = RunRequest(
         command=command,
         entrypoint=options["entrypoint"],
@@ -44,7 +47,7 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
     )
     try:
         with session(ctx) as current:
-            status = current.run(reference, request)
+            status = current.run(reference, request, platform=platform)
     except CannotStart as error:
         status = report(error, error.exit_status)
     ctx.exit(status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from ocibuild.errors import UsageError
@@ -77,7 +77,7 @@ def run_attached(
     The image's layers are unpacked where they are not yet, within ``limits``. Raises NotInStore where one is missing,
     SandboxError where the process cannot be started.
     """
-    process = process_of(image.config.config, request)
+    process = replace(process_of(image.config.config, request), platform=image.config.platform)
 
     def open_blob(layer: Layer) -> BinaryIO:
         return store.blobs.open(layer.descriptor.digest)

@@ -18,7 +18,7 @@ from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
 from ocibuild.executor.placing import Placer
 from ocibuild.fs import Root
-from ocibuild.layer.copying import copy_attributes, copy_file
+from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class BareExecutor(SpawnedExecutor):
         elif mode is not None and not stat.S_ISDIR(mode):
             with Root.open(os.path.dirname(source)) as folder:
                 name = os.path.basename(source)
-                placer.put(target, lambda to, last: copy_file(folder.fd, name, to, last), folder=False)
+                placer.put(target, lambda to, last: _copy(folder.fd, name, to, last), folder=False)
         else:
             self._take_turn(source, cleanup)
             placer.put(
@@ -245,11 +245,11 @@ def _part(mount: Tree) -> Iterator[tuple[int, str]]:
 
 def _copy(source_fd: int, source: str, dir_fd: int, name: str) -> None:
     """Copy a file, or a directory with all that it holds; sockets are left out."""
-    mode = os.stat(source, dir_fd=source_fd, follow_symlinks=False).st_mode
-    if stat.S_ISSOCK(mode):
+    status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
+    if stat.S_ISSOCK(status.st_mode):
         return
-    if not stat.S_ISDIR(mode):
-        copy_file(source_fd, source, dir_fd, name)
+    if not stat.S_ISDIR(status.st_mode):
+        FileCopier().copy(source_fd, source, dir_fd, name, status)
         return
     original = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
     try:

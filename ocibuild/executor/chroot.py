@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted
+from ocibuild.executor.emulation import Emulation
 from ocibuild.graph import Stream
 from ocibuild.sandbox import Bind, FileSystem, IDs, Secret, StepSpec, Sysfs
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner, Spec
+    from ocibuild.sandbox import Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner, Spec
 
 _PIECE = 64 << 10
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -57,10 +58,11 @@ class SpawnedExecutor(ABC):
     ) -> Outcome:
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, touched):
-            outcome = self._run(spec, output)
+            outcome = self.run_spec(spec, output)
         return replace(outcome, touched=tuple(touched))
 
-    def _run(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
+    def run_spec(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
+        """Run what the spawner is to start to its end."""
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
@@ -106,24 +108,39 @@ class SpawnedExecutor(ABC):
 
 
 class ChrootExecutor(SpawnedExecutor):
-    """Runs processes in namespaces of their own."""
+    """Runs processes in namespaces of their own; ``warn`` hears what a user should know, once."""
 
-    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+    def __init__(
+        self, spawner: Spawner, identity: Identity, *, warn: Callable[[str], None] = lambda _text: None
+    ) -> None:
         super().__init__(spawner)
         self._identity = identity
+        self._emulation = Emulation(self._attempt, warn)
 
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, Sequence[str]]]:
         """See SpawnedExecutor."""
         yield self._spec(process, root, scratch), ()
 
+    def _attempt(self, process: Process, root: RootTree, scratch: str, foreign: Foreign) -> int:
+        """See emulation.Attempt."""
+        spec = self._foreign_spec(process, root, scratch, foreign)
+        return self.run_spec(spec, lambda *_: None).exit_status
+
     def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
+        return self._foreign_spec(process, root, scratch, self._emulation.way(process.platform, scratch))
+
+    def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
         return StepSpec(
             root=root._replace(devices=process.insecure),
             mount_point=mount_point,
-            mounts=[*_system_mounts(writable=process.insecure), *network_files(scratch, process)],
+            mounts=[
+                *_system_mounts(writable=process.insecure),
+                *network_files(scratch, process),
+                *_emulator_mounts(foreign),
+            ],
             links=list(LINKS),
             args=list(process.args),
             env=list(process.env),
@@ -136,6 +153,7 @@ class ChrootExecutor(SpawnedExecutor):
             insecure=process.insecure,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
+            foreign=foreign,
         )
 
     def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:
@@ -160,6 +178,12 @@ def _system_mounts(*, writable: bool) -> list[Mount]:
         FileSystem("proc", "/proc"),
         Sysfs(writable=writable),
     ]
+
+
+def _emulator_mounts(foreign: Foreign | None) -> list[Mount]:
+    """Return the emulator, where it is to be put before a command of the step."""
+    emulator = foreign.emulator if foreign else None
+    return [Bind(emulator.source, emulator.path, read_only=True)] if emulator else []
 
 
 def network_files(scratch: str, process: Process) -> list[Bind]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ocibuild.oci import Platform
     from ocibuild.sandbox import Mount
 
 
@@ -14,6 +15,7 @@ class Process:
     """What to run: ``args`` whole, ``env`` as ``NAME=value``, ``user`` as in USER; False for ``network`` is none.
 
     ``mounts`` are what it sees beside the usual ones. ``insecure`` gives it every capability that the builder has.
+    ``platform`` is what its programs are made for, None this machine.
     """
 
     args: tuple[str, ...]
@@ -24,3 +26,4 @@ class Process:
     network: bool = True
     mounts: tuple[Mount, ...] = ()
     insecure: bool = False
+    platform: Platform | None = None

@@ -120,7 +120,7 @@ class Run:
     ``args`` is the whole argument list (the shell included, in shell form). ``env`` holds ``NAME=value`` strings as
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
-    machine as the process sees it.
+    machine as the process sees it. ``platform`` is what the programs of the tree are made for, None the machine's.
     """
 
     base: Vertex
@@ -133,6 +133,7 @@ class Run:
     network: Network = Network.DEFAULT
     security: Security = Security.SANDBOX
     mounts: tuple[Mount, ...] = ()
+    platform: Platform | None = None
     origin: Origin = NOWHERE
 
 

@@ -1,5 +1,7 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
+from ocibuild.sandbox.binfmt import registration
+from ocibuild.sandbox.foreign import Emulator, Foreign
 from ocibuild.sandbox.identity import Identity, IDs, enter
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
@@ -11,8 +13,10 @@ from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
     "Bind",
+    "Emulator",
     "FileSystem",
     "Folder",
+    "Foreign",
     "IDs",
     "Identity",
     "Mount",
@@ -32,4 +36,5 @@ __all__ = [
     "birth_time",
     "enter",
     "find_user",
+    "registration",
 ]

@@ -168,6 +168,11 @@ def _map_when_told(ready: int, complain: int, write_maps: Callable[[], str]) -> 
         os._exit(1 if complaint else 0)
 
 
+def map_all(pid: int) -> None:
+    """Give the user namespace of ``pid``, a child of ours, every ID that we have as it is."""
+    _write_maps(pid, _own_map("/proc/self/uid_map"), _own_map("/proc/self/gid_map"))
+
+
 def _write_maps(pid: int, users: Sequence[IDRange], groups: Sequence[IDRange]) -> str:
     """Give the user namespace of ``pid`` every ID of ours as it is: for root that may set IDs, if nothing else."""
     for name, rows in (("uid_map", users), ("gid_map", groups)):

@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
 from ocibuild.sandbox.specs import become_step, load_spec
-from ocibuild.sandbox.step import prepare
+from ocibuild.sandbox.step import Outside, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -197,6 +198,7 @@ def _serve(control: socket.socket) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     children: dict[int, _Child] = {}  # by pidfd and by channel
+    handlers = Handlers()
     while True:
         # the control socket, registered first, comes first: no number in this list is used again before its turn
         for fd, _ in poll.poll():
@@ -207,7 +209,7 @@ def _serve(control: socket.socket) -> None:
                 if request is None:
                     _end_keepers(children.values())
                     return
-                child = _admit(request)
+                child = _admit(request, handlers)
                 if child is not None:
                     for key in child.descriptors:
                         children[key] = child
@@ -275,13 +277,13 @@ def _receive(control: socket.socket) -> list[int] | None:
     return list(descriptors)
 
 
-def _admit(descriptors: list[int]) -> _Child | None:
+def _admit(descriptors: list[int], handlers: Handlers) -> _Child | None:
     """Fork the step; return None, and tell the channel, where that is not possible."""
     if not descriptors:  # the builder sees the channel end
         return None
     channel = socket.socket(fileno=descriptors[0])
     try:
-        return _start(channel, descriptors[1:])
+        return _start(channel, descriptors[1:], handlers)
     except OSError as error:
         tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
         channel.close()
@@ -291,34 +293,40 @@ def _admit(descriptors: list[int]) -> _Child | None:
             os.close(fd)
 
 
-def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
+def _start(channel: socket.socket, descriptors: list[int], handlers: Handlers) -> _Child:
     if len(descriptors) < _DESCRIPTORS - 1:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     request, *standard = descriptors
     spec = load_spec(os.pread(request, os.fstat(request).st_size, 0))
+    foreign = getattr(spec, "foreign", None)
+    users = handlers.namespace(foreign.handlers) if foreign and foreign.handlers else None
     if spec.kept:
-        return _start_keeper(spec, channel, standard)
-    return _Child(*_fork(spec, channel, standard), channel)
+        return _start_keeper(spec, channel, standard, users)
+    return _Child(*_fork(spec, channel, standard, users), channel)
 
 
 def _fork(
-    spec: Spec, channel: socket.socket, standard: list[int], supervisor: socket.socket | None = None
+    spec: Spec,
+    channel: socket.socket,
+    standard: list[int],
+    users: int | None,
+    supervisor: socket.socket | None = None,
 ) -> tuple[int, int]:
     """Fork the step's first process; return its number and a descriptor of it."""
     pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        become_step(spec, standard, channel, supervisor)
+        become_step(spec, standard, channel, Outside(users, supervisor))
     return pid, pidfd
 
 
-def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _Child:
+def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users: int | None) -> _Child:
     spawner = os.getpid()
 
     def start(keeper: Keeper) -> tuple[int, int]:
         if spec.supervised:
-            forked = start_supervised(spec, keeper, partial(_fork, spec, channel, standard))
+            forked = start_supervised(spec, keeper, partial(_fork, spec, channel, standard, users))
         else:
-            forked = _fork(spec, channel, standard)
+            forked = _fork(spec, channel, standard, users)
         for fd in standard:
             os.close(fd)
         return forked
@@ -327,6 +335,6 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _C
         from ocibuild.sandbox.supervision import start_supervised  # for the few steps that are
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard))
+        keep_and_exit(start, channel, spawner=spawner, kept=(*standard, *([] if users is None else [users])))
     channel.close()
     return _Child(pid, pidfd, None)

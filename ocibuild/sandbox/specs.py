@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from ocibuild.sandbox.machine_program import ProgramSpec, become_program
-from ocibuild.sandbox.step import StepSpec, become
+from ocibuild.sandbox.step import Outside, StepSpec, become
 
 if TYPE_CHECKING:
     import socket
@@ -20,11 +20,8 @@ def load_spec(data: bytes) -> Spec:
     return kind.from_json(data)
 
 
-def become_step(spec: Spec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
-
-    ``supervisor`` is where a supervised one submits.
-    """
+def become_step(spec: Spec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
     if isinstance(spec, StepSpec):
-        become(spec, standard, channel, supervisor)
-    become_program(spec, standard, channel, supervisor)
+        become(spec, standard, channel, outside)
+    become_program(spec, standard, channel, outside.supervisor)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.channel import tell
+from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import confine, furnish, place
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.privileges import (
@@ -29,7 +30,7 @@ from ocibuild.sandbox.privileges import (
     take_ids_and_keep_capabilities,
     take_real_ids,
 )
-from ocibuild.sandbox.program import execute, explain, find_command
+from ocibuild.sandbox.program import emulated, execute, explain, find_command
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class StepSpec(NamedTuple):
     kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
-    all IDs.
+    all IDs. ``foreign`` is how its programs are run, where they are for another processor.
     """
 
     root: RootTree
@@ -68,6 +69,7 @@ class StepSpec(NamedTuple):
     kept: bool = False
     bare: bool = False
     supervised: bool = False
+    foreign: Foreign | None = None
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -84,6 +86,7 @@ class StepSpec(NamedTuple):
         members["root"] = mounts.load(members["root"])
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.load(value) for value in members[key]]
+        members["foreign"] = Foreign.load(members["foreign"])
         return cls(**members)
 
     @property
@@ -103,14 +106,20 @@ def prepare() -> None:
         profile.program()
 
 
-def become(
-    spec: StepSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None = None
-) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+class Outside(NamedTuple):
+    """What a step's process is given from outside.
 
-    ``supervisor`` is where a supervised one submits.
+    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``supervisor`` is where a
+    supervised one submits.
     """
-    begin(lambda: _try_to_become(spec, standard, channel, supervisor), channel)
+
+    users: int | None = None
+    supervisor: socket.socket | None = None
+
+
+def become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+    begin(lambda: _try_to_become(spec, standard, channel, outside), channel)
 
 
 def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
@@ -130,9 +139,7 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
         os._exit(127)
 
 
-def _try_to_become(
-    spec: StepSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
-) -> None:
+def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
     os.umask(0o022)
     take_streams(standard)
     syscalls.join_new_session_keyring()
@@ -151,18 +158,22 @@ def _try_to_become(
     for fd, mount in own:
         created += place(fd, mount)
     tell(channel, {"created": created})
-    if supervisor is None:
+    if outside.users is not None:
+        _enter_user_namespace(outside.users, insecure=spec.insecure)
+    if outside.supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
+    if spec.foreign:
+        command = emulated(command, spec.foreign)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
-    _restrict_calls(spec, channel, supervisor, user)
+    _restrict_calls(spec, channel, outside.supervisor, user)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
         drop_capabilities(last)
         take_ids(user)
     reset_signals()
-    execute(command)
+    execute(command, foreign=spec.foreign)
 
 
 def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
@@ -223,6 +234,13 @@ def _open_root(tree: RootTree) -> int:
             f"this machine refuses to mount the root file system: {error.strerror}",
             remedy="choose a store on another file system with --root; `ocibuild doctor` tells more",
         ) from error
+
+
+def _enter_user_namespace(fd: int, *, insecure: bool) -> None:
+    """Go to a user namespace below ours, once all that needs more than it gives is done."""
+    syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+    if insecure:
+        syscalls.unshare(syscalls.CLONE_NEWNS)  # so that the step may mount
 
 
 def _set_hostname(name: str) -> None:

@@ -47,6 +47,8 @@ PTRACE_TRACEME = 0
 PTRACE_CONT = 7
 
 PR_SET_NO_NEW_PRIVS = 38
+_PER_LINUX32 = 8
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
@@ -108,6 +110,16 @@ def _text(value: str | None) -> bytes | None:
 def unshare(flags: int) -> None:
     """Move this process into new namespaces; see unshare(2)."""
     _check(_libc.unshare(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move this process into the namespace ``fd``, which is of that kind; see setns(2)."""
+    _check(_libc.setns(fd, kind))
+
+
+def say_short_machine() -> None:
+    """Have uname(2) tell of a machine of 32 bits, where the kernel runs programs for one; see personality(2)."""
+    _libc.personality(ctypes.c_ulong(_PER_LINUX32))
 
 
 def clone(flags: int, *, exit_signal: int) -> tuple[int, int]:

@@ -144,7 +144,8 @@ class Keys:
 
 def _process(vertex: Run) -> list[Any]:
     where = [vertex.user, vertex.working_dir, vertex.hostname]
-    return [vertex.args, vertex.env, *where, vertex.network, vertex.security]
+    foreign = [str(vertex.platform)] if vertex.platform else []
+    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *foreign]
 
 
 def _copy_options(vertex: Copy) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A process that may do as little as one in a container that grants nothing: for tests, in a child that can be spoilt."""
+"""A process that may do as little as one in a container that grants nothing: for tests, in a child."""
 
 from __future__ import annotations
 

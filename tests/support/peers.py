@@ -45,6 +45,7 @@ PEERS = (
     Peer("busybox", "busybox-static", "a small base image"),
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
     Peer("perl", "perl-base", "making system calls in a step"),
+    Peer("qemu-aarch64-static", "qemu-user-static", "images for other processors, a Debian for arm64 first"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
     Peer("proot", "proot", "running steps where nothing else is allowed"),

@@ -71,6 +71,7 @@ def _process(vertex: Run, given: Given | None) -> Process:
         network=vertex.network is not Network.NONE,
         mounts=given.mounts if given else (),
         insecure=vertex.security is Security.INSECURE,
+        platform=vertex.platform,
     )
 
 

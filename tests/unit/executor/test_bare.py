@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from tests.support.lab import Ended, busybox, in_child, needs_busybox, needs_roo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ocibuild.sandbox import Mount
 
@@ -47,11 +47,12 @@ class Bench:
         process = Process(args=("/bin/sh", "-c", script), **{"env": ("PATH=/bin",), "mounts": mounts, **settings})  # type: ignore[arg-type]
         outcome = self.executor.run(process, Folder(str(self.tree)), str(scratch), output=output)
         self.touched = outcome.touched
-        return Ended(outcome.exit_status, *(pieces[stream].decode() for stream in Stream), outcome.created)
+        out, err = (pieces[stream].decode() for stream in Stream)
+        return Ended(outcome.exit_status, out, err, outcome.created)
 
     def look(self) -> dict[str, tuple[int, ...]]:
         """Return what there is in the tree, with all that a layer would hold."""
-        found = {}
+        found: dict[str, tuple[int, ...]] = {}
         for path in sorted(self.tree.rglob("*")):
             status = path.lstat()
             size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size

@@ -69,6 +69,7 @@ def keys_of(
         (_RUN, {"working_dir": "/"}),
         (_RUN, {"network": Network.NONE}),
         (_RUN, {"hostname": "other"}),
+        (_RUN, {"platform": Platform("linux", "arm64")}),
         (_RUN, {"base": Scratch()}),
         (_RUN, {"base": MakeDirectory(_IMAGE, "/x")}),
         (_COPY, {"destination": "/to/"}),

@@ -1,0 +1,116 @@
+"""User namespaces in which the kernel gives foreign programs to an interpreter: a binfmt_misc of their own.
+
+Each user namespace can have one since Linux 6.7, which then counts in place of those above it. What the machine has
+registered is never changed.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.identity import map_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FLAGS = "OCF"  # the program is opened for the interpreter, whose IDs it changes, and which was opened when registered
+_KEEPS_ARGV0 = "P"
+_REPLY = 4096
+
+
+def registration(name: str, pattern: bytes, mask: bytes, interpreter: str, *, keeps_argv0: bool) -> str:
+    """Return what has programs that begin with ``pattern``, in the bits of ``mask``, run by ``interpreter``.
+
+    ``keeps_argv0`` gives the interpreter the program's own idea of its name as one more argument.
+    """
+    flags = _FLAGS + (_KEEPS_ARGV0 if keeps_argv0 else "")
+    return f":{name}:M:0:{_escaped(pattern)}:{_escaped(mask)}:{interpreter}:{flags}"
+
+
+def _escaped(value: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in value)
+
+
+class _Made(NamedTuple):
+    """A user namespace, and its binfmt_misc, which would forget everything were it closed."""
+
+    namespace: int
+    registered: int
+
+
+class Handlers:
+    """The spawner's user namespaces, made when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], _Made] = {}
+
+    def namespace(self, registrations: Sequence[str]) -> int:
+        """Return a user namespace below ours, with every ID as it is, that has these; raises OSError.
+
+        To be called while this process has one thread.
+        """
+        key = tuple(registrations)
+        if key not in self._made:
+            self._made[key] = _make(key)
+        return self._made[key].namespace
+
+
+def _make(registrations: Sequence[str]) -> _Made:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        child, pidfd = syscalls.clone(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS, exit_signal=signal.SIGCHLD)
+        if child == 0:
+            ours.close()
+            _register_and_exit(theirs, registrations)
+        os.close(pidfd)
+        theirs.close()
+        try:
+            map_all(int(ours.recv(_REPLY) or b"0"))
+            ours.send(b"mapped")
+            return _received(ours)
+        finally:
+            ours.close()
+            os.waitpid(child, 0)
+
+
+def _received(channel: socket.socket) -> _Made:
+    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    reply, ancillary, _, _ = channel.recvmsg(_REPLY, room, socket.MSG_CMSG_CLOEXEC)
+    if not ancillary:
+        number = int(reply or str(errno.EIO))
+        raise OSError(number, os.strerror(number))
+    descriptors = array.array("i")
+    for _, _, content in ancillary:
+        descriptors.frombytes(content)
+    return _Made(*descriptors)
+
+
+def _register_and_exit(channel: socket.socket, registrations: Sequence[str]) -> NoReturn:
+    """Say who we are, wait for the IDs, register, and give the namespace and its binfmt_misc away."""
+    try:
+        # the number that /proc knows, which may be that of a PID namespace above ours
+        channel.send(os.readlink("/proc/self").encode())
+        if channel.recv(_REPLY):
+            made = _Made(os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC), _register(registrations))
+            socket.send_fds(channel, [b"0"], list(made))
+    except OSError as error:
+        channel.send(str(error.errno).encode())
+    finally:
+        os._exit(0)
+
+
+def _register(registrations: Sequence[str]) -> int:
+    mounted = syscalls.new_mount("binfmt_misc", [])
+    for text in registrations:
+        fd = os.open("register", os.O_WRONLY | os.O_CLOEXEC, dir_fd=mounted)
+        try:
+            os.write(fd, text.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(fd)
+    return mounted
