@@ -12,7 +12,7 @@ import pytest
 from ocibuild.executor import Process
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.landlock import scope
-from tests.support.calls import add_perl, probing
+from tests.support.calls import add_perl, call, probing
 from tests.support.lab import LONELY, Lab, in_child, in_lab, needs_busybox, needs_root
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ LISTEN = """
 $| = 1;
 socket(L, 1, 1, 0); bind(L, pack("S x a*", 1, $ARGV[0])) or die $!; listen(L, 1);
 """
+# a greeting over an abstract socket and how its sender ended; a child traced, signalled, and what it ended of
 AMONG_THEMSELVES = (
     LISTEN
     + """
@@ -32,6 +33,7 @@ if (!($pid = fork)) { socket(S, 1, 1, 0); connect(S, pack("S x a*", 1, $ARGV[0])
 accept(A, L); print scalar <A>;
 waitpid $pid, 0; print "$?\\n";
 if (!($pid = fork)) { sleep 9; exit }
+print syscall($ARGV[1], 16, $pid, 0, 0), "\n"; waitpid $pid, 0; syscall($ARGV[1], 17, $pid, 0, 0);
 print kill(15, $pid), "\\n"; waitpid $pid, 0; print $? & 127, "\\n";
 """
 )
@@ -107,8 +109,9 @@ def test_abstract_socket_of_another_step_is_out_of_reach(uid: int | None, tmp_pa
 @whoever
 def test_processes_of_a_step_reach_each_other(uid: int | None, tmp_path: Path) -> None:
     name = f"ocibuild-own-{os.getpid()}"
-    seen = in_lab(tmp_path, lambda made: _perl(made, AMONG_THEMSELVES, name), uid=uid)
-    assert seen.split() == ["hello", "0", "1", "15"]
+    ptrace = str(call("ptrace")[0])
+    seen = in_lab(tmp_path, lambda made: _perl(made, AMONG_THEMSELVES, name, ptrace), uid=uid)
+    assert seen.split() == ["hello", "0", "0", "1", "15"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
