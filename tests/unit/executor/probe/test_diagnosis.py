@@ -262,7 +262,7 @@ REFUSALS: dict[str, tuple[str, Callable[..., int]]] = {
     "step": ("pivot_root", lambda *_: _refuse()),
     "ptrace": ("ptrace", lambda *_: _refuse()),
     "seccomp-notification": ("set_filter", lambda _program, flags: _refuse() if flags else 0),
-    "landlock": ("landlock_version", _refuse),
+    "landlock": ("landlock_abi", _refuse),
 }
 
 
