@@ -27,6 +27,7 @@ SEE = "see "
 """What a remedy begins with that is another check's, whose name follows."""
 
 _NOT_ENTERED = "refuses a user namespace"  # what the sandbox says of it
+_NO_PROC = "refused: proc: "  # of a mount, by the name of the file system
 _NO_ROOM = os.strerror(errno.ENOSPC)
 _NO_DEVICE = os.strerror(errno.ENODEV)
 _COUNT = 65_536
@@ -102,7 +103,7 @@ def for_step(around: Surroundings, seen: str) -> str:
     """Return what allows a step where /proc is not what is refused: docker's filter has pivot_root(2) for nobody."""
     if pointer := not_entered(seen):
         return pointer
-    if "proc" in seen:
+    if _NO_PROC in seen:
         return for_proc(around, seen)
     match around.container:
         case Container.KUBERNETES:
