@@ -79,6 +79,8 @@ def test_what_needs_namespaces_names_the_check_that_tells_more() -> None:
         remedies.for_overlay("ext4", NOT_ENTERED),
     }
     assert found == {"see user-namespace"}
+    refused_map = "this machine refuses to map an ID in a user namespace: /proc/self/uid_map: Operation not permitted"
+    assert remedies.not_entered(refused_map) == "see user-namespace"
 
 
 @pytest.mark.parametrize(
