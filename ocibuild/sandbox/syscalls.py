@@ -300,12 +300,6 @@ def ptrace(request: int, pid: int) -> None:
     _check(_libc.ptrace(ctypes.c_long(request), pid, None, None))
 
 
-def landlock_version() -> int:
-    """Return the version of Landlock's interface; see landlock_create_ruleset(2)."""
-    flags = ctypes.c_uint(_LANDLOCK_CREATE_RULESET_VERSION)
-    return _call(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags)
-
-
 def limit_capabilities(kept: int) -> None:
     """Keep what is in the bit set ``kept`` of this thread's capabilities, none of it inheritable; see capset(2)."""
     effective, permitted = _capabilities()

@@ -112,7 +112,7 @@ def _be_traced_and_exit() -> NoReturn:
 
 def check_landlock(_place: Place) -> Check:
     """Ask for the version of Landlock's interface."""
-    trial = attempt(lambda: str(syscalls.landlock_version()))
+    trial = attempt(lambda: str(syscalls.landlock_abi()))
     if not trial.passed:
         return Check("landlock", passed=False, evidence=trial.seen, remedy=remedies.LANDLOCK)
     return Check("landlock", passed=True, evidence=f"ABI {trial.seen}", value=trial.seen)

@@ -26,7 +26,9 @@ STORE = "name a folder that this user may write to: --root DIR, or OCIBUILD_ROOT
 SEE = "see "
 """What a remedy begins with that is another check's, whose name follows."""
 
-_NOT_ENTERED = "refuses a user namespace"  # what the sandbox says of it
+# what the sandbox says of it
+_NOT_ENTERED = ("refuses a user namespace", "refuses to map an ID in a user namespace")
+_NO_PROC = "refused: proc: "  # of a mount, by the name of the file system
 _NO_ROOM = os.strerror(errno.ENOSPC)
 _NO_DEVICE = os.strerror(errno.ENODEV)
 _COUNT = 65_536
@@ -78,7 +80,7 @@ def for_mount(around: Surroundings, seen: str) -> str:
 
 def not_entered(seen: str) -> str:
     """Return which check tells more, where the namespaces of a build could not be entered; else nothing."""
-    return f"{SEE}user-namespace" if _NOT_ENTERED in seen else ""
+    return f"{SEE}user-namespace" if any(text in seen for text in _NOT_ENTERED) else ""
 
 
 def for_proc(around: Surroundings, seen: str) -> str:
@@ -102,7 +104,7 @@ def for_step(around: Surroundings, seen: str) -> str:
     """Return what allows a step where /proc is not what is refused: docker's filter has pivot_root(2) for nobody."""
     if pointer := not_entered(seen):
         return pointer
-    if "proc" in seen:
+    if _NO_PROC in seen:
         return for_proc(around, seen)
     match around.container:
         case Container.KUBERNETES:
