@@ -43,18 +43,23 @@ SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 def debian_tar() -> Path:
     """Return the tar of a minimal Debian, made once with mmdebstrap and kept between runs."""
+    return debootstrapped(f"debian-{SUITE}.tar")
+
+
+def debootstrapped(name: str, *further: str) -> Path:
+    """Return the tar of a Debian in the cache, made once with mmdebstrap and ``further`` options of it."""
     program = require_peer("mmdebstrap")
-    with locked(f"debian-{SUITE}.tar") as path:
+    with locked(name) as path:
         if not path.exists():
             making = path.with_name(f"making-{path.name}")
-            _debootstrap(program, making)
+            _debootstrap(program, making, *further)
             making.rename(path)
     return path
 
 
-def _debootstrap(program: str, path: Path) -> None:
+def _debootstrap(program: str, path: Path, *further: str) -> None:
     """Make the tar as images on registries are: /dev is empty, and nothing is in it of the machine that made it."""
-    options = ["--quiet", "--variant=minbase", "--skip=output/dev", "--format=tar"]
+    options = ["--quiet", "--variant=minbase", "--skip=output/dev", "--format=tar", *further]
     hook = '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
     result = subprocess.run(
         [program, *options, hook, SUITE, str(path), *[source for source in SOURCES if os.path.exists(source)][:1]],
