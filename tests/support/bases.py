@@ -49,11 +49,16 @@ SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 def debian_tar() -> Path:
     """Return the tar of a minimal Debian, made once with mmdebstrap and kept between runs."""
+    return debootstrapped(f"debian-{SUITE}.tar")
+
+
+def debootstrapped(name: str, *further: str) -> Path:
+    """Return the tar of a Debian in the cache, made once with mmdebstrap and ``further`` options of it."""
     program = require_peer("mmdebstrap")
-    with locked(f"debian-{SUITE}.tar") as path:
+    with locked(name) as path:
         if not path.exists():
             making = path.with_name(f"making-{path.name}")
-            _debootstrap(program, making)
+            _debootstrap(program, making, *further)
             making.rename(path)
     return path
 
