@@ -87,7 +87,7 @@ def _change_directory(path: Path, act: Act) -> None:
         case "touch":
             os.utime(path, (act.number, act.number))
         case "xattr":
-            os.setxattr(path, "user.x", b"%d" % act.number)
+            _count(path)
 
 
 def _change_file(path: Path, act: Act, status: os.stat_result) -> None:
@@ -113,7 +113,13 @@ def _change_file(path: Path, act: Act, status: os.stat_result) -> None:
             path.write_bytes(bytes([65 + act.number]) * status.st_size)
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         case "xattr":
-            os.setxattr(path, "user.x", b"%d" % act.number)
+            _count(path)
+
+
+def _count(path: Path) -> None:
+    """Set an attribute to what it was not: a file system may see nothing in setting it to what it was."""
+    before = os.getxattr(path, "user.x") if "user.x" in os.listxattr(path) else b""
+    os.setxattr(path, "user.x", before + b"I")
 
 
 def _status(path: Path) -> os.stat_result | None:
