@@ -99,7 +99,7 @@ class Session:
             check_output(output, request.tags)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
-            self._machine() as machine,
+            self._machine(request.executor) as machine,
             self._shown("build") as emit,
             translate_errors(self._settings.root),
             self._pushing(names) as push,
@@ -136,27 +136,32 @@ class Session:
         with self._machine() as machine, self._shown("") as emit, translate_errors(self._settings.root):
             yield Inspector(machine.ownership, self.store, lambda: self.registry, emit)
 
-    def run(self, name: str, request: RunRequest) -> int:
+    def run(self, name: str, request: RunRequest, *, executor: str = "auto") -> int:
         """Run a process in an image, with this process's streams, and return its exit status."""
         from ocibuild.containers import run_attached
 
-        with self._machine() as machine, translate_errors(self._settings.root):
-            executor = machine.executor()
+        with self._machine(executor) as machine, translate_errors(self._settings.root):
+            runner = machine.executor(self.store.root, self._warn)
             self.store.snapshots.recover()
             snapshotter = machine.snapshotter(self.store)
             image = self.find(name)
-            return run_attached(self.store, executor, snapshotter, machine.ownership(), image, request, self._limits)
+            return run_attached(self.store, runner, snapshotter, machine.ownership(), image, request, self._limits)
 
     @contextmanager
-    def _machine(self) -> Iterator[Machine]:
+    def _machine(self, executor: str = "auto") -> Iterator[Machine]:
         """Enter this process's namespaces: before there is a thread, and before the database is open."""
         from ocibuild.build import Machine
 
-        machine = Machine.enter()
+        machine = Machine.enter(executor, self._proot)
         try:
             yield machine
         finally:
             machine.close()
+
+    def _proot(self) -> str | None:
+        from ocibuild.executor import find_proot
+
+        return find_proot(self._config.proot, os.environ)
 
     def _write(self, output: OutputSpec, result: BuildResult) -> None:
         if output.kind is Kind.OCI:

@@ -133,7 +133,7 @@ class Builder:
 
     def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        executor = self._machine.executor()
+        executor = self._machine.executor(self._store.root, lambda text: self._emit(Warned(text)))
         ownership = self._machine.ownership()
         snapshotter = self._machine.snapshotter(self._store)
         self._store.locks.resume()

@@ -24,7 +24,8 @@ class BuildRequest:
     ``dockerfile`` is a path (inside of a context that is not a folder), ``-`` for standard input, or None for the usual
     names in the context. ``contexts`` are further ones by name: a folder, ``docker-image://REFERENCE``,
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
-    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. Without ``outputs`` the image goes
+    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. ``executor`` is
+    ``auto``, or the one insisted on. Without ``outputs`` the image goes
     into the store alone.
     """
 
@@ -45,6 +46,7 @@ class BuildRequest:
     use_cache: bool = True
     pull: bool = False
     jobs: int = 2
+    executor: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

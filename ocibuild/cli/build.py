@@ -71,8 +71,6 @@ def build(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _refuse(options: dict[str, Any]) -> None:
-    if options["executor"] == "proot":
-        raise click.UsageError("--executor proot is not supported yet")
     if options["snapshotter"] == "copy":
         raise click.UsageError("--snapshotter copy is not supported yet")
     if options["platform"] and "," in options["platform"]:
@@ -104,6 +102,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         use_cache=not options["no_cache"],
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
+        executor=options["executor"],
     )
 
 

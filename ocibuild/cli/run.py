@@ -23,6 +23,7 @@ from ocibuild.errors import CannotStart
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's ENTRYPOINT.")
 @click.option("--network", type=click.Choice(["default", "host", "none"]), default="default", show_default=True)
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
+@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
 @refused_options(
     "-t", "--tty", "-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init"
 )
@@ -42,7 +43,7 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
     )
     try:
         with session(ctx) as current:
-            status = current.run(reference, request)
+            status = current.run(reference, request, executor=options["executor"])
     except CannotStart as error:
         status = report(error, error.exit_status)
     ctx.exit(status)

@@ -58,7 +58,7 @@ class SpawnedExecutor(ABC):
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, touched):
             outcome = self._run(spec, output)
-        return replace(outcome, touched=tuple(touched))
+        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
 
     def _run(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
         with ExitStack() as cleanup:

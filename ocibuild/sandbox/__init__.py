@@ -1,6 +1,6 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
-from ocibuild.sandbox.identity import Identity, IDs, enter
+from ocibuild.sandbox.identity import Identity, IDs, enter, may_follow_all, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
@@ -30,4 +30,6 @@ __all__ = [
     "User",
     "enter",
     "find_user",
+    "may_follow_all",
+    "stay",
 ]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
+_CAP_SYS_PTRACE = 19
+
+
 class IDs(Enum):
     """Which user and group IDs files and processes can have."""
 
@@ -49,6 +52,32 @@ def enter() -> Identity:
     identity = _enter_as_root() or _enter_user_namespace()
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     return identity
+
+
+def stay() -> Identity:
+    """Return who this process is in the namespaces that it is in; to be called while there is one thread.
+
+    It has all IDs where it may change its own and its root, found out by doing so in a child.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.chroot("/")
+            os.setgroups([])
+            os.setresgid(1, 1, 1)
+            os.setresuid(1, 1, 1)
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        return Identity(IDs.ONE, limit=1)
+    return Identity(IDs.ALL, limit=_count(_own_map("/proc/self/uid_map")))
+
+
+def may_follow_all() -> bool:
+    """Tell whether this process may trace those that have changed their IDs: CAP_SYS_PTRACE."""
+    return syscalls.has_capability(_CAP_SYS_PTRACE)
 
 
 def _enter_as_root() -> Identity | None:

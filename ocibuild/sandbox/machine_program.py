@@ -17,13 +17,15 @@ from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 
 class ProgramSpec(NamedTuple):
     """A program by its path on the machine, run in ``working_dir`` as ``user``, as who we are where that is None.
 
     To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
-    so it follows each call itself. Programs that would give privileges give none.
+    so it follows each call itself. Programs that would give privileges give none. ``report`` is a FIFO into which the
+    step may write the status that it ends with, which is then its end.
     """
 
     path: str
@@ -32,6 +34,7 @@ class ProgramSpec(NamedTuple):
     working_dir: str
     user: User | None = None
     unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
+    report: str | None = None
 
     @property
     def kept(self) -> bool:
@@ -54,6 +57,25 @@ class ProgramSpec(NamedTuple):
         if members["user"] is not None:
             members["user"] = User(*members["user"])
         return cls(**members)
+
+
+class StatusReport:
+    """The reading end of a step's report; for a keeper's loop."""
+
+    def __init__(self, path: str, conclude: Callable[[int], None]) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # for writing too: so it has no end
+        self._conclude = conclude
+
+    def fileno(self) -> int:
+        """See Attended."""
+        return self._fd
+
+    def attend(self) -> bool:
+        """See Attended."""
+        said = os.read(self._fd, 64).strip()
+        if said.isdigit() and int(said) < 256:
+            self._conclude(int(said))
+        return True
 
 
 def become_program(spec: ProgramSpec, standard: list[int], channel: socket.socket) -> NoReturn:

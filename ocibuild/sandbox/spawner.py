@@ -27,6 +27,7 @@ from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
+from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.specs import become_step, load_spec
 
 if TYPE_CHECKING:
@@ -305,7 +306,9 @@ def _fork(spec: Spec, channel: socket.socket, standard: list[int]) -> tuple[int,
 def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _Child:
     spawner = os.getpid()
 
-    def start(_keeper: Keeper) -> tuple[int, int]:
+    def start(keeper: Keeper) -> tuple[int, int]:
+        if isinstance(spec, ProgramSpec) and spec.report is not None:
+            keeper.attend(StatusReport(spec.report, keeper.conclude))
         forked = _fork(spec, channel, standard)
         for fd in standard:
             os.close(fd)

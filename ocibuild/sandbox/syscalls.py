@@ -226,6 +226,11 @@ def inherit_capabilities() -> None:
             prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
 
 
+def has_capability(number: int) -> bool:
+    """Tell whether a capability of this thread is in effect."""
+    return bool(_capabilities()[0] & 1 << number)
+
+
 _VERSION_3 = struct.pack("=Ii", 0x20080522, 0)
 
 

@@ -10,7 +10,7 @@ from tests.support.isolated import isolated
 def test_a_refusal_is_kept_until_something_must_run() -> None:
     machine = Machine(None, None, SandboxError("no namespaces here", remedy="change it"))
     with pytest.raises(SandboxError, match=r"no namespaces here \(change it\)"):
-        machine.executor()
+        machine.executor("/nowhere", print)
     machine.close()
 
 
@@ -18,7 +18,7 @@ def test_entering_gives_an_executor_and_a_way_to_put_owners() -> None:
     def work() -> tuple[str, str]:
         machine = Machine.enter()
         try:
-            return type(machine.executor()).__name__, type(machine.ownership()).__name__
+            return type(machine.executor("/nowhere", print)).__name__, type(machine.ownership()).__name__
         finally:
             machine.close()
 
