@@ -100,7 +100,7 @@ class Session:
             check_output(output, request.tags)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
-            self._machine() as machine,
+            self._machine(request.forced) as machine,
             self._shown("build") as emit,
             translate_errors(self._settings.root),
             self._pushing(names) as push,
@@ -144,26 +144,32 @@ class Session:
         """
         from ocibuild.containers import run_attached
 
-        with self._machine() as machine, translate_errors(self._settings.root):
+        with self._machine(request.forced) as machine, translate_errors(self._settings.root):
             executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
             self.store.trees.recover()
             image = self._find_for(name, platform) if platform else self.find(name)
-            with closing(machine.snapshotter(self.store, request.snapshotter, self._write_warning)) as snapshotter:
+            with closing(machine.snapshotter(self.store, self._write_warning)) as snapshotter:
                 return run_attached(
                     self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
                 )
 
     @contextmanager
-    def _machine(self) -> Iterator[Machine]:
+    def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
         """Enter this process's namespaces: before there is a thread, and before the database is open."""
         from ocibuild.build import Machine
+        from ocibuild.executor import Forced
 
-        machine = Machine.enter()
+        machine = Machine.enter(forced or Forced(), self._proot)
         try:
             yield machine
         finally:
             machine.close()
+
+    def _proot(self) -> str | None:
+        from ocibuild.executor.proot import find_proot
+
+        return find_proot(self._config.proot, os.environ)
 
     def _write(self, output: OutputSpec, result: BuildResult) -> None:
         if output.kind is Kind.OCI:

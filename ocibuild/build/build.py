@@ -126,7 +126,7 @@ class Builder:
         with ExitStack() as cleanup:
             solver = Solver(
                 inputs,
-                lambda: self._workshop(request, inputs, bases, remotes, lent, cleanup),
+                lambda: self._workshop(inputs, bases, remotes, lent, cleanup),
                 jobs=request.jobs,
                 use_cache=request.use_cache,
                 first_step=remotes.steps + 1,
@@ -135,7 +135,6 @@ class Builder:
 
     def _workshop(
         self,
-        request: BuildRequest,
         inputs: Inputs,
         bases: Bases,
         remotes: Remotes,
@@ -143,13 +142,13 @@ class Builder:
         cleanup: ExitStack,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        executor = self._machine.executor(lambda text: self._emit(Warned(text)))
+        executor = self._machine.executor(self._warn)
         ownership = self._machine.ownership()
         self._store.locks.resume()
         self._store.snapshots.recover()
         self._store.trees.recover()
         self._store.caches.recover()
-        snapshotter = self._machine.snapshotter(self._store, request.snapshotter, self._warn)
+        snapshotter = self._machine.snapshotter(self._store, self._warn)
         cleanup.callback(snapshotter.close)
 
         def stop() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
+from ocibuild.executor import Forced
 from ocibuild.graph import Network
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from ocibuild.output import OutputSpec
 
 
-Snapshotting: TypeAlias = Literal["auto", "overlay", "copy"]
-"""How trees are made of snapshots; ``auto`` is ``overlay`` where this machine mounts one."""
-
-
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
     """What to build, from what, and where it goes.
@@ -28,8 +25,8 @@ class BuildRequest:
     ``dockerfile`` is a path (inside of a context that is not a folder), ``-`` for standard input, or None for the usual
     names in the context. ``contexts`` are further ones by name: a folder, ``docker-image://REFERENCE``,
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
-    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. Without ``outputs`` the image goes
-    into the store alone.
+    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. ``forced`` is how
+    steps must be run. Without ``outputs`` the image goes into the store alone.
     """
 
     context: str
@@ -49,7 +46,7 @@ class BuildRequest:
     use_cache: bool = True
     pull: bool = False
     jobs: int = 2
-    snapshotter: Snapshotting = "auto"
+    forced: Forced = field(default_factory=Forced)
 
 
 @dataclass(frozen=True, slots=True)

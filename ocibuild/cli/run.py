@@ -25,6 +25,7 @@ from ocibuild.errors import CannotStart
 @click.option("--platform", metavar="P", help="Refuse an image for another platform.")
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
 @click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
+@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
 @refused_options(
     "-t", "--tty", "-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init"
 )
@@ -32,6 +33,7 @@ from ocibuild.errors import CannotStart
 def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in the image REFERENCE, in the foreground; what it changes is thrown away."""
     from ocibuild.containers import RunRequest
+    from ocibuild.executor import Forced
     from ocibuild.oci import Platform
 
     platform = Platform.parse(options["platform"]) if options["platform"] else None
@@ -43,7 +45,7 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
         working_dir=options["workdir"],
         network=options["network"] != "none",
         hostname=options["hostname"],
-        snapshotter=options["snapshotter"],
+        forced=Forced(options["executor"], options["snapshotter"]),
     )
     try:
         with session(ctx) as current:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
-from ocibuild.executor import Process
+from ocibuild.executor import Forced, Process
 from ocibuild.rootfs import unpack, unpacked
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
-    ``snapshotter`` is how its root file system is made.
+    ``forced`` is how it must be run.
     """
 
     command: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class RunRequest:
     working_dir: str | None = None
     network: bool = True
     hostname: str = "ocibuild"
-    snapshotter: Literal["auto", "overlay", "copy"] = "auto"
+    forced: Forced = field(default_factory=Forced)
 
 
 def process_of(config: RunConfig, request: RunRequest) -> Process:

@@ -22,10 +22,10 @@ from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Mount, RootTree, Spawner
+    from ocibuild.sandbox import Mount, RootTree
 
 NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
@@ -37,17 +37,12 @@ _PAUSE = 0.02
 class BareExecutor(SpawnedExecutor):
     """Runs processes through a spawner without namespaces; ``warn`` hears once what cannot be offered."""
 
-    def __init__(self, spawner: Spawner, warn: Callable[[str], None]) -> None:
-        super().__init__(spawner)
-        self._warn = warn
-        self._warned = False
-
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, list[str]]]:
         """See SpawnedExecutor."""
         _refuse(process)
         assert isinstance(root, Folder)
-        self._warn_once()
+        self.warn_once(NO_PROC)
         touched: list[str] = []
         with ExitStack() as cleanup:
             tree = cleanup.enter_context(Root.open(root.path))
@@ -62,12 +57,6 @@ class BareExecutor(SpawnedExecutor):
             yield _spec(process, root), touched
             cleanup.close()
             touched += placer.touched
-
-    def _warn_once(self) -> None:
-        with self.lock:
-            warned, self._warned = self._warned, True
-        if not warned:
-            self._warn(NO_PROC)
 
     def _place(self, placer: Placer, mount: Mount, cleanup: ExitStack) -> None:
         """Put what a mount shows into the tree."""

@@ -35,11 +35,19 @@ LINKS = (
 )
 
 
+_PRETENDED = (
+    "this kernel has no notification of system calls, or somebody else has it: files that steps give to other users "
+    "belong to root in the image; use Linux 5.0 or newer, or a range in /etc/subuid"
+)
+
+
 class SpawnedExecutor(ABC):
     """What executors have in common that run processes through the spawner, from any thread."""
 
-    def __init__(self, spawner: Spawner) -> None:
+    def __init__(self, spawner: Spawner, warn: Callable[[str], None]) -> None:
         self._spawner = spawner
+        self._warn = warn
+        self._warned: set[str] = set()
         self.lock = threading.Lock()  # guards the two below
         self._running: set[Running] = set()
         self.stopped = False
@@ -59,7 +67,9 @@ class SpawnedExecutor(ABC):
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, touched):
             outcome = self.run_spec(spec, output)
-        return replace(outcome, touched=tuple(touched))
+        if outcome.pretended:
+            self.warn_once(_PRETENDED)
+        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
 
     def run_spec(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
         """Run what the spawner is to start to its end."""
@@ -85,6 +95,14 @@ class SpawnedExecutor(ABC):
                     return running.wait()
             finally:
                 self._forget(running)
+
+    def warn_once(self, text: str) -> None:
+        """Say what a user should know, once however many steps it concerns."""
+        with self.lock:
+            is_new = text not in self._warned
+            self._warned.add(text)
+        if is_new:
+            self._warn(text)
 
     def stop(self) -> None:
         """See Executor."""
@@ -113,7 +131,7 @@ class ChrootExecutor(SpawnedExecutor):
     def __init__(
         self, spawner: Spawner, identity: Identity, *, warn: Callable[[str], None] = lambda _text: None
     ) -> None:
-        super().__init__(spawner)
+        super().__init__(spawner, warn)
         self._identity = identity
         self._emulation = Emulation(self._attempt, warn)
 

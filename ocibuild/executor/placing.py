@@ -56,6 +56,15 @@ class Placer:
         except OSError as error:
             raise SandboxError(f"mount at {target}: {error.strerror}") from error
 
+    def ensure(self, target: str, *, folder: bool) -> None:
+        """Have something be at ``target``, for proot to show something else there; what had to be made is removed."""
+        try:
+            status = self._root.lstat(self._root.resolve(target))
+        except (FileNotFoundError, NotADirectoryError):
+            self.put(target, _make_folder if folder else _make_file, folder=folder)
+            return
+        _check_kind(target, status, folder=folder)
+
     def _put(
         self,
         target: str,
@@ -118,9 +127,7 @@ class Placer:
             there = os.stat(last, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        if stat.S_ISDIR(there.st_mode) != folder:
-            kinds = ("no directory", "one") if folder else ("a directory", "none")
-            raise SandboxError(f"mount at {target}: the image has {kinds[0]} there, and the source is {kinds[1]}")
+        _check_kind(target, there, folder=folder)
         self._count += 1
         name = f"covered-{self._count}"
         self._root.forget()
@@ -194,6 +201,20 @@ class _Directory:
             return os.fstat(fd).st_mtime_ns, frozenset(os.listdir(fd))
         finally:
             os.close(fd)
+
+
+def _check_kind(target: str, there: os.stat_result, *, folder: bool) -> None:
+    if stat.S_ISDIR(there.st_mode) != folder:
+        kinds = ("no directory", "one") if folder else ("a directory", "none")
+        raise SandboxError(f"mount at {target}: the image has {kinds[0]} there, and the source is {kinds[1]}")
+
+
+def _make_folder(parent: int, name: str) -> None:
+    os.mkdir(name, 0o755, dir_fd=parent)
+
+
+def _make_file(parent: int, name: str) -> None:
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=parent))
 
 
 def _link(fd: int, name: str) -> str | None:

@@ -32,7 +32,7 @@ WAYS = {
     Row.ROOT: Way("chroot", namespaces=True, ids=IDs.ALL),
     Row.RANGE: Way("chroot", namespaces=True, ids=IDs.RANGE),
     Row.ONE_ID: Way("chroot", namespaces=True, ids=IDs.ONE),
-    Row.ROOT_PROOT: Way("proot", namespaces=False, ids=IDs.ALL),
+    Row.ROOT_PROOT: Way("proot", namespaces=False, ids=IDs.ONE),
     Row.ROOT_CHROOT: Way("chroot", namespaces=False, ids=IDs.ALL),
     Row.PROOT: Way("proot", namespaces=False, ids=IDs.ONE),
 }

@@ -2,7 +2,7 @@
 
 from ocibuild.sandbox.binfmt import registration
 from ocibuild.sandbox.foreign import Emulator, Foreign
-from ocibuild.sandbox.identity import Identity, IDs, enter
+from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
@@ -37,4 +37,5 @@ __all__ = [
     "enter",
     "find_user",
     "registration",
+    "stay",
 ]

@@ -62,6 +62,12 @@ class Keeper:
         self._poll = select.poll()
         self._attended: dict[int, Callable[[], bool]] = {}
         self._told_to_end = False
+        self._status: int | None = None
+
+    def conclude(self, status: int) -> None:
+        """Take the step for ended, with this status as a shell shows it, whatever its first process still does."""
+        self._status = status
+        self._told_to_end = True
 
     def attend(self, one: Attended) -> None:
         """Look after something more, from now on until the step's first process ends."""
@@ -85,7 +91,7 @@ class Keeper:
         _end(first, process)  # its group, whose number is not given to another while it is not reaped
         _, status = os.waitpid(first, 0)
         end_descendants()
-        tell(self._channel, {"exit": shell_status(status)})
+        tell(self._channel, {"exit": shell_status(status) if self._status is None else self._status})
 
     def _add(self, fd: int, attend: Callable[[], bool]) -> None:
         self._attended[fd] = attend
@@ -108,14 +114,14 @@ class Keeper:
         self._told_to_end = True
 
     def _obey(self, first: int, process: int) -> bool:
-        """Pass on a signal; end the step where the builder has closed the channel."""
+        """Pass on a signal to the step's group; end the step where the builder has closed the channel."""
         try:
             number = self._channel.recv(1)
         except ConnectionResetError:
             number = b""
         if number:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, number[0])
+                os.killpg(first, number[0])
         else:
             _end(first, process)
         return bool(number)

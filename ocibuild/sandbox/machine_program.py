@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
-from ocibuild.sandbox.privileges import take_ids
 from ocibuild.sandbox.program import Command, execute
 from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
 from ocibuild.sandbox.step import begin, reset_signals, take_streams
@@ -17,24 +16,26 @@ from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 
 class ProgramSpec(NamedTuple):
-    """A program by its path on the machine, run in ``working_dir`` as ``user``, as who we are where that is None.
+    """A program by its path on the machine, run in ``working_dir`` as who we are.
 
     To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
     so it follows each call itself. Programs that would give privileges give none. Where ``believes`` is given, they
     believe to be that user, and that they have all IDs, in the tree ``folder``.
+    ``report`` is a FIFO into which the step may write the status that it ends with, which is then its end.
     """
 
     path: str
     args: list[str]
     env: dict[str, str]
     working_dir: str
-    user: User | None = None
     unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
     folder: str = ""
     believes: User | None = None
+    report: str | None = None
 
     @property
     def supervised(self) -> bool:
@@ -59,9 +60,28 @@ class ProgramSpec(NamedTuple):
     def from_json(cls, data: bytes) -> ProgramSpec:
         """Return the spec that ``to_json()`` wrote."""
         members: dict[str, Any] = json.loads(data)
-        if members["user"] is not None:
-            members["user"] = User(*members["user"])
+        if members["believes"] is not None:
+            members["believes"] = User(*members["believes"])
         return cls(**members)
+
+
+class StatusReport:
+    """The reading end of a step's report; for a keeper's loop."""
+
+    def __init__(self, path: str, conclude: Callable[[int], None]) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # for writing too: so it has no end
+        self._conclude = conclude
+
+    def fileno(self) -> int:
+        """See Attended."""
+        return self._fd
+
+    def attend(self) -> bool:
+        """See Attended."""
+        said = os.read(self._fd, 64).strip()
+        if said.isdigit() and int(said) < 256:
+            self._conclude(int(said))
+        return True
 
 
 def become_program(
@@ -78,9 +98,6 @@ def _try_to_become(
     take_streams(standard)
     syscalls.join_new_session_keyring()
     rules = _rules(spec.unknown)
-    if spec.user is not None:
-        os.setgroups(spec.user.groups)
-        take_ids(spec.user)
     os.chdir(spec.working_dir)
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

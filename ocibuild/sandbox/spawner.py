@@ -29,6 +29,7 @@ from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
+from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.specs import become_step, load_spec
 from ocibuild.sandbox.step import Outside, prepare
 
@@ -323,6 +324,8 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users
     spawner = os.getpid()
 
     def start(keeper: Keeper) -> tuple[int, int]:
+        if isinstance(spec, ProgramSpec) and spec.report is not None:
+            keeper.attend(StatusReport(spec.report, keeper.conclude))
         if spec.supervised:
             forked = start_supervised(spec, keeper, partial(_fork, spec, channel, standard, users))
         else:

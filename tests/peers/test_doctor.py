@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from tests.peers.docker import Docker
+    from tests.support.docker import Docker
 
 USER = ("--user", "1000:1000")
 NO_FILTER = ("--security-opt", "seccomp=unconfined")

@@ -20,7 +20,8 @@ import pytest
 import ocibuild.layer.pack
 import ocibuild.layer.unpack
 import ocibuild.sandbox.supervision  # noqa: F401
-from ocibuild.executor import ChrootExecutor, Process
+from ocibuild.executor import Process
+from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
 from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter

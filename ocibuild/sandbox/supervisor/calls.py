@@ -52,8 +52,9 @@ def rules_of(machine: str) -> tuple[Rule, ...]:
 
 def pretending_rules() -> tuple[Rule, ...]:
     """Return what is to look done where no supervisor is possible: files and processes stay root's."""
-    setting = tuple(name for name in (*IDENTITIES, *_WIDE) if name.startswith("set"))
-    return (Rule((*setting, *_OWNERS), refuse(0)),)
+    telling_more = ("getresuid", "getresgid", "getgroups")
+    simple = tuple(name for name in (*IDENTITIES, *_WIDE) if name.removesuffix("32") not in telling_more)
+    return (Rule((*simple, *_OWNERS), refuse(0)),)
 
 
 def names_of(machine: str) -> Mapping[tuple[int, int], str]:

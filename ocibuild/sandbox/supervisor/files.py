@@ -56,10 +56,15 @@ def _without_privileges(path: str, found: os.stat_result, *, follow: bool) -> os
 
 
 def status_with_record(path: str, *, follow: bool) -> bytes | None:
-    """Return what stat(2) gives for a file with a record, None for another; raise OSError."""
+    """Return what stat(2) is to give for a file, None where the kernel says the same; raise OSError.
+
+    That is so for a file without a record, unless it is ours and we are not root: it is root's then.
+    """
     found = os.stat(path, follow_symlinks=follow)
     record = _record(path, found, follow=follow)
-    return None if record == ROOTS else status.packed(found, record)
+    if record == ROOTS and (found.st_uid == 0 or found.st_uid != os.geteuid()):
+        return None
+    return status.packed(found, record)
 
 
 def owner_of_new(path: str, credentials: Credentials) -> Record:

@@ -234,15 +234,21 @@ class Supervisor:
     def _look(self, call: Notification, place: Place, answer: int) -> None:
         """Let the kernel answer, unless a file has a record."""
         try:
-            path, follow = self._go(call, place)
-            status = files.status_with_record(path, follow=follow)
-        except (OSError, Elsewhere):
+            status = self._status(call, place)
+        except OSError:
             status = None
         if status is None:
             self._listener.proceed(call)
             return
         self._processes.write(call.pid, answer, status)
         self._listener.succeed(call)
+
+    def _status(self, call: Notification, place: Place) -> bytes | None:
+        try:
+            path, follow = self._go(call, place)
+        except Elsewhere as there:
+            path, follow = there.path
+        return files.status_with_record(path, follow=follow)
 
     def _stat(self, call: Notification) -> None:
         self._look(call, Arguments(call, at=False).place(), call.second)

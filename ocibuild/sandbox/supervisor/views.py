@@ -15,15 +15,19 @@ AT_FDCWD = -100
 _MOST_LINKS = 40
 
 
-class Elsewhere(Exception):
-    """A file is not in the step's tree, so its owner is no concern of ours."""
-
-
 class Path(NamedTuple):
     """A path for this process, from its current directory as it is now; ``follow`` says whether a last link counts."""
 
     name: str
     follow: bool
+
+
+class Elsewhere(Exception):
+    """A file is not in the step's tree, so its owner is no concern of ours; it may be looked at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 class View(Protocol):
@@ -116,9 +120,10 @@ class BelowFolder:
         if not path:
             os.fchdir(self._proc)
             base = f"{pid}/cwd" if place.dir_fd == AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
-            self._below(os.readlink(base))
-            return Path(base, follow=True)
-        parent, _, last = self._below(path).rstrip("/").rpartition("/")
+            found = Path(base, follow=True)
+            self._below(os.readlink(base), found)
+            return found
+        parent, _, last = self._below(path, Path(path, place.follow)).rstrip("/").rpartition("/")
         fd = syscalls.open_beneath(self._fd, parent or ".", os.O_PATH | os.O_DIRECTORY)
         try:
             os.fchdir(fd)
@@ -126,10 +131,10 @@ class BelowFolder:
             os.close(fd)
         return Path(last or ".", follow=False)
 
-    def _below(self, path: str) -> str:
-        """Return a path of the machine as one that is relative to the folder."""
+    def _below(self, path: str, found: Path) -> str:
+        """Return a path of the machine as one that is relative to the folder; ``found`` is the way to it elsewhere."""
         if path == self._folder:
             return ""
         if not path.startswith(f"{self._folder}/"):
-            raise Elsewhere
+            raise Elsewhere(found)
         return path[len(self._folder) + 1 :]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import SandboxError
-from ocibuild.executor import BareExecutor, Process
+from ocibuild.executor import Process
+from ocibuild.executor.bare import BareExecutor
 from ocibuild.graph import Stream
 from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
 from tests.support.containers import be_root_of_container

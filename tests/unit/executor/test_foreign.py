@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from ocibuild.errors import CannotStart
-from ocibuild.executor import ChrootExecutor, Process
+from ocibuild.executor import Process
+from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.executor.elf import PROCESSORS, counting_program, pattern
 from ocibuild.executor.foreign import find_emulator, ways
 from ocibuild.oci import Platform
