@@ -46,6 +46,7 @@ PEERS = (
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
+    Peer("proot", "proot", "steps without any privilege"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),
     Peer("bzip2", "bzip2", "archives that ADD unpacks"),
     Peer("xz", "xz-utils", "archives that ADD unpacks"),

@@ -326,6 +326,6 @@ def test_a_machine_is_entered_once_for_each_process() -> None:
     machine = refusing_machine()
     assert machine.identity is None
     with pytest.raises(Exception, match="refuses a user namespace"):
-        machine.executor()
+        machine.executor("/nowhere", print)
     machine.close()
     assert isinstance(machine, Machine)
