@@ -38,7 +38,7 @@ _OLDEST = (5, 1)
 _LOADER = "PROOT_LOADER"
 _ACCOUNT_FILE_LIMIT = 4 << 20
 _REPORT = "ocibuild-status"
-_TRIAL = "/ocibuild-trial"
+_SHOWN, _COVERED = "/proc/version", "/proc/filesystems"  # files of one line and of others, on every machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,21 @@ def try_proot(path: str, spawner: Spawner) -> Proot:
 def _loader(proot: Proot, spawner: Spawner) -> bytes:
     """Return the program that proot starts all others with, once a shell has read a file where only proot shows it."""
     shell = os.path.realpath("/bin/sh")
-    script = f"read line <{_TRIAL} && echo $$ && read line"
-    args = [proot.path, "-v", "-1", "-r", "/", "-b", f"/proc/version:{_TRIAL}", "-w", "/", shell, "-c", script]
+    script = f'read -r line <{_COVERED}; echo "$$ $line"; read -r line'
+    args = [proot.path, "-v", "-1", "-r", "/", "-b", f"{_SHOWN}:{_COVERED}", "-w", "/", shell, "-c", script]
     spec = ProgramSpec(proot.path, args, {"PATH": "/usr/bin:/bin"}, "/", unknown=proot.unknown)
     with _started(spawner, spec) as (answer, out):
-        said = os.read(out, 4096).decode("utf-8", "replace").strip()
-        if not said.isdecimal():
-            raise SandboxError(
-                f"{proot.path} does not work here: {said or 'it says nothing'}",
-                remedy="allow ptrace(2), or install a newer proot",
-            )
-        with open(f"/proc/{said}/exe", "rb") as file:
-            loader = file.read()
+        pid, _, line = os.read(out, 4096).decode("utf-8", "replace").strip().partition(" ")
+        with open(_SHOWN, encoding="utf-8") as file:
+            if line != file.readline().strip():
+                said = (
+                    f"{pid} {line}" if line and not pid.isdecimal() else "it does not show the files that it is told to"
+                )
+                raise SandboxError(
+                    f"{proot.path} does not work here: {said}", remedy="allow ptrace(2), or install a newer proot"
+                )
+        with open(f"/proc/{pid}/exe", "rb") as program:
+            loader = program.read()
         os.write(answer, b"\n")
     return loader
 

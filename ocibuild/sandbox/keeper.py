@@ -85,13 +85,18 @@ class Keeper:
         while not self._has_ended(first):
             if self._told_to_end:
                 _end(first, process)
-            for fd, _ in self._poll.poll():
-                if not self._attended[fd]():
-                    self._poll.unregister(fd)
+            self._look_after(None)
+        self._look_after(0)  # its last words may have come with its end
         _end(first, process)  # its group, whose number is not given to another while it is not reaped
         _, status = os.waitpid(first, 0)
         end_descendants()
         tell(self._channel, {"exit": shell_status(status) if self._status is None else self._status})
+
+    def _look_after(self, timeout: int | None) -> None:
+        """Attend to what can be read, waiting for it at most so many milliseconds; forget what has come to its end."""
+        for fd, event in self._poll.poll(timeout):
+            if not event & select.POLLIN or not self._attended[fd]():
+                self._poll.unregister(fd)
 
     def _add(self, fd: int, attend: Callable[[], bool]) -> None:
         self._attended[fd] = attend

@@ -33,7 +33,8 @@ _CAPABILITIES = {
     "CAP_SETFCAP": 31,
 }
 
-_KEPT = sum(1 << number for number in _CAPABILITIES.values())
+KEPT = sum(1 << number for number in _CAPABILITIES.values())
+"""Docker's default set, as bits."""
 
 
 def take_real_ids(user: User, *, extra_groups: bool) -> None:
@@ -58,10 +59,10 @@ def drop_capabilities(last: int) -> None:
     """
     with suppress(PermissionError):
         for number in range(last + 1):
-            if not _KEPT & 1 << number:
+            if not KEPT & 1 << number:
                 syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.limit_capabilities(_KEPT)
+    syscalls.limit_capabilities(KEPT)
 
 
 def take_ids_and_keep_capabilities(user: User) -> None:

@@ -1,4 +1,4 @@
-"""A process that may do as little as one in a container that grants nothing: for tests, in a child."""
+"""A process that may do as little as one in a container that grants nothing; for tests, in a child of their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from ocibuild.sandbox.privileges import drop_capabilities, last_capability
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.privileges import KEPT, drop_capabilities, last_capability
 from ocibuild.sandbox.seccomp import Rule, any_of, compile_rules, install, refuse
 from tests.support.lab import become_user
 
@@ -30,10 +31,16 @@ def refuse_namespaces() -> None:
     install(compile_rules(rules, machine=os.uname().machine))
 
 
-def be_root_of_container() -> None:
-    """Be root as in a container by default: with docker's capabilities, without namespaces."""
+def be_root_of_container(*, tracing: bool = False) -> None:
+    """Be root as in a container by default: with docker's capabilities, without namespaces.
+
+    With ``tracing`` it has CAP_SYS_PTRACE too.
+    """
     refuse_namespaces()
-    drop_capabilities(last_capability())
+    if tracing:
+        syscalls.limit_capabilities(KEPT | 1 << 19)
+    else:
+        drop_capabilities(last_capability())
 
 
 def be_user_of_container(uid: int) -> None:

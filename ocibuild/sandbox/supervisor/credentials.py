@@ -112,7 +112,7 @@ class Book:
         self._numbers = {first: 0}
 
     def __getitem__(self, number: int) -> Credentials:
-        return self._all[number] if number < len(self._all) else self._all[0]
+        return self._all[number] if 0 <= number < len(self._all) else self._all[0]
 
     def number(self, credentials: Credentials) -> int:
         """Return the number of a set; raise Refused where a step invents more than makes sense."""

@@ -32,6 +32,7 @@ def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()
     Where the kernel has no notification, or somebody else listens already, its calls only look done: then return False.
     Raises PermissionError where this process may install no filter.
     """
+    begin_with_first_credentials()  # the filter has such a call look done
     try:
         listener = install(_program(further, listener=True), listener=True)
     except OSError as error:
@@ -40,7 +41,6 @@ def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()
         install(_program(further, listener=False))
         return False
     assert listener is not None
-    begin_with_first_credentials()
     message = json.dumps([user.uid, user.gid, user.groups]).encode()
     socket.send_fds(connection, [message], [listener])
     return True

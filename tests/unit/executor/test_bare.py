@@ -4,69 +4,27 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.errors import SandboxError
-from ocibuild.executor import Process
-from ocibuild.executor.bare import BareExecutor
-from ocibuild.graph import Stream
-from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
+from ocibuild.sandbox import Bind, Folder, Secret, Tmpfs, Tree
+from tests.support.bench import Bench, bare
 from tests.support.containers import be_root_of_container
-from tests.support.lab import Ended, busybox, in_child, needs_busybox, needs_root
+from tests.support.lab import in_child, needs_busybox, needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ocibuild.sandbox import Mount
-
 pytestmark = [needs_root, needs_busybox]
-
-
-class Bench:
-    """A tree, and steps run in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tree = folder / "tree"
-        self.tree.mkdir()
-        busybox(self.tree)
-        self.warnings: list[str] = []
-        self.executor = BareExecutor(Spawner.start(namespaced=False), self.warnings.append)
-
-    def sh(self, script: str, *mounts: Mount, **settings: object) -> Ended:
-        scratch = self.folder / f"scratch-{len(os.listdir(self.folder))}"
-        scratch.mkdir()
-        pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
-
-        def output(stream: Stream, piece: bytes) -> None:
-            pieces[stream] += piece
-
-        process = Process(args=("/bin/sh", "-c", script), **{"env": ("PATH=/bin",), "mounts": mounts, **settings})  # type: ignore[arg-type]
-        outcome = self.executor.run(process, Folder(str(self.tree)), str(scratch), output=output)
-        self.touched = outcome.touched
-        out, err = (pieces[stream].decode() for stream in Stream)
-        return Ended(outcome.exit_status, out, err, outcome.created)
-
-    def look(self) -> dict[str, tuple[int, ...]]:
-        """Return what there is in the tree, with all that a layer would hold."""
-        found: dict[str, tuple[int, ...]] = {}
-        for path in sorted(self.tree.rglob("*")):
-            status = path.lstat()
-            size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-            found[str(path.relative_to(self.tree))] = (
-                status.st_ino, status.st_mode, status.st_uid, status.st_gid, size, status.st_mtime_ns,
-            )  # fmt: skip
-        return found
 
 
 def at_bench(tmp_path: Path, work: Callable[[Bench], object]) -> object:
     def inside() -> object:
         be_root_of_container()
-        return work(Bench(tmp_path))
+        return work(Bench(tmp_path, bare))
 
     return in_child(inside)
 
@@ -86,7 +44,7 @@ def test_a_step_runs_in_the_tree_with_devices_and_leaves_nothing_but_its_changes
         assert made[4] == 5
         assert after == before
         assert (bench.tree / "etc/hosts").read_text() == "the image's own"
-        assert set(bench.touched) >= {"dev", "etc", "etc/hosts"}
+        assert bench.touched >= {"dev", "etc", "etc/hosts"}
 
     at_bench(tmp_path, work)
 
@@ -215,7 +173,7 @@ def test_refused_nodes_are_one_clear_line(tmp_path: Path) -> None:
 
         be_root_of_container()
         syscalls.limit_capabilities(~(1 << 27))  # CAP_MKNOD
-        bench = Bench(tmp_path)
+        bench = Bench(tmp_path, bare)
         with pytest.raises(SandboxError, match=r"/dev/null cannot be made.*CAP_MKNOD"):
             bench.sh("true")
         assert os.listdir(bench.tree / "dev") == []

@@ -73,7 +73,7 @@ def test_book_gives_each_set_one_number_and_has_an_end() -> None:
     other = Credentials.of(5, 6, (7,))
     assert (book.number(first), book.number(other), book.number(other)) == (0, 1, 1)
     assert book[1] == other
-    assert book[99] == first  # a number that a step made up
+    assert book[99] == book[-1] == first  # a number that a step made up, and no number at all
     assert _fills(book)
 
 
