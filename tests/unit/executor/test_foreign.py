@@ -206,7 +206,8 @@ def test_insecure_step_of_another_platform_may_mount(uid: int | None, tmp_path: 
 @needs_busybox
 def test_machine_of_32_bits_says_so(tmp_path: Path) -> None:
     assert (
-        in_lab(tmp_path, lambda made: made.run("/bin/uname", "-m", platform=Platform("linux", "386")).out) == "i686\n"
+        in_lab(tmp_path, lambda made: made.run("/bin/busybox", "uname", "-m", platform=Platform("linux", "386")).out)
+        == "i686\n"
     )
 
 
