@@ -1,7 +1,6 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
-from ocibuild.sandbox.binfmt import registration
-from ocibuild.sandbox.foreign import Emulator, Foreign
+from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
@@ -14,6 +13,7 @@ __all__ = [
     "FileSystem",
     "Folder",
     "Foreign",
+    "Handler",
     "IDs",
     "Identity",
     "Mount",
@@ -30,5 +30,4 @@ __all__ = [
     "User",
     "enter",
     "find_user",
-    "registration",
 ]
