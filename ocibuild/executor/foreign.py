@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ocibuild.executor.elf import PROCESSORS, is_static, pattern
-from ocibuild.sandbox import Emulator, Foreign, registration
+from ocibuild.sandbox import Emulator, Foreign, Handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def find_emulator(platform: Platform, folders: Sequence[str]) -> str | None:
         return None
     name = f"qemu-{_QEMU_NAMES.get(architecture, architecture)}"
     paths = (os.path.join(folder, program) for program in (f"{name}-static", name) for folder in folders)
-    return next((os.path.abspath(path) for path in paths if _is_static_program(path)), None)
+    return next((os.path.realpath(path) for path in paths if _is_static_program(path)), None)
 
 
 def _is_static_program(path: str) -> bool:
@@ -52,17 +52,22 @@ def _is_static_program(path: str) -> bool:
 def ways(platform: Platform, host: Platform, emulator: str | None) -> Iterator[Foreign]:
     """Yield the ways in which programs for ``platform`` may run on ``host``, best first; each is to be tried.
 
-    What the machine does by itself comes first. qemu is registered in a way that versions before 6.0 do not know,
-    then in one that they do, then put before the command.
+    What the processor does comes first, and what the machine has registered after qemu in a namespace: there its own
+    file cannot be changed by a step of root's. qemu is registered in a way that versions before 6.0 do not know, then
+    in one that they do, and put before the command where nothing else works.
     """
     architecture = platform.normalized().architecture
     if architecture not in PROCESSORS:
         return
-    yield Foreign(str(platform), short=_SHORT.get(host.architecture) == architecture)
-    if emulator is None:
-        return
-    start, mask = pattern(PROCESSORS[architecture])
-    for keeps_argv0 in (True, False):
-        handler = registration(f"qemu-{architecture}", start, mask, emulator, keeps_argv0=keeps_argv0)
-        yield Foreign(str(platform), handlers=[handler])
-    yield Foreign(str(platform), emulator=Emulator(emulator, EMULATOR, start.hex(), mask.hex()))
+    by_itself = Foreign(str(platform), short=_SHORT.get(host.architecture) == architecture)
+    if by_itself.short:
+        yield by_itself
+    start, mask = (half.hex() for half in pattern(PROCESSORS[architecture]))
+    if emulator is not None:
+        for keeps_argv0 in (True, False):
+            handler = Handler(f"qemu-{architecture}", start, mask, emulator, keeps_argv0)
+            yield Foreign(str(platform), handlers=[handler])
+    if not by_itself.short:
+        yield by_itself
+    if emulator is not None:
+        yield Foreign(str(platform), emulator=Emulator(emulator, EMULATOR, start, mask))

@@ -1,7 +1,6 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
-from ocibuild.sandbox.binfmt import registration
-from ocibuild.sandbox.foreign import Emulator, Foreign
+from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
@@ -17,6 +16,7 @@ __all__ = [
     "FileSystem",
     "Folder",
     "Foreign",
+    "Handler",
     "IDs",
     "Identity",
     "Mount",
@@ -36,6 +36,5 @@ __all__ = [
     "birth_time",
     "enter",
     "find_user",
-    "registration",
     "stay",
 ]

@@ -19,22 +19,9 @@ from ocibuild.sandbox.identity import map_all
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FLAGS = "OCF"  # the program is opened for the interpreter, whose IDs it changes, and which was opened when registered
-_KEEPS_ARGV0 = "P"
+    from ocibuild.sandbox.foreign import Handler
+
 _REPLY = 4096
-
-
-def registration(name: str, pattern: bytes, mask: bytes, interpreter: str, *, keeps_argv0: bool) -> str:
-    """Return what has programs that begin with ``pattern``, in the bits of ``mask``, run by ``interpreter``.
-
-    ``keeps_argv0`` gives the interpreter the program's own idea of its name as one more argument.
-    """
-    flags = _FLAGS + (_KEEPS_ARGV0 if keeps_argv0 else "")
-    return f":{name}:M:0:{_escaped(pattern)}:{_escaped(mask)}:{interpreter}:{flags}"
-
-
-def _escaped(value: bytes) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in value)
 
 
 class _Made(NamedTuple):
@@ -48,26 +35,26 @@ class Handlers:
     """The spawner's user namespaces, made when they are first asked for."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, ...], _Made] = {}
+        self._made: dict[tuple[Handler, ...], _Made] = {}
 
-    def namespace(self, registrations: Sequence[str]) -> int:
+    def namespace(self, handlers: Sequence[Handler]) -> int:
         """Return a user namespace below ours, with every ID as it is, that has these; raises OSError.
 
         To be called while this process has one thread.
         """
-        key = tuple(registrations)
+        key = tuple(handlers)
         if key not in self._made:
             self._made[key] = _make(key)
         return self._made[key].namespace
 
 
-def _make(registrations: Sequence[str]) -> _Made:
+def _make(handlers: Sequence[Handler]) -> _Made:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         child, pidfd = syscalls.clone(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS, exit_signal=signal.SIGCHLD)
         if child == 0:
             ours.close()
-            _register_and_exit(theirs, registrations)
+            _register_and_exit(theirs, handlers)
         os.close(pidfd)
         theirs.close()
         try:
@@ -91,13 +78,13 @@ def _received(channel: socket.socket) -> _Made:
     return _Made(*descriptors)
 
 
-def _register_and_exit(channel: socket.socket, registrations: Sequence[str]) -> NoReturn:
+def _register_and_exit(channel: socket.socket, handlers: Sequence[Handler]) -> NoReturn:
     """Say who we are, wait for the IDs, register, and give the namespace and its binfmt_misc away."""
     try:
         # the number that /proc knows, which may be that of a PID namespace above ours
         channel.send(os.readlink("/proc/self").encode())
         if channel.recv(_REPLY):
-            made = _Made(os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC), _register(registrations))
+            made = _Made(os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC), _register(handlers))
             socket.send_fds(channel, [b"0"], list(made))
     except OSError as error:
         channel.send(str(error.errno).encode())
@@ -105,12 +92,26 @@ def _register_and_exit(channel: socket.socket, registrations: Sequence[str]) -> 
         os._exit(0)
 
 
-def _register(registrations: Sequence[str]) -> int:
+def _register(handlers: Sequence[Handler]) -> int:
     mounted = syscalls.new_mount("binfmt_misc", [])
-    for text in registrations:
+    for handler in handlers:
+        _protect(handler.interpreter)
         fd = os.open("register", os.O_WRONLY | os.O_CLOEXEC, dir_fd=mounted)
         try:
-            os.write(fd, text.encode("utf-8", "surrogateescape"))
+            os.write(fd, handler.registration.encode("utf-8", "surrogateescape"))
         finally:
             os.close(fd)
     return mounted
+
+
+def _protect(path: str) -> None:
+    """Have the kernel open an interpreter by way of a read-only mount, which we alone see.
+
+    Steps reach it as /proc/PID/exe, and where it belongs to whoever builds they could change it.
+    """
+    fd = syscalls.open_tree(path, recursive=False)
+    try:
+        syscalls.restrict_mount(fd, syscalls.MOUNT_ATTR_RDONLY)
+        syscalls.move_mount(fd, path)
+    finally:
+        os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -134,6 +135,36 @@ RUN id -u; others-id -u
     assert built.output == ["1000", "0"]
     image = read_archive(archive)
     assert (image.tree["owned"].uid, image.tree["owned"].gid) == (1234, 5678)
+
+
+def test_qemu_cannot_be_changed_by_a_step(builder: Builder, arm64_base: str) -> None:
+    """It is what a process shows as its program, and belongs to whoever builds: here all do so from a copy."""
+    folder = builder.program.user.home / "own"
+    folder.mkdir()
+    copy = folder / "qemu-aarch64-static"
+    shutil.copy(require_peer("qemu-aarch64-static"), copy)
+    builder.program.user.give(folder)
+    before = _state(copy)
+    path = builder.path or "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    own = Builder(builder.program, f"{builder.program.user.programs}:{folder}:{path}")
+    dockerfile = f"""FROM {arm64_base}
+RUN sleep 60 & sleep 1; exe=/proc/$!/exe; stat -L -c %s $exe; chmod 777 $exe; chown 1:1 $exe; touch $exe; \\
+    truncate -s 0 $exe; exec 3<$exe && echo opened; kill $!; sleep 1; echo >/proc/self/fd/3; true
+"""
+    built = own.build(dockerfile)
+    assert built.status == 0, built.stderr
+    assert {str(copy.stat().st_size), "opened"} <= set(built.output)
+    refused = [line.rpartition(": ")[2] for line in built.output if "/proc/" in line]
+    assert refused[:2] == ["Read-only file system"] * 2
+    # a write is refused before that, where the program runs
+    assert len(refused) == 5
+    assert set(refused) == {"Read-only file system", "Text file busy"}
+    assert _state(copy) == before
+
+
+def _state(path: Path) -> tuple[int, int, int, int, bytes]:
+    found = path.stat()
+    return found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, path.read_bytes()
 
 
 def test_packages_are_made_and_installed(owner: Builder, arm64_base: str) -> None:

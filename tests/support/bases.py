@@ -10,7 +10,7 @@ from demo.elf import read_elf
 from demo.tree import Tree
 from ocibuild.executor.elf import PROCESSORS, pattern
 from ocibuild.oci import RunConfig
-from ocibuild.sandbox import enter, registration
+from ocibuild.sandbox import Handler, enter
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.syscalls import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from tests.support.cache import locked
@@ -77,7 +77,8 @@ def arm64_debian_tar() -> Path:
 def _debootstrap_arm64(program: str, emulator: str, path: Path) -> None:
     """Make the tar where qemu is registered, which on this machine it need not be."""
     enter()
-    handler = registration("arm64", *pattern(PROCESSORS["arm64"]), emulator, keeps_argv0=True)
+    start, mask = pattern(PROCESSORS["arm64"])
+    handler = Handler("arm64", start.hex(), mask.hex(), os.path.realpath(emulator), keeps_argv0=True)
     namespace = Handlers().namespace([handler])
 
     def prepare() -> None:

@@ -153,19 +153,7 @@ def busybox(folder: Path) -> None:
     shutil.copy(BUSYBOX, folder / "bin/busybox")
     (folder / "bin/busybox").chmod(0o755)
     names = "sh cat ls id true sleep chmod chown stat mkdir rm rmdir ln mv touch dd mknod mount ps env pwd echo kill"
-    for name in (
-        *names.split(),
-        "hostname",
-        "uname",
-        "wc",
-        "yes",
-        "head",
-        "readlink",
-        "grep",
-        "tail",
-        "unshare",
-        "test",
-    ):
+    for name in (*names.split(), "hostname", "wc", "yes", "head", "readlink", "grep", "tail", "unshare", "test"):
         (folder / "bin" / name).symlink_to("busybox")
     (folder / "etc").mkdir()
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
