@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.bounds import bound_processes
 from ocibuild.sandbox.furnishing import confine, furnish, place
 from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
 from ocibuild.sandbox.program import execute, explain, find_command
@@ -106,6 +107,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
+    bound_processes()
     if not spec.insecure:
         confine()
     for fd, mount in own:
