@@ -129,9 +129,8 @@ ATTACKS = {
 # what the kernel itself allows, and only a filter of system calls refuses
 _KEYRING = rf"""exec perl -e '
     my ($type, $name) = ("user", "{_KEY}");
-    exit 0 if syscall({_SYSCALL["keyctl"]}, 10, -4, $type, $name, 0) > 0;
-    exit 0 if syscall({_SYSCALL["keyctl"]}, 10, -5, $type, $name, 0) > 0;
-    exit 1'"""
+    syscall({_SYSCALL["keyctl"]}, 8, $_, -3) for -4, -5;
+    exit !grep {{ syscall({_SYSCALL["keyctl"]}, 10, $_, $type, $name, 0) > 0 }} -3, -4, -5;'"""
 if find_spec("ocibuild.sandbox.seccomp"):
     ATTACKS |= {"keyring": _KEYRING, "user-namespace": "unshare -U true"}
 
@@ -212,7 +211,7 @@ def test_known_ways_out_lead_nowhere(everywhere: Program, attacker_base: str) ->
     """By root in the image, and by another user where there is one; and as a container that is run."""
     with _canary(everywhere) as canary:
         given = {"CANARY": str(canary.file), "VICTIM": str(canary.process.pid)}
-        files: dict[str, str | bytes] = {"Dockerfile": f"FROM {attacker_base}\nCOPY attacks /attacks\nRUN {_try()}\n"}
+        files: dict[str, str | bytes] = {}
         for name, script in ATTACKS.items():
             for word, value in given.items():
                 script = script.replace(word, value)  # noqa: PLW2901
@@ -255,8 +254,9 @@ def _try() -> str:
 
 def _add_key(program: Program) -> None:
     """Give the user a key that a step must not find."""
-    call = f'syscall({_SYSCALL["add_key"]}, "user", "{_KEY}", "secret", 6, -4)'
-    program.user.run("perl", "-e", f"exit({call} < 0)")
+    given = f'my ($type, $name, $secret) = ("user", "{_KEY}", "secret");'
+    call = f"syscall({_SYSCALL['add_key']}, $type, $name, $secret, 6, -4)"
+    assert program.user.run("perl", "-e", f"{given} exit({call} < 0)").returncode == 0
 
 
 def test_paths_that_lead_out_lead_into_the_image(everywhere: Program, attacker_base: str) -> None:
