@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.bounds import bound_processes
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import confine, furnish, place
@@ -153,6 +154,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
+    bound_processes()
     if not spec.insecure and not spec.bare:
         confine()
     for fd, mount in own:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import StepFailed
-from ocibuild.executor import Process
+from ocibuild.executor import Process, killed_for_memory
 from ocibuild.graph import Network, Output, Security
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def run(
         tail.extend(text)
         del tail[:-_KEPT]
 
+    killed = killed_for_memory()
     with shop.snapshotter.running(stack, active) as root:
         with _given(shop, vertex, active, stack_of) as given:
             outcome = shop.executor.run(_process(vertex, given), root, active.scratch, output=output)
         if outcome.exit_status:
-            raise _failure(vertex, outcome.exit_status, bytes(tail))
+            raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
         shop.snapshotter.forget_targets(active, outcome.created)
 
 
@@ -75,12 +76,16 @@ def _process(vertex: Run, given: Given | None) -> Process:
     )
 
 
-def _failure(vertex: Run, exit_status: int, tail: bytes) -> StepFailed:
+def _failure(vertex: Run, exit_status: int, tail: bytes, *, starved: bool) -> StepFailed:
+    """Return the error of a step; ``starved`` is whether the kernel killed any process meanwhile for want of memory."""
     lines = tail.decode("utf-8", "replace").splitlines()[-_LINES:]
     return StepFailed(
         f"process {_quoted(vertex.args)!r} did not complete successfully: exit code: {exit_status}",
         exit_status=exit_status,
         output=tuple(lines),
+        remedy="the kernel killed a process meanwhile because no memory was left: give the build more"
+        if starved
+        else None,
     )
 
 
