@@ -145,6 +145,7 @@ class Session:
         from ocibuild.containers import run_attached
 
         with self._machine(request.forced) as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
             executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
             self.store.trees.recover()
@@ -192,6 +193,7 @@ class Session:
 
         title = f"pull {reference.familiar()}"
         with self._machine() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+            machine.use(self.store)
 
             def report(layer: Descriptor, verb: str, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, verb, done, layer.size))

@@ -61,6 +61,7 @@ class Builder:
         *,
         ready: Callable[[Descriptor], None] = lambda _layer: None,
     ) -> None:
+        machine.use(store)
         self._ready = ready
         self._machine = machine
         self._store = store

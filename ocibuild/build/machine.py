@@ -138,6 +138,11 @@ class Machine:
             case _:
                 return RealOwners.of_this_process()
 
+    def use(self, store: Store) -> None:
+        """Have a store tell the snapshots that can be used here from those that cannot."""
+        if self.identity is not None:
+            store.snapshots.owners = "recorded" if self.identity.ids is IDs.ONE else "real"
+
     def close(self) -> None:
         """End the spawner and what it runs."""
         if self.spawner is not None:

@@ -30,8 +30,9 @@ from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
+from ocibuild.sandbox.program import explain
 from ocibuild.sandbox.specs import become_step, load_spec
-from ocibuild.sandbox.step import Outside, prepare
+from ocibuild.sandbox.step import STEP_NAMESPACES, Outside, prepare, try_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.specs import Spec
 
 _MESSAGE_LIMIT = 1 << 16
+_DOCTOR = "`ocibuild doctor` tells what to change"
 _DESCRIPTORS = 5  # channel, spec, standard input, output and error
 
 
@@ -113,7 +115,8 @@ class Spawner:
     def start(cls, *, namespaced: bool = True) -> Spawner:
         """Fork the spawner; to be called while this process has one thread.
 
-        Unless ``namespaced`` it is in no PID namespace of its own, and each step must have a keeper.
+        Unless ``namespaced`` it is in no PID namespace of its own, and each step must have a keeper. Raises OSError or
+        SandboxError where this machine refuses that, or the namespaces and mounts that every step has.
         """
         _occupy_streams()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -124,9 +127,14 @@ class Spawner:
             theirs.close()
             raise
         if pid == 0:
-            _serve_and_exit(theirs)
+            _serve_and_exit(theirs, namespaced=namespaced)
         os.close(pidfd)
         theirs.close()
+        refusal = os.fsdecode(ours.recv(_MESSAGE_LIMIT)) if namespaced else ""
+        if refusal:
+            ours.close()
+            os.waitpid(pid, 0)
+            raise SandboxError(f"this machine refuses a step its own {refusal}", remedy=_DOCTOR)
         return cls(ours, pid)
 
     def run(self, spec: Spec, *, stdin: int, stdout: int, stderr: int) -> Running:
@@ -180,7 +188,7 @@ def _occupy_streams() -> None:
     os.close(fd)
 
 
-def _serve_and_exit(control: socket.socket) -> NoReturn:
+def _serve_and_exit(control: socket.socket, *, namespaced: bool) -> NoReturn:
     try:
         gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -189,10 +197,42 @@ def _serve_and_exit(control: socket.socket) -> NoReturn:
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if namespaced:
+            control.send(_refusal().encode())
         prepare()
         _serve(control)
     finally:
         os._exit(0)
+
+
+def _refusal() -> str:
+    """Return what a step is refused, tried in a child where there is reason to doubt; empty where all is well."""
+    if not _is_doubtful():
+        return ""
+    said, say = os.pipe2(os.O_CLOEXEC)
+    pid, pidfd = syscalls.clone(STEP_NAMESPACES, exit_signal=signal.SIGCHLD)
+    if pid == 0:
+        try:
+            try_namespaces()
+        except OSError as error:
+            os.write(say, f"namespaces and mounts: {explain(error)}".encode("utf-8", "replace"))
+        finally:
+            os.close(say)  # the end of its namespaces takes longer, and nobody waits for that
+            os._exit(0)
+    os.close(pidfd)
+    os.close(say)
+    refusal = os.read(said, _MESSAGE_LIMIT).decode()
+    os.close(said)
+    return refusal
+
+
+def _is_doubtful() -> bool:
+    """Tell whether somebody has a say in our system calls, or covers parts of /proc: as a container's runtime does."""
+    try:
+        with open("/proc/self/status", "rb") as status, open("/proc/self/mountinfo", "rb") as mounts:
+            return b"\nSeccomp:\t0\n" not in status.read() or b" /proc/" in mounts.read()
+    except OSError:
+        return True
 
 
 def _serve(control: socket.socket) -> None:

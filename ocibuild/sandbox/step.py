@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.mounts import Mount, RootTree
 
 _ACCOUNT_FILE_LIMIT = 4 << 20
+STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 
 
 class StepSpec(NamedTuple):
@@ -95,8 +96,7 @@ class StepSpec(NamedTuple):
         """The namespaces the process is cloned into."""
         if self.bare:
             return 0
-        flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-        return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
+        return STEP_NAMESPACES | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
 def prepare() -> None:
@@ -105,6 +105,19 @@ def prepare() -> None:
 
     with suppress(SandboxError):  # each step says so
         profile.program()
+
+
+def try_namespaces() -> None:
+    """Do what every step does first, in a process in namespaces of its own: mount /proc, and pivot to another root.
+
+    Raises OSError where the machine refuses that.
+    """
+    for kind in ("proc", "tmpfs"):
+        mount = syscalls.new_mount(kind, [])
+        syscalls.move_mount(mount, "/proc")
+        os.close(mount)
+    os.chdir("/proc")
+    syscalls.pivot_root(".", ".")
 
 
 class Outside(NamedTuple):
