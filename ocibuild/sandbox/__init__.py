@@ -7,7 +7,7 @@ from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, Ro
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
-from ocibuild.sandbox.syscalls import birth_time
+from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "birth_time",
     "enter",
     "find_user",
+    "looker",
     "stay",
 ]
