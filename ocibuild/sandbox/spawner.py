@@ -316,6 +316,7 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _C
 
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard))
+        is_program = isinstance(spec, ProgramSpec)  # what is signalled is what it runs
+        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard), signals_group=is_program)
     channel.close()
     return _Child(pid, pidfd, None)
