@@ -10,10 +10,12 @@ from ocibuild.build import Machine
 from ocibuild.errors import SandboxError
 from ocibuild.executor import Forced, Row
 from ocibuild.store import Store
+from tests.support.containers import be_root_of_container, be_user_of_container
 from tests.support.isolated import isolated
-from tests.support.lab import in_lab, needs_root
+from tests.support.lab import LONELY, in_child, in_lab, needs_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.lab import Lab
@@ -93,3 +95,43 @@ def test_without_namespaces_trees_are_copied(tmp_path: Path) -> None:
     with Store.open(os.fspath(tmp_path / "store")) as store:
         name, warnings = _chosen(machine, store, "auto")
         assert (name, warnings[0].partition(";")[0]) == ("CopySnapshotter", "no namespaces here")
+
+
+def _entered(be: Callable[[], None], forced: Forced, proot: str | None) -> tuple[str, str]:
+    """Return the executor and the ownership of a machine that is entered in a child."""
+
+    def inside() -> tuple[str, str]:
+        be()
+        machine = Machine.enter(forced, lambda: proot)
+        try:
+            return type(machine.executor()).__name__, type(machine.ownership()).__name__
+        finally:
+            machine.close()
+
+    return in_child(inside)
+
+
+@needs_root
+def test_root_of_a_container_takes_proot_where_it_is_present_else_the_bare_one() -> None:
+    assert _entered(be_root_of_container, Forced(), None) == ("BareExecutor", "RealOwners")
+    assert _entered(be_root_of_container, Forced(), "/usr/bin/proot") == ("ProotExecutor", "RecordedOwners")
+    assert _entered(be_root_of_container, Forced("chroot"), "/usr/bin/proot") == ("BareExecutor", "RealOwners")
+
+
+@needs_root
+def test_a_user_without_namespaces_gets_proot_or_a_clear_line() -> None:
+    def be() -> None:
+        be_user_of_container(LONELY)
+
+    assert _entered(be, Forced(), "/usr/bin/proot") == ("ProotExecutor", "RecordedOwners")
+    with pytest.raises(AssertionError, match=r"refuses a user namespace.*or install proot"):
+        _entered(be, Forced(), None)
+    with pytest.raises(AssertionError, match="--executor chroot: this machine refuses"):
+        _entered(be, Forced("chroot"), "/usr/bin/proot")
+
+
+@needs_root
+def test_proot_that_is_insisted_on_must_be_there() -> None:
+    assert _entered(lambda: None, Forced("proot"), "/usr/bin/proot") == ("ProotExecutor", "RecordedOwners")
+    with pytest.raises(AssertionError, match="--executor proot: there is no proot on PATH"):
+        _entered(lambda: None, Forced("proot"), None)
