@@ -78,6 +78,12 @@ class Cursor:
             os.chmod(step.name, step.mode, dir_fd=above)
             self.lifted.append("/".join([*(earlier.name for earlier in self._trail), step.name]))
 
+    @property
+    def mode(self) -> int:
+        """The permission bits of this directory, as they are when nobody has opened it to us."""
+        lifted = self._trail[-1].mode if self._trail else None
+        return stat.S_IMODE(os.fstat(self.fd).st_mode) if lifted is None else lifted
+
     def keep_mode(self) -> None:
         """Let this directory have the mode that it has now, whatever it was before we came."""
         if self._trail:

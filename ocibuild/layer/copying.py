@@ -52,14 +52,17 @@ class FileCopier:
             os.close(original)
 
 
-def copy_attributes(source: int, destination: int) -> None:
-    """Give the open ``destination`` the owner, mode, extended attributes and times of the open ``source``."""
+def copy_attributes(source: int, destination: int, *, mode: int | None = None) -> None:
+    """Give the open ``destination`` the owner, mode, extended attributes and times of the open ``source``.
+
+    ``mode`` is that of the source, where it is another for the moment.
+    """
     status = os.fstat(source)
     there = os.fstat(destination)
     if (there.st_uid, there.st_gid) != (status.st_uid, status.st_gid):
         os.fchown(destination, status.st_uid, status.st_gid)
     _copy_xattrs(source, destination, is_new=not stat.S_ISDIR(status.st_mode))
-    os.fchmod(destination, stat.S_IMODE(status.st_mode))
+    os.fchmod(destination, stat.S_IMODE(status.st_mode) if mode is None else mode)
     os.utime(destination, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

@@ -64,7 +64,7 @@ class _Capture:
         for name in reversed(self._directories):
             self._source.go(name.split("/"))
             self._target.go(name.split("/"))
-            copy_attributes(self._source.fd, self._target.fd)
+            copy_attributes(self._source.fd, self._target.fd, mode=self._source.mode)
 
     def _copy(self, name: str) -> None:
         last = self._source.to_parent_of(name)

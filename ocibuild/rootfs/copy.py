@@ -15,6 +15,7 @@ from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
 from ocibuild.layer import RecordedOwners, make_whiteout
 from ocibuild.oci import Compression
+from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
 from ocibuild.rootfs.changes import pack_changes
 from ocibuild.rootfs.materialise import copy_part
@@ -75,7 +76,7 @@ class CopySnapshotter:
                 finally:
                     del self._running[active.id]
                 if keep:
-                    _capture(tree, active, ignored=stubs.names)
+                    _capture(tree, stack, active, ignored=stubs.names)
             tree.index.refresh(tree.path, stubs.touched)
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
@@ -109,7 +110,7 @@ class CopySnapshotter:
             tree.index.settle()
             with Root.open(tree.path) as root:
                 yield root
-            _capture(tree, active)
+            _capture(tree, stack, active)
 
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
@@ -158,8 +159,9 @@ def _dress(folder: str) -> None:
         os.chown(folder, os.geteuid(), os.getegid())
 
 
-def _capture(tree: Tree, active: ActiveSnapshot, ignored: Sequence[str] = ()) -> None:
+def _capture(tree: Tree, stack: Sequence[Snapshot], active: ActiveSnapshot, ignored: Sequence[str] = ()) -> None:
     """Bring into a snapshot what has changed in its tree."""
-    changes = tree.index.update(tree.path, ignored=ignored)
+    with Below(stack) as below:
+        changes = tree.index.update(tree.path, ignored=ignored, is_as_below=below.has)
     os.chmod(active.upper, 0o755)
     tree.index.refresh(tree.path, capture(changes, tree.path, active.upper))

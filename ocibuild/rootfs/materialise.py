@@ -77,7 +77,7 @@ class _Applier:
                 trail.append(self._enter(trail[-1].below.pop(), is_fresh=trail[-1].is_fresh))
                 continue
             trail.pop()
-            copy_attributes(self._source.fd, self._target.fd)
+            copy_attributes(self._source.fd, self._target.fd, mode=self._source.mode)
             self._target.keep_mode()
             if trail:
                 self._source.up()

@@ -4,7 +4,7 @@ from ocibuild.sandbox.identity import Identity, IDs, enter
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.step import StepSpec
-from ocibuild.sandbox.syscalls import birth_time
+from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "birth_time",
     "enter",
     "find_user",
+    "looker",
 ]

@@ -23,7 +23,7 @@ from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
 from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
-from ocibuild.sandbox.syscalls import prctl
+from ocibuild.sandbox.syscalls import mount, prctl
 from ocibuild.store import Store
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Lab:
     def run(self, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object) -> Ended:
         """Run a step on the busybox base, or on ``stack``; what it changes is thrown away."""
         with self.store.snapshots.begin() as active:
-            return self.run_in(active, *args, stack=stack, **settings)
+            return self.run_in(active, *args, stack=stack, **settings)  # type: ignore[arg-type]
 
     def run_in(
         self,
@@ -162,9 +162,14 @@ def busybox(folder: Path) -> None:
 
 
 @contextmanager
-def lab(root: Path, *, copies: bool = False) -> Iterator[Lab]:
-    """Enter namespaces, for good, and yield a lab with a store at ``root``, whose trees are mounted, or else copies."""
+def lab(root: Path, *, copies: bool = False, file_system: str | None = None) -> Iterator[Lab]:
+    """Enter namespaces, for good, and yield a lab with a store at ``root``, whose trees are mounted, or else copies.
+
+    The store is on a new ``file_system`` where one is named: ``tmpfs``, ``ramfs`` or ``overlay``.
+    """
     identity = enter()
+    if file_system is not None:
+        _mount(file_system, root)
     spawner = Spawner.start()
     ownership = _ownership(identity)
     with Store.open(os.fspath(root)) as store:
@@ -177,6 +182,16 @@ def lab(root: Path, *, copies: bool = False) -> Iterator[Lab]:
     spawner.close()
 
 
+def _mount(kind: str, root: Path) -> None:
+    if kind == "overlay":
+        parts = [root.parent / name for name in ("lower", "upper", "work")]
+        for part in parts:
+            part.mkdir(parents=True, exist_ok=True)
+        options = "lowerdir={},upperdir={},workdir={}".format(*parts)
+    root.mkdir(parents=True, exist_ok=True)
+    mount(kind, os.fspath(root), kind, 0, options if kind == "overlay" else None)
+
+
 def _ownership(identity: Identity) -> Ownership:
     match identity.ids:
         case IDs.ALL:
@@ -187,7 +202,14 @@ def _ownership(identity: Identity) -> Ownership:
             return RecordedOwners()
 
 
-def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None, copies: bool = False) -> Result:
+def in_lab(
+    root: Path,
+    work: Callable[[Lab], Result],
+    *,
+    uid: int | None = None,
+    copies: bool = False,
+    file_system: str | None = None,
+) -> Result:
     """Do ``work`` in a lab of its own, in a child."""
     folder = root / "lab"
     folder.mkdir(exist_ok=True)
@@ -196,7 +218,7 @@ def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None,
         _open_way(folder)
 
     def inside() -> Result:
-        with lab(folder / "store", copies=copies) as made:
+        with lab(folder / "store", copies=copies, file_system=file_system) as made:
             return work(made)
 
     return in_child(inside, uid=uid)

@@ -115,8 +115,9 @@ class Program:
         return self.user.give(folder)
 
     def case(self, name: str) -> Path:
-        """Return a copy of the context of a case, of the user's own."""
+        """Return a new copy of the context of a case, of the user's own."""
         folder = self.user.home / f"case-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
 
         def prepare(script: str) -> None:
             self.user.give(folder)  # before: it takes setuid bits away
