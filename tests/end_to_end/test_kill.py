@@ -65,12 +65,31 @@ def test_store_survives_sigkill_at_any_moment(ocibuild: Program, busybox_base: s
         assert not list((store / "snapshots").glob("*/scratch"))
 
 
-def _killed(program: Program, store: Path, context: Path, *, after: float, whole_tree: bool) -> set[str]:
+def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busybox_base: str) -> None:
+    context, copying = _context(ocibuild, busybox_base), ("--snapshotter", "copy")
+    archive, store = ocibuild.user.home / "image.tar", ocibuild.user.home / "store"
+    begun = time.monotonic()
+    ocibuild.build(context, "-o", f"type=oci,dest={archive}", root=ocibuild.user.home / "reference")
+    whole, expected = time.monotonic() - begun, read_archive(archive).tree
+    left: set[str] = set()
+    for number in range(5):
+        after = whole * (number + 1) / 5
+        _killed(ocibuild, store, context, *copying, after=after, whole_tree=number % 2 == 1)
+        left |= {path.name for path in (store / "trees").glob("*")}
+    built = ocibuild.build(context, *copying, "-t", "end", "-o", f"type=oci,dest={archive}", root=store)
+    assert built.status == 0
+    assert left
+    assert not list((store / "trees").iterdir())
+    assert read_archive(archive).tree == expected
+
+
+def _killed(program: Program, store: Path, context: Path, *options: str, after: float, whole_tree: bool) -> set[str]:
     """Kill a build after some seconds, see that nothing of it stays, and return the steps that it said were done."""
     mark = secrets.token_hex(8)
     process = program.user.start(
-        "ocibuild", "--root", store, "build", "--progress", "plain", context, environ={"OCIBUILD_TEST_MARK": mark}
-    )
+        "ocibuild", "--root", store, "build", "--progress", "plain", *options, context,
+        environ={"OCIBUILD_TEST_MARK": mark},
+    )  # fmt: skip
     time.sleep(after)
     kill_all(descendants(process.pid) if whole_tree else [process.pid])
     _, output = _end(process)

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ocibuild.build import Machine
 from ocibuild.errors import SandboxError
+from ocibuild.store import Store
 from tests.support.isolated import isolated
+from tests.support.lab import in_lab, needs_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ocibuild.build.request import Snapshotting
+    from tests.support.lab import Lab
 
 
 def test_a_refusal_is_kept_until_something_must_run() -> None:
@@ -37,3 +48,47 @@ def test_closing_ends_the_spawner() -> None:
             return len(children.read().split())
 
     assert isolated(work) == 0
+
+
+def _chosen(machine: Machine, store: Store, wanted: Snapshotting) -> tuple[str, list[str]]:
+    warnings: list[str] = []
+    snapshotter = machine.snapshotter(store, wanted, warnings.append)
+    snapshotter.close()
+    return type(snapshotter).__name__, warnings
+
+
+@needs_root
+def test_trees_are_mounted_where_they_can_be_and_copied_where_that_is_wanted(tmp_path: Path) -> None:
+    def work(made: Lab) -> list[tuple[str, list[str]]]:
+        machine = Machine(made.identity, None)
+        return [_chosen(machine, made.store, wanted) for wanted in ("auto", "overlay", "copy")]
+
+    found = in_lab(tmp_path, work)
+    assert found == [("OverlaySnapshotter", []), ("OverlaySnapshotter", []), ("CopySnapshotter", [])]
+
+
+@needs_root
+@pytest.mark.parametrize("file_system", ["overlay", None], ids=["on-overlayfs", "marked"])
+def test_copies_are_taken_unasked_with_a_word_and_a_wish_that_cannot_be_is_refused(
+    file_system: str | None, tmp_path: Path
+) -> None:
+    def work(made: Lab) -> tuple[tuple[str, list[str]], str, str | None]:
+        if file_system is None:
+            os.close(os.open(os.path.join(made.store.root, "whiteouts-are-sockets"), os.O_CREAT))
+        machine = Machine(made.identity, None)
+        with pytest.raises(SandboxError) as caught:
+            machine.snapshotter(made.store, "overlay", lambda _message: None)
+        return _chosen(machine, made.store, "auto"), caught.value.message, caught.value.remedy
+
+    (name, (warning,)), message, remedy = in_lab(tmp_path, work, file_system=file_system)
+    assert name == "CopySnapshotter"
+    assert warning.endswith("each stage gets a copy of its root file system (--snapshotter copy)")
+    assert message == f"--snapshotter overlay: {warning.partition(';')[0]}"
+    assert "--snapshotter copy" in str(remedy)
+
+
+def test_without_namespaces_trees_are_copied(tmp_path: Path) -> None:
+    machine = Machine(None, None, SandboxError("no namespaces here"))
+    with Store.open(os.fspath(tmp_path / "store")) as store:
+        name, warnings = _chosen(machine, store, "auto")
+        assert (name, warnings[0].partition(";")[0]) == ("CopySnapshotter", "no namespaces here")
