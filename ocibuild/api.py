@@ -141,7 +141,7 @@ class Session:
         from ocibuild.containers import run_attached
 
         with self._machine(executor) as machine, translate_errors(self._settings.root):
-            runner = machine.executor(self.store.root, self._warn)
+            runner = machine.executor(self.store.root, self._say)
             self.store.snapshots.recover()
             snapshotter = machine.snapshotter(self.store)
             image = self.find(name)
@@ -367,6 +367,10 @@ class Session:
                 yield emit
             finally:
                 self._emit = None
+
+    def _say(self, message: str) -> None:
+        """Warn where no progress is shown."""
+        print(f"WARNING: {message}", file=self._settings.stream, flush=True)
 
     def _warn(self, message: str) -> None:
         if self._emit is not None:

@@ -316,7 +316,6 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int]) -> _C
 
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        is_program = isinstance(spec, ProgramSpec)  # what is signalled is what it runs
-        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard), signals_group=is_program)
+        keep_and_exit(start, channel, spawner=spawner, kept=tuple(standard), depth=spec.depth)
     channel.close()
     return _Child(pid, pidfd, None)
