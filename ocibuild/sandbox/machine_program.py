@@ -48,6 +48,11 @@ class ProgramSpec(NamedTuple):
         return True
 
     @property
+    def depth(self) -> int:
+        """How many generations below it those are that signals are for: what reports a status has one more above it."""
+        return 1 if self.report is None else 2
+
+    @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into: none."""
         return 0
