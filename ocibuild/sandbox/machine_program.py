@@ -111,7 +111,7 @@ def _try_to_become(
     else:
         from ocibuild.sandbox.supervisor.handover import submit
 
-        if not submit(supervisor, spec.believes, rules):
+        if not submit(supervisor, spec.believes, rules, capabilities=True):
             tell(channel, {"pretended": True})
     reset_signals()
     execute(Command(spec.path, spec.args, spec.env))
