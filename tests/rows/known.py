@@ -50,6 +50,7 @@ KNOWN = (
     ),
     Known((BARE.name,), "devices", (BUILD,), _WITHOUT_PROC),
     Known((BARE.name,), "fifos", (BUILD,), _WITHOUT_PROC),
+    Known((BARE.name,), "install", (BUILD,), _WITHOUT_PROC),
     Known(
         (PROOT_ROOT.name, PROOT.name),
         "setuid",
