@@ -124,14 +124,14 @@ class Builder:
         inputs = Inputs(self._store, contexts, self._emit, remotes.identify)
         solver = Solver(
             inputs,
-            lambda: self._workshop(inputs, bases, remotes, lent),
+            lambda: self._workshop(inputs, bases, remotes, lent, pasta=request.pasta),
             jobs=request.jobs,
             use_cache=request.use_cache,
             first_step=remotes.steps + 1,
         )
         return solver.solve(target.vertex)
 
-    def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent) -> Workshop:
+    def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent, *, pasta: bool) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         executor = self._machine.executor()
         ownership = self._machine.ownership()
@@ -161,6 +161,7 @@ class Builder:
             agents=lent.agents,
             ready=self._ready,
             limits=self._limits,
+            pasta=pasta,
         )
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
@@ -191,5 +192,8 @@ def conversion_options(request: BuildRequest, contexts: Mapping[str, NamedContex
         labels=request.labels,
         network=request.network,
         allowed=request.allowed,
+        extra_hosts=request.extra_hosts,
+        shm_size=request.shm_size,
+        ulimits=request.ulimits,
         contexts=contexts,
     )

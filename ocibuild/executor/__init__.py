@@ -3,6 +3,6 @@
 from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.executor.executor import Executor
 from ocibuild.executor.probe import Check, Diagnosis, diagnose
-from ocibuild.executor.process import Process
+from ocibuild.executor.process import Connection, Process
 
-__all__ = ["Check", "ChrootExecutor", "Diagnosis", "Executor", "Process", "diagnose"]
+__all__ = ["Check", "ChrootExecutor", "Connection", "Diagnosis", "Executor", "Process", "diagnose"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.fs import ModeChange
     from ocibuild.graph.gitreference import GitReference
     from ocibuild.graph.mounts import Mount
+    from ocibuild.graph.resources import ExtraHost, Ulimit
     from ocibuild.oci import Digest, Platform, Reference
 
 
@@ -120,7 +121,7 @@ class Run:
     ``args`` is the whole argument list (the shell included, in shell form). ``env`` holds ``NAME=value`` strings as
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
-    machine as the process sees it.
+    machine as the process sees it. ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
     """
 
     base: Vertex
@@ -133,6 +134,9 @@ class Run:
     network: Network = Network.DEFAULT
     security: Security = Security.SANDBOX
     mounts: tuple[Mount, ...] = ()
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
     origin: Origin = NOWHERE
 
 

@@ -2,11 +2,14 @@
 
 from ocibuild.sandbox.identity import Identity, IDs, enter
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
+from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
+    "PASTA_GATEWAY",
+    "PASTA_RESOLVER",
     "Bind",
     "FileSystem",
     "Folder",
@@ -15,6 +18,7 @@ __all__ = [
     "Mount",
     "Outcome",
     "Overlay",
+    "Pasta",
     "RootTree",
     "Running",
     "Secret",

@@ -2,9 +2,9 @@
 
 It is the first process of a PID namespace, so that when it ends, however that happens, the kernel ends every step with
 it; and it is killed when the builder dies. A request carries the step's spec (JSON in a memory file), its standard
-streams and a channel of its own. Over the channel come the step's messages, each a JSON object: ``created`` once the
-root is made, ``error`` where the process could not be started, ``exit`` at the end. A byte the other way is a signal
-for the step's first process; closing the channel kills the step.
+streams and a channel of its own. Over the channel come the step's messages, each a JSON object: ``terminal``, with its
+other end, where the step has one, ``created`` once the root is made, ``error`` where the process could not be started,
+``exit`` at the end. A byte the other way is a signal for the step's first process; closing the channel kills the step.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.pasta import Connector
 from ocibuild.sandbox.step import StepSpec, become
 
 if TYPE_CHECKING:
@@ -49,21 +50,32 @@ class Running:
     def wait(self) -> Outcome:
         """Wait for the end; raise SandboxError where the process could not be started."""
         created: tuple[str, ...] = ()
-        while data := self._receive():
-            message = json.loads(data)
-            if "error" in message:
-                status = message.get("status", 125)
-                raise CannotStart(message["error"], remedy=message["remedy"], exit_status=status)
+        while True:
+            message, _ = self._next()
             if "exit" in message:
                 return Outcome(message["exit"], created)
             created = tuple(message["created"])
-        raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
 
-    def _receive(self) -> bytes:
+    def terminal(self) -> int:
+        """Wait for the other end of the step's terminal, and return it: it is the caller's; before ``wait()``."""
+        _, (descriptor,) = self._next()
+        return descriptor
+
+    def _next(self) -> tuple[dict[str, Any], list[int]]:
+        data, descriptors = self._receive()
+        if not data:
+            raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
+        message = json.loads(data)
+        if "error" in message:
+            raise CannotStart(message["error"], remedy=message["remedy"], exit_status=message.get("status", 125))
+        return message, descriptors
+
+    def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            return self._channel.recv(_MESSAGE_LIMIT)
+            data, descriptors, *_ = socket.recv_fds(self._channel, _MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:  # the spawner died
-            return b""
+            return b"", []
+        return data, descriptors
 
     def signal(self, number: int) -> None:
         """Send a signal to the step's first process; like any first process it gets only those that it handles."""
@@ -78,8 +90,9 @@ class Running:
     def close(self) -> None:
         """Let go of the step once nothing of it runs any more, killing it where it still does."""
         self.kill()
-        while self._receive():
-            pass
+        while (received := self._receive())[0]:
+            for descriptor in received[1]:  # a terminal that nobody asked for
+                os.close(descriptor)
         self._channel.close()
 
 
@@ -142,6 +155,7 @@ class _Child:
     pid: int
     pidfd: int
     channel: socket.socket
+    connector: Connector | None
 
 
 def _occupy_streams() -> None:
@@ -211,6 +225,8 @@ def _bury(children: dict[int, _Child], child: _Child, poll: select.poll) -> None
     del children[child.pidfd]
     poll.unregister(child.pidfd)
     os.close(child.pidfd)
+    if child.connector is not None:
+        child.connector.end()
     _tell(child.channel, {"exit": shell_status(status)})
     if children.pop(child.channel.fileno(), None):
         poll.unregister(child.channel.fileno())
@@ -255,10 +271,27 @@ def _start(channel: socket.socket, descriptors: list[int]) -> _Child:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     request, *standard = descriptors
     spec = StepSpec.from_json(os.pread(request, os.fstat(request).st_size, 0))
-    pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
+    link, connector = _start_connector(spec)
+    try:
+        pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
+    except OSError:
+        if connector is not None:
+            connector.end()
+        raise
     if pid == 0:
-        become(spec, standard, channel)
-    return _Child(pid, pidfd, channel)
+        become(spec, standard, channel, link)
+    if link is not None:
+        link.close()
+    return _Child(pid, pidfd, channel, connector)
+
+
+def _start_connector(spec: StepSpec) -> tuple[socket.socket | None, Connector | None]:
+    """Start what connects the step's network, where anything does; return the step's end of a link to it."""
+    if spec.pasta is None:
+        return None, None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        return ours, Connector.start(spec.pasta, theirs, _close_inherited)
 
 
 def shell_status(status: int) -> int:

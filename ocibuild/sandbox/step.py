@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
 from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
 from ocibuild.sandbox.program import execute, explain, find_command
+from ocibuild.sandbox.terminal import take_terminal
+from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -38,7 +41,9 @@ class StepSpec(NamedTuple):
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing.
+    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing. ``own_network``
+    has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With ``terminal`` the
+    process's streams are a terminal of its own.
     """
 
     root: RootTree
@@ -51,9 +56,12 @@ class StepSpec(NamedTuple):
     working_dir: str
     hostname: str
     own_network: bool = False
+    pasta: Pasta | None = None
     extra_groups: bool = True
     own_mounts: Sequence[Mount] = ()
     insecure: bool = False
+    ulimits: Sequence[tuple[str, int, int]] = ()
+    terminal: bool = False
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -68,6 +76,7 @@ class StepSpec(NamedTuple):
         """Return the spec that ``to_json()`` wrote."""
         members: dict[str, Any] = json.loads(data)
         members["root"] = mounts.load(members["root"])
+        members["pasta"] = Pasta(*members["pasta"]) if members["pasta"] else None
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.load(value) for value in members[key]]
         return cls(**members)
@@ -79,10 +88,13 @@ class StepSpec(NamedTuple):
         return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
-def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+def become(spec: StepSpec, standard: list[int], channel: socket.socket, link: socket.socket | None) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+
+    ``link`` leads to what connects the network, where anything does.
+    """
     try:
-        _try_to_become(spec, standard, channel)
+        _try_to_become(spec, standard, channel, link)
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
         _report(channel, {"error": explain(error), "remedy": None, "status": status})
@@ -96,9 +108,11 @@ def become(spec: StepSpec, standard: list[int], channel: socket.socket) -> NoRet
         os._exit(127)
 
 
-def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) -> None:
+def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, link: socket.socket | None) -> None:
     os.umask(0o022)
     _take_streams(standard)
+    if link is not None:
+        offer_network(link)
     syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
@@ -106,13 +120,19 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket) 
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
+    if spec.terminal:
+        console = take_terminal(channel, json.dumps({"terminal": True}).encode(), uid=user.uid)
+        furnish([(console, "/dev/console")], [])
     if not spec.insecure:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
+    if link is not None:
+        await_network(link)
     _report(channel, {"created": created})
     take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
+    take_ulimits(spec.ulimits)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:

@@ -44,6 +44,7 @@ PEERS = (
     Peer("busybox", "busybox-static", "a small base image"),
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
     Peer("git", "git", "a repository that ADD clones"),
+    Peer("pasta", "passt", "steps with a network of their own"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),
     Peer("bzip2", "bzip2", "archives that ADD unpacks"),

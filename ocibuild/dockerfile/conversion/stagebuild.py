@@ -191,6 +191,9 @@ class StageBuilder:
             network=run_network(instruction, self._options),
             security=run_security(instruction, self._options),
             mounts=(script, *mounts) if script else mounts,
+            extra_hosts=self._options.extra_hosts,
+            shm_size=self._options.shm_size,
+            ulimits=self._options.ulimits,
             origin=self._origin(instruction, label, trigger=trigger),
         )
         arguments = {name: self._variables.get(name, value) for name, value in self._arguments.items()}
