@@ -187,8 +187,8 @@ def _forwarded_to(running: Running) -> Iterator[None]:
     sent: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
-        running.kill() if sent else running.signal(number)
-        sent.append(number)
+        sent.append(number)  # first: the next signal may come while this one is handled
+        running.kill() if len(sent) > 1 else running.signal(number)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
