@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _CONTEXT = "testdata/demo"
 _NOTES = "3 notes"  # one of the four files is in .dockerignore
-_ONE_ID = re.compile(r"^no +ids:", re.MULTILINE)
+_ONE_ID = re.compile(r"^ids: one", re.MULTILINE)
 _STEP = re.compile(r"^#(\d+) \[.*\] (?:RUN|COPY|WORKDIR) ", re.MULTILINE)
 _CACHED = re.compile(r"^#(\d+) CACHED$", re.MULTILINE)
 

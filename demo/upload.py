@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from ocibuild.oci import (
     Digest,
     History,
     ImageConfig,
+    Index,
     Manifest,
     Platform,
     Reference,
@@ -24,22 +26,25 @@ from ocibuild.oci import (
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import BinaryIO
 
 _PIECE = 1 << 20
 
 
-def upload_image(reference: str, plain_tar: BinaryIO, config: RunConfig, *, created_by: str) -> Descriptor:
-    """Push an image for this machine's platform whose only layer is ``plain_tar``; returns its manifest's descriptor.
+def upload_image(
+    reference: str, plain_tar: BinaryIO, config: RunConfig, *, created_by: str, platform: Platform | None = None
+) -> Descriptor:
+    """Push an image whose only layer is ``plain_tar``; returns its manifest's descriptor.
 
-    ``reference`` has a tag.
+    ``reference`` has a tag. The image is for this machine's platform, where none is given.
     """
     target = Reference.parse(reference)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with tempfile.TemporaryDirectory() as folder, Registry(RegistryConfig(), Credentials()) as registry:
         layer, diff_id = _compress(plain_tar, f"{folder}/layer")
         image = ImageConfig(
-            platform=Platform.host(),
+            platform=platform or Platform.host(),
             created=created,
             config=config,
             diff_ids=(diff_id,),
@@ -52,6 +57,17 @@ def upload_image(reference: str, plain_tar: BinaryIO, config: RunConfig, *, crea
         manifest = Manifest(mediatypes.OCI_MANIFEST, written, (layer,)).to_bytes()
         digest = registry.push_manifest(target, manifest, mediatypes.OCI_MANIFEST)
         return Descriptor(mediatypes.OCI_MANIFEST, digest, len(manifest))
+
+
+def upload_index(reference: str, images: Mapping[Platform, str]) -> None:
+    """Push an index of images that are in the same repository, by the references that they have there."""
+    target = Reference.parse(reference)
+    with Registry(RegistryConfig(), Credentials()) as registry:
+        entries = [
+            replace(registry.manifest(Reference.parse(image))[1], platform=platform)
+            for platform, image in images.items()
+        ]
+        registry.push_manifest(target, Index(mediatypes.OCI_INDEX, tuple(entries)).to_bytes(), mediatypes.OCI_INDEX)
 
 
 def _compress(plain_tar: BinaryIO, path: str) -> tuple[Descriptor, DiffID]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NotInStore, OcibuildError, Unauthorized, UsageError
+from ocibuild.errors import NoMatchingPlatform, NotInStore, OcibuildError, Unauthorized, UsageError
 from ocibuild.graph import Finished, Started, Transferred, Warned
-from ocibuild.oci import Platform, Reference
+from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         TargetsReport,
     )
     from ocibuild.containers import RunRequest
-    from ocibuild.executor import Diagnosis
+    from ocibuild.executor import Forced
+    from ocibuild.executor.probe import Diagnosis
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
@@ -99,7 +100,7 @@ class Session:
             check_output(output, request.tags)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
-            self._machine() as machine,
+            self._machine(request.forced) as machine,
             self._shown("build") as emit,
             translate_errors(self._settings.root),
             self._pushing(names) as push,
@@ -136,27 +137,40 @@ class Session:
         with self._machine() as machine, self._shown("") as emit, translate_errors(self._settings.root):
             yield Inspector(machine.ownership, self.store, lambda: self.registry, emit)
 
-    def run(self, name: str, request: RunRequest) -> int:
-        """Run a process in an image, with this process's streams, and return its exit status."""
+    def run(self, name: str, request: RunRequest, *, platform: Platform | None = None) -> int:
+        """Run a process in an image, with this process's streams, and return its exit status.
+
+        ``platform`` is what the image must be for, any where it is None.
+        """
         from ocibuild.containers import run_attached
 
-        with self._machine() as machine, translate_errors(self._settings.root):
-            executor = machine.executor()
+        with self._machine(request.forced) as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
+            executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
-            snapshotter = machine.snapshotter(self.store)
-            image = self.find(name)
-            return run_attached(self.store, executor, snapshotter, machine.ownership(), image, request, self._limits)
+            self.store.trees.recover()
+            image = self._find_for(name, platform) if platform else self.find(name)
+            with closing(machine.snapshotter(self.store, self._write_warning)) as snapshotter:
+                return run_attached(
+                    self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
+                )
 
     @contextmanager
-    def _machine(self) -> Iterator[Machine]:
+    def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
         """Enter this process's namespaces: before there is a thread, and before the database is open."""
         from ocibuild.build import Machine
+        from ocibuild.executor import Forced
 
-        machine = Machine.enter()
+        machine = Machine.enter(forced or Forced(), self._proot)
         try:
             yield machine
         finally:
             machine.close()
+
+    def _proot(self) -> str | None:
+        from ocibuild.executor.proot import find_proot
+
+        return find_proot(self._config.proot, os.environ)
 
     def _write(self, output: OutputSpec, result: BuildResult) -> None:
         if output.kind is Kind.OCI:
@@ -179,6 +193,7 @@ class Session:
 
         title = f"pull {reference.familiar()}"
         with self._machine() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+            machine.use(self.store)
 
             def report(layer: Descriptor, verb: str, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, verb, done, layer.size))
@@ -307,6 +322,15 @@ class Session:
         """Return the image that a reference or an image ID names; raise NotInStore."""
         return find_image(self.store, name, Platform.host())
 
+    def _find_for(self, name: str, platform: Platform) -> StoredImage:
+        image = find_image(self.store, name, platform)
+        found = image.config.platform
+        if select([replace(image.descriptor, platform=found)], platform) is None:
+            raise NoMatchingPlatform(
+                f"{name}: no image for {platform}; it has {found}", remedy="pull or build it for that"
+            )
+        return image
+
     def tag(self, source: str, destination: Reference) -> None:
         """Give an image of the store one more name; raise NotInStore, UsageError for a name with a digest."""
         if destination.tag is None:
@@ -347,12 +371,9 @@ class Session:
             raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 
-    def doctor(self) -> Diagnosis:
+    def doctor(self, forced: Forced | None = None) -> Diagnosis:
         """Try what this machine allows; nothing of this process changes."""
-        from ocibuild.executor import diagnose
-
-        with translate_errors(self._settings.root):
-            return diagnose(os.path.abspath(self._settings.root))
+        return examine(self._settings.root, forced)
 
     @contextmanager
     def _shown(self, title: str) -> Iterator[Emit]:
@@ -363,9 +384,23 @@ class Session:
             finally:
                 self._emit = None
 
+    def _write_warning(self, message: str) -> None:
+        """Write a warning where there is no progress that would show it."""
+        self._settings.stream.write(f"WARNING: {message}\n")
+
     def _warn(self, message: str) -> None:
         if self._emit is not None:
             self._emit(Warned(message))
+
+
+def examine(root: str | None, forced: Forced | None = None) -> Diagnosis:
+    """Try what this machine allows a build with its store at ``root``; where that is None there is no place for one."""
+    from ocibuild.executor import Forced
+    from ocibuild.executor.probe import diagnose
+
+    path = None if root is None else os.path.abspath(root)
+    with translate_errors(path or "the folder for temporary files"):
+        return diagnose(path, os.environ, forced or Forced())
 
 
 def _nobody(_layer: Descriptor) -> None:

@@ -11,7 +11,8 @@ import pytest
 from demo.base import CONFIG, write_base
 from demo.registry import serve
 from demo.upload import upload_image
-from tests.support.bases import BUSYBOX_CONFIG, DEBIAN_CONFIG, SUITE, debian_tar, write_busybox
+from ocibuild.oci import Platform
+from tests.support.bases import BUSYBOX_CONFIG, DEBIAN_CONFIG, SUITE, arm64_debian_tar, debian_tar, write_busybox
 from tests.support.peers import docker_registry
 from tests.support.rootless import ordinary_user
 
@@ -73,6 +74,16 @@ def debian_base(registry: str) -> str:
     reference = f"{registry}/library/debian:{SUITE}"
     with debian_tar().open("rb") as tar:
         upload_image(reference, tar, DEBIAN_CONFIG, created_by="mmdebstrap")
+    return reference
+
+
+@pytest.fixture(scope="session")
+def arm64_base(registry: str) -> str:
+    """The reference of a minimal Debian for arm64 in the real registry."""
+    reference = f"{registry}/arm64v8/debian:{SUITE}"
+    with arm64_debian_tar().open("rb") as tar:
+        platform = Platform("linux", "arm64")
+        upload_image(reference, tar, DEBIAN_CONFIG, created_by="mmdebstrap", platform=platform)
     return reference
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,6 +61,7 @@ class Builder:
         *,
         ready: Callable[[Descriptor], None] = lambda _layer: None,
     ) -> None:
+        machine.use(store)
         self._ready = ready
         self._machine = machine
         self._store = store
@@ -122,23 +124,35 @@ class Builder:
         lent: Lent,
     ) -> Solution:
         inputs = Inputs(self._store, contexts, self._emit, remotes.identify)
-        solver = Solver(
-            inputs,
-            lambda: self._workshop(inputs, bases, remotes, lent, pasta=request.pasta),
-            jobs=request.jobs,
-            use_cache=request.use_cache,
-            first_step=remotes.steps + 1,
-        )
-        return solver.solve(target.vertex)
+        with ExitStack() as cleanup:
+            solver = Solver(
+                inputs,
+                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
+                jobs=request.jobs,
+                use_cache=request.use_cache,
+                first_step=remotes.steps + 1,
+            )
+            return solver.solve(target.vertex)
 
-    def _workshop(self, inputs: Inputs, bases: Bases, remotes: Remotes, lent: Lent, *, pasta: bool) -> Workshop:
+    def _workshop(
+        self,
+        inputs: Inputs,
+        bases: Bases,
+        remotes: Remotes,
+        lent: Lent,
+        cleanup: ExitStack,
+        *,
+        pasta: bool,
+    ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        executor = self._machine.executor()
+        executor = self._machine.executor(self._warn)
         ownership = self._machine.ownership()
-        snapshotter = self._machine.snapshotter(self._store)
         self._store.locks.resume()
         self._store.snapshots.recover()
+        self._store.trees.recover()
         self._store.caches.recover()
+        snapshotter = self._machine.snapshotter(self._store, self._warn)
+        cleanup.callback(snapshotter.close)
 
         def stop() -> None:
             executor.stop()
@@ -163,6 +177,9 @@ class Builder:
             limits=self._limits,
             pasta=pasta,
         )
+
+    def _warn(self, message: str) -> None:
+        self._emit(Warned(message))
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
         config = assemble(target.config, self._inherited(target.vertex), solution.layers, solution.created)

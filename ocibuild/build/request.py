@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ocibuild.executor import Forced
 from ocibuild.graph import Network
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class BuildRequest:
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
     what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
     ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. ``pull`` resolves base images
-    anew. Without ``outputs`` the image goes into the store alone.
+    anew. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store alone.
     """
 
     context: str
@@ -51,6 +52,7 @@ class BuildRequest:
     use_cache: bool = True
     pull: bool = False
     jobs: int = 2
+    forced: Forced = field(default_factory=Forced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,16 +73,13 @@ def build(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _refuse(options: dict[str, Any]) -> None:
-    if options["executor"] == "proot":
-        raise click.UsageError("--executor proot is not supported yet")
-    if options["snapshotter"] == "copy":
-        raise click.UsageError("--snapshotter copy is not supported yet")
     if options["platform"] and "," in options["platform"]:
         raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
 
 
 def _request(options: dict[str, Any]) -> BuildRequest:
     from ocibuild.build import BuildRequest, entitlements, parse_secret, parse_ssh
+    from ocibuild.executor import Forced
     from ocibuild.graph import Network
     from ocibuild.oci import Platform, Reference
     from ocibuild.output import parse_output
@@ -108,6 +105,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         use_cache=not options["no_cache"],
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
+        forced=Forced(options["executor"], options["snapshotter"]),
     )
 
 

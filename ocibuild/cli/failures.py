@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _AROUND = 2
 _MAX_LINES = 12
 _MAX_WIDTH = 200
+# limits that a process inherits: see getrlimit(2)
+_REMEDIES = {errno.EMFILE: "raise it with ulimit -n", errno.EFBIG: "raise it with ulimit -f"}
 
 
 def report(error: Exception, status: int) -> int:
@@ -82,4 +84,7 @@ def _explain(error: Exception) -> str:
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"{where}no space left on the device (free some space)"
-    return f"{where}{error.strerror or error}"
+    if error.errno == errno.ENOENT and not where:
+        return "the current directory is gone (go to another one)"  # nobody else asks for a file without a name
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{where}{error.strerror or error}" + (f" ({remedy})" if remedy else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import pwd
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -113,9 +114,23 @@ def image() -> None:
 
 
 def _in_home(variable: str, usual: str) -> str | None:
-    """Return our folder in the one that ``variable`` names, else in ``usual`` at home; None for a user without one."""
-    base = os.environ.get(variable) or os.path.expanduser(f"~/{usual}")
-    return None if base.startswith("~") else os.path.join(base, "ocibuild")
+    """Return our folder in the one that ``variable`` names, else in ``usual`` at home; None for a user without one.
+
+    A variable that is empty, or not an absolute path, counts as not set: so the XDG base directory specification.
+    """
+    bases = os.environ.get(variable, ""), os.path.join(_home(), usual)
+    return next((os.path.join(base, "ocibuild") for base in bases if os.path.isabs(base)), None)
+
+
+def _home() -> str:
+    """Return the folder of HOME, else that of the user's entry in passwd(5); empty where there is neither."""
+    home = os.environ.get("HOME", "")
+    if os.path.isabs(home):
+        return home
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def _usual_config() -> str | None:
@@ -129,10 +144,10 @@ def run() -> NoReturn:
     # what is imported stays: looking through it for garbage again and again is a tenth of a short command's time
     gc.set_threshold(100_000)
     _be_utf8()
-    _have_streams()
     signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))
     try:
+        _have_streams()
         status = cli.main(prog_name="ocibuild", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -174,7 +189,8 @@ def _be_utf8() -> None:
     """Start again in UTF-8 mode where the locale has another encoding: names in an image are UTF-8 everywhere."""
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, "-m", "ocibuild", *sys.argv[1:]])
+        # as it was started: -m would look for our modules in the current directory first
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def _have_streams() -> None:

@@ -25,6 +25,9 @@ from ocibuild.errors import CannotStart, UsageError
 @click.option(
     "--network", type=click.Choice(["default", "host", "none", "pasta"]), default="default", show_default=True
 )
+@click.option("--platform", metavar="P", help="Refuse an image for another platform.")
+@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
+@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
 @resource_options
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
 @refused_options("-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init")
@@ -32,11 +35,13 @@ from ocibuild.errors import CannotStart, UsageError
 def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in the image REFERENCE, in the foreground; what it changes is thrown away."""
     from ocibuild.containers import RunRequest
-    from ocibuild.executor import Connection
+    from ocibuild.executor import Connection, Forced
+    from ocibuild.oci import Platform
 
     if options["terminal"] and options["interactive"] and not os.isatty(0):
         raise UsageError("the input device is not a TTY", remedy="leave out -t where standard input is no terminal")
     connections = {"none": Connection.NONE, "pasta": Connection.PASTA}
+    platform = Platform.parse(options["platform"]) if options["platform"] else None
     request = RunRequest(
         command=command,
         entrypoint=options["entrypoint"],
@@ -48,10 +53,11 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
         interactive=options["interactive"],
         terminal=options["terminal"],
         **resources(options),
+        forced=Forced(options["executor"], options["snapshotter"]),
     )
     try:
         with session(ctx) as current:
-            status = current.run(reference, request)
+            status = current.run(reference, request, platform=platform)
     except CannotStart as error:
         status = report(error, error.exit_status)
     ctx.exit(status)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
-from ocibuild.executor import Connection, Process
+from ocibuild.executor import Connection, Forced, Process
 from ocibuild.rootfs import unpack, unpacked
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
-    The rest is as in ``Process``.
+    ``forced`` is how it must be run; the rest is as in ``Process``.
     """
 
     command: tuple[str, ...] = ()
@@ -41,6 +41,7 @@ class RunRequest:
     ulimits: tuple[Ulimit, ...] = ()
     interactive: bool = False
     terminal: bool = False
+    forced: Forced = field(default_factory=Forced)
 
 
 def process_of(config: RunConfig, request: RunRequest) -> Process:
@@ -88,7 +89,7 @@ def run_attached(
     The image's layers are unpacked where they are not yet, within ``limits``. Raises NotInStore where one is missing,
     SandboxError where the process cannot be started.
     """
-    process = process_of(image.config.config, request)
+    process = replace(process_of(image.config.config, request), platform=image.config.platform)
 
     def open_blob(layer: Layer) -> BinaryIO:
         return store.blobs.open(layer.descriptor.digest)
@@ -99,5 +100,5 @@ def run_attached(
     stack = unpacked(store, image.layers)
     if stack is None:
         stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=ignore, limits=limits())
-    with store.snapshots.begin() as active, snapshotter.running(stack, active) as root:
+    with store.snapshots.begin() as active, snapshotter.running(stack, active, keep=False) as root:
         return executor.run_attached(process, root, active.scratch).exit_status

@@ -7,10 +7,13 @@ import select
 import shutil
 import signal
 import threading
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted, SandboxError
+from ocibuild.executor.emulation import Emulation
 from ocibuild.executor.netfiles import asks_pasta, hosts_file, resolv_conf
 from ocibuild.executor.process import Connection
 from ocibuild.executor.terminal import relay
@@ -19,13 +22,14 @@ from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Identity, Mount, Outcome, RootTree, Running, Spawner
+    from ocibuild.sandbox import Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner, Spec
 
 _PIECE = 64 << 10
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_LINKS = (
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LINKS = (
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
     ("/proc/self/fd/1", "/dev/stdout"),
@@ -35,21 +39,44 @@ _LINKS = (
 )
 
 
-class ChrootExecutor:
-    """Runs processes through the spawner, from any thread."""
+_PRETENDED = (
+    "this kernel has no notification of system calls, or somebody else has it: files that steps give to other users "
+    "belong to root in the image; use Linux 5.0 or newer, or a range in /etc/subuid"
+)
 
-    def __init__(self, spawner: Spawner, identity: Identity) -> None:
+
+class SpawnedExecutor(ABC):
+    """What executors have in common that run processes through the spawner, from any thread."""
+
+    def __init__(self, spawner: Spawner, warn: Callable[[str], None]) -> None:
         self._spawner = spawner
-        self._identity = identity
-        self._lock = threading.Lock()  # guards the two below
+        self._warn = warn
+        self._warned: set[str] = set()
+        self.lock = threading.Lock()  # guards the two below
         self._running: set[Running] = set()
-        self._stopped = False
+        self.stopped = False
+
+    @abstractmethod
+    def prepared(
+        self, process: Process, root: RootTree, scratch: str
+    ) -> AbstractContextManager[tuple[Spec, Sequence[str]]]:
+        """Make ready what a process needs until the block is left, and give what the spawner is to start.
+
+        With it comes a list, in which are at the end the names of what was touched in the tree and is as before.
+        """
 
     def run(
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
     ) -> Outcome:
         """See Executor."""
-        spec = self._spec(process, root, scratch)
+        with self.prepared(process, root, scratch) as (spec, touched):
+            outcome = self.run_spec(spec, output)
+        if outcome.pretended:
+            self.warn_once(_PRETENDED)
+        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
+
+    def run_spec(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
+        """Run what the spawner is to start to its end."""
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
@@ -59,14 +86,13 @@ class ChrootExecutor:
                 cleanup.callback(self._forget, running)
             _pump({ends[0][0]: Stream.STDOUT, ends[1][0]: Stream.STDERR}, output)
             outcome = running.wait()
-        if self._stopped:  # its status says only that it was killed
+        if self.stopped:  # its status says only that it was killed
             raise Interrupted
         return outcome
 
     def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
         """See Executor."""
-        spec = self._spec(process, root, scratch)
-        with ExitStack() as cleanup:
+        with self.prepared(process, root, scratch) as (spec, _), ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
             stdin = 0 if process.interactive else null
@@ -78,27 +104,59 @@ class ChrootExecutor:
                     running.kill()
                 return running.wait()
 
+    def warn_once(self, text: str) -> None:
+        """Say what a user should know, once however many steps it concerns."""
+        with self.lock:
+            is_new = text not in self._warned
+            self._warned.add(text)
+        if is_new:
+            self._warn(text)
+
     def stop(self) -> None:
         """See Executor."""
-        with self._lock:
-            self._stopped = True
+        with self.lock:
+            self.stopped = True
             for running in self._running:
                 running.kill()
 
-    def _start(self, spec: StepSpec, stdin: int, stdout: int, stderr: int) -> Running:
-        with self._lock:
-            if self._stopped:
+    def _start(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Running:
+        with self.lock:
+            if self.stopped:
                 raise Interrupted
             running = self._spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stderr)
             self._running.add(running)
             return running
 
     def _forget(self, running: Running) -> None:
-        with self._lock:
+        with self.lock:
             self._running.discard(running)
         running.close()
 
+
+class ChrootExecutor(SpawnedExecutor):
+    """Runs processes in namespaces of their own; ``warn`` hears what a user should know, once."""
+
+    def __init__(
+        self, spawner: Spawner, identity: Identity, *, warn: Callable[[str], None] = lambda _text: None
+    ) -> None:
+        super().__init__(spawner, warn)
+        self._identity = identity
+        self._emulation = Emulation(self._attempt, warn)
+
+    @contextmanager
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, Sequence[str]]]:
+        """See SpawnedExecutor."""
+        yield self._spec(process, root, scratch), ()
+
+    def _attempt(self, process: Process, root: RootTree, scratch: str, foreign: Foreign) -> int:
+        """See emulation.Attempt."""
+        spec = self._foreign_spec(process, root, scratch, foreign)
+        return self.run_spec(spec, lambda *_: None).exit_status
+
     def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
+        return self._foreign_spec(process, root, scratch, self._emulation.way(process.platform, scratch))
+
+    def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
         return StepSpec(
@@ -106,9 +164,10 @@ class ChrootExecutor:
             mount_point=mount_point,
             mounts=[
                 *_system_mounts(writable=process.insecure, shm_size=process.shm_size),
-                *_network_files(scratch, process),
+                *network_files(scratch, process),
+                *_emulator_mounts(foreign),
             ],
-            links=list(_LINKS),
+            links=list(LINKS),
             args=list(process.args),
             env=list(process.env),
             user=process.user,
@@ -121,6 +180,9 @@ class ChrootExecutor:
             insecure=process.insecure,
             ulimits=process.ulimits,
             terminal=process.terminal,
+            kept=self._identity.ids is IDs.ONE,
+            supervised=self._identity.ids is IDs.ONE,
+            foreign=foreign,
         )
 
     def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:
@@ -139,7 +201,7 @@ def _system_mounts(*, writable: bool, shm_size: int | None) -> list[Mount]:
     shm = "65536k" if shm_size is None else str(shm_size)
     return [
         FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")]),
-        *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in _DEVICES),
+        *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in DEVICES),
         FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")], devices=True),
         FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", shm)]),  # noqa: S108  (the step's, not ours)
         FileSystem("mqueue", "/dev/mqueue"),
@@ -148,7 +210,13 @@ def _system_mounts(*, writable: bool, shm_size: int | None) -> list[Mount]:
     ]
 
 
-def _network_files(scratch: str, process: Process) -> list[Mount]:
+def _emulator_mounts(foreign: Foreign | None) -> list[Mount]:
+    """Return the emulator, where it is to be put before a command of the step."""
+    emulator = foreign.emulator if foreign else None
+    return [Bind(emulator.source, emulator.path, read_only=True)] if emulator else []
+
+
+def network_files(scratch: str, process: Process) -> list[Bind]:
     """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
     hosts = os.path.join(scratch, "hosts")
     _write(hosts, hosts_file(process.hostname, process.extra_hosts, process.connection))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ocibuild.graph import ExtraHost, Ulimit
+    from ocibuild.oci import Platform
     from ocibuild.sandbox import Mount
 
 
@@ -24,8 +25,9 @@ class Process:
     """What to run: ``args`` whole, ``env`` as ``NAME=value``, ``user`` as in USER.
 
     ``mounts`` are what it sees beside the usual ones. ``insecure`` gives it every capability that the builder has.
-    ``shm_size`` is that of /dev/shm in bytes, None for the usual one. A process that is run attached has our standard
-    input where it is ``interactive``; with ``terminal`` its standard streams are a terminal of its own.
+    ``platform`` is what its programs are made for, None this machine. ``shm_size`` is that of /dev/shm in bytes, None
+    for the usual one. A process that is run attached has our standard input where it is ``interactive``; with
+    ``terminal`` its standard streams are a terminal of its own.
     """
 
     args: tuple[str, ...]
@@ -36,6 +38,7 @@ class Process:
     connection: Connection = Connection.MACHINE
     mounts: tuple[Mount, ...] = ()
     insecure: bool = False
+    platform: Platform | None = None
     extra_hosts: tuple[ExtraHost, ...] = ()
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()

@@ -1,11 +1,16 @@
 """Paths below an open directory, and patterns for names."""
 
+from ocibuild.fs.content import ContentCopier
+from ocibuild.fs.cursor import Cursor
 from ocibuild.fs.modes import ModeChange
+from ocibuild.fs.opening import open_readable
 from ocibuild.fs.patterns import IgnorePatterns, Match, PatternError, has_wildcard, literal_start, may_match_below
 from ocibuild.fs.root import Root
 from ocibuild.fs.tree import remove_tree
 
 __all__ = [
+    "ContentCopier",
+    "Cursor",
     "IgnorePatterns",
     "Match",
     "ModeChange",
@@ -14,5 +19,6 @@ __all__ = [
     "has_wildcard",
     "literal_start",
     "may_match_below",
+    "open_readable",
     "remove_tree",
 ]

@@ -121,7 +121,8 @@ class Run:
     ``args`` is the whole argument list (the shell included, in shell form). ``env`` holds ``NAME=value`` strings as
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
-    machine as the process sees it. ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
+    machine as the process sees it. ``platform`` is what the programs of the tree are made for, None the machine's.
+    ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
     """
 
     base: Vertex
@@ -137,6 +138,7 @@ class Run:
     extra_hosts: tuple[ExtraHost, ...] = ()
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
+    platform: Platform | None = None
     origin: Origin = NOWHERE
 
 

@@ -3,14 +3,16 @@
 from ocibuild.layer.apply import Applied, apply, verify
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import decompress
+from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import Entry, Kind, clean_name
 from ocibuild.layer.header import split_header
 from ocibuild.layer.limits import Allowance, Meter
+from ocibuild.layer.merged import Merged
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
 from ocibuild.layer.reader import Readable, TarReader
 from ocibuild.layer.settle import settle
-from ocibuild.layer.whiteouts import is_opaque, is_whiteout
+from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
 from ocibuild.layer.writer import TarWriter
 from ocibuild.layer.xattrs import put_xattrs, read_xattrs
 
@@ -20,8 +22,10 @@ __all__ = [
     "Change",
     "Changed",
     "Entry",
+    "FileCopier",
     "Kind",
     "MappedOwners",
+    "Merged",
     "Meter",
     "Nature",
     "Opaque",
@@ -35,9 +39,13 @@ __all__ = [
     "TarWriter",
     "apply",
     "clean_name",
+    "copy_attributes",
     "decompress",
+    "is_mark",
     "is_opaque",
     "is_whiteout",
+    "make_opaque",
+    "make_whiteout",
     "pack",
     "put_xattrs",
     "read_xattrs",

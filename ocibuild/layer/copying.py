@@ -1,4 +1,4 @@
-"""Files and their attributes copied from one unpacked layer to another, as they are."""
+"""Files and their attributes copied from one tree or unpacked layer to another, as they are."""
 
 from __future__ import annotations
 
@@ -6,66 +6,93 @@ import errno
 import os
 import stat
 
-_PIECE = 1 << 20
-_PRIVATE_TO_OVERLAY = ("user.overlay.", "trusted.overlay.")
+from ocibuild.fs import ContentCopier, open_readable
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+_LEFT_OUT = ("user.overlay.", "trusted.overlay.", "system.", "security.selinux")
 
 
-def copy_attributes(source: int, destination: int) -> None:
-    """Give the open ``destination`` the owner, mode, extended attributes and times of the open ``source``."""
+class FileCopier:
+    """Copies single files with all that they are: owner, mode, extended attributes and both times."""
+
+    def __init__(self) -> None:
+        self._content = ContentCopier()
+
+    def copy(self, source_fd: int, source: str, dir_fd: int, name: str, status: os.stat_result) -> None:
+        """Make the file ``name`` in ``dir_fd`` a copy of ``source`` in ``source_fd``, of any kind but a directory.
+
+        ``status`` is what lstat(2) says of the source. Raises OSError.
+        """
+        if stat.S_ISREG(status.st_mode):
+            self._copy_regular(source_fd, source, dir_fd, name)
+            return
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(source, dir_fd=source_fd), name, dir_fd=dir_fd)
+        else:
+            os.mknod(name, status.st_mode, status.st_rdev, dir_fd=dir_fd)
+        there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        if (there.st_uid, there.st_gid) != (status.st_uid, status.st_gid):
+            os.chown(name, status.st_uid, status.st_gid, dir_fd=dir_fd, follow_symlinks=False)
+        _copy_xattrs_of_node(f"/proc/self/fd/{source_fd}/{source}", f"/proc/self/fd/{dir_fd}/{name}")
+        if not stat.S_ISLNK(status.st_mode):
+            os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=dir_fd)
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+
+    def _copy_regular(self, source_fd: int, source: str, dir_fd: int, name: str) -> None:
+        original = open_readable(source, source_fd)
+        try:
+            copy = os.open(name, _NEW_FILE, 0o600, dir_fd=dir_fd)
+            try:
+                self._content.copy(original, copy, os.fstat(original).st_size)
+                copy_attributes(original, copy)
+            finally:
+                os.close(copy)
+        finally:
+            os.close(original)
+
+
+def copy_attributes(source: int, destination: int, *, mode: int | None = None) -> None:
+    """Give the open ``destination`` the owner, mode, extended attributes and times of the open ``source``.
+
+    ``mode`` is that of the source, where it is another for the moment.
+    """
     status = os.fstat(source)
     there = os.fstat(destination)
     if (there.st_uid, there.st_gid) != (status.st_uid, status.st_gid):
         os.fchown(destination, status.st_uid, status.st_gid)
-    for key in os.listxattr(source):
-        if not key.startswith((*_PRIVATE_TO_OVERLAY, "system.", "security.selinux")):
-            os.setxattr(destination, key, os.getxattr(source, key))
-    os.fchmod(destination, stat.S_IMODE(status.st_mode))
-    os.utime(destination, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    _copy_xattrs(source, destination, is_new=not stat.S_ISDIR(status.st_mode))
+    os.fchmod(destination, stat.S_IMODE(status.st_mode) if mode is None else mode)
+    os.utime(destination, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def copy_file(source_fd: int, source: str, dir_fd: int, name: str) -> None:
-    """Make the file ``name`` in ``dir_fd`` a copy of ``source`` in ``source_fd``, of whatever kind but a directory."""
-    status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
-    if stat.S_ISREG(status.st_mode):
-        _copy_regular(source_fd, source, dir_fd, name)
-        return
-    if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(source, dir_fd=source_fd), name, dir_fd=dir_fd)
-    else:
-        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=dir_fd)
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=dir_fd)
-    there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    if (there.st_uid, there.st_gid) != (status.st_uid, status.st_gid):
-        os.chown(name, status.st_uid, status.st_gid, dir_fd=dir_fd, follow_symlinks=False)
-    os.utime(name, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+def _copy_xattrs(source: int, destination: int, *, is_new: bool) -> None:
+    keys = [key for key in _xattrs(source) if _is_copied(key)]
+    for key in keys:
+        os.setxattr(destination, key, os.getxattr(source, key))
+    if not is_new:
+        for key in _xattrs(destination):
+            if _is_copied(key) and key not in keys:
+                os.removexattr(destination, key)
 
 
-def _copy_regular(source_fd: int, source: str, dir_fd: int, name: str) -> None:
-    original = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
+def _copy_xattrs_of_node(source: str, destination: str) -> None:
+    """Copy those of what cannot be opened: paths that are not followed."""
+    for key in _xattrs(source):
+        if _is_copied(key):
+            value = os.getxattr(source, key, follow_symlinks=False)
+            os.setxattr(destination, key, value, follow_symlinks=False)
+
+
+def _xattrs(path: int | str) -> list[str]:
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        copy = os.open(name, flags, 0o600, dir_fd=dir_fd)
-        try:
-            _copy_bytes(original, copy)
-            copy_attributes(original, copy)
-        finally:
-            os.close(copy)
-    finally:
-        os.close(original)
+        return os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):
+            return []
+        raise
 
 
-def _copy_bytes(source: int, destination: int) -> None:
-    """Copy the content, and leave holes where the source has them."""
-    size = os.fstat(source).st_size
-    os.ftruncate(destination, size)
-    at = 0
-    while at < size:
-        try:
-            at = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return
-        end = os.lseek(source, at, os.SEEK_HOLE)
-        while at < end and (piece := os.pread(source, min(_PIECE, end - at), at)):
-            at += os.pwrite(destination, piece, at)
+def _is_copied(key: str) -> bool:
+    """Say whether an attribute is the file's, not that of its place in a stack or of one machine's policy."""
+    return key in _ACCESS_LISTS or not key.startswith(_LEFT_OUT)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import Kind
+from ocibuild.sandbox import records
+from ocibuild.sandbox.records import Record
 
 if TYPE_CHECKING:
     from ocibuild.layer.entry import Entry
-
-OVERRIDE_STAT = "user.containers.override_stat"
-"""``uid:gid:mode:type`` of a file that cannot have them: the name and form of containers/storage and fuse-overlayfs.
-
-The mode is octal; the type is ``file``, ``dir``, ``char-MAJOR-MINOR`` or ``block-MAJOR-MINOR``, and may be missing.
-"""
 
 
 class Nature(NamedTuple):
@@ -42,6 +37,9 @@ class Ownership(Protocol):
 
     def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
         """Likewise for what cannot be opened, a symlink or FIFO or device, which is not followed."""
+
+    def access_time_ns(self, entry: Entry) -> int:
+        """Return the time of access that a symlink or FIFO with the owner of ``entry`` must have."""
 
     def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
         """Make a device node, with the owner and mode of ``entry``."""
@@ -79,6 +77,10 @@ class RealOwners:
         except OSError as error:
             raise _refused(entry, error) from error
 
+    def access_time_ns(self, entry: Entry) -> int:
+        """See Ownership."""
+        return entry.mtime_ns
+
     def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
         """See Ownership."""
         try:
@@ -110,15 +112,15 @@ class MappedOwners(RealOwners):
         found = native(status)
         if found.kind is not Kind.FILE or status.st_size:
             return found
-        return _read_record(path, found)._replace(uid=found.uid, gid=found.gid)
+        return _recorded(path, status, found)._replace(uid=found.uid, gid=found.gid)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedOwners:
-    """Owners recorded in an extended attribute, for a process with one ID that cannot give files away.
+    """Owners recorded with the file, for a process with one ID that cannot give files away.
 
-    Every file belongs to us, which stands for root; another owner is recorded on the file. A device becomes an empty
-    file with a record. A symlink or FIFO cannot carry the attribute (see xattr(7)), so it belongs to root.
+    Every file belongs to us, which stands for root; another owner is recorded. A device becomes an empty file with a
+    record.
     """
 
     def is_given_by_creation(self, uid: int, gid: int) -> bool:
@@ -127,11 +129,18 @@ class RecordedOwners:
 
     def put(self, fd: int, entry: Entry) -> None:
         """See Ownership."""
-        kind = "dir" if entry.kind is Kind.DIRECTORY else "file"
-        os.setxattr(fd, OVERRIDE_STAT, _record(entry, kind))
+        records.write(fd, os.fstat(fd), Record(entry.uid, entry.gid), mode=entry.mode)
 
     def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
-        """See Ownership: nothing can be recorded there."""
+        """See Ownership."""
+        if max(entry.uid, entry.gid) >= records.MARK_LIMIT:
+            raise InvalidLayer(f"{entry.name!r}: the owner {entry.uid}:{entry.gid} cannot be recorded")
+        path = f"/proc/self/fd/{dir_fd}/{name}"
+        records.write(path, os.stat(path, follow_symlinks=False), Record(entry.uid, entry.gid))
+
+    def access_time_ns(self, entry: Entry) -> int:
+        """See Ownership."""
+        return records.access_time(entry.uid, entry.gid, entry.mtime_ns)
 
     def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
         """See Ownership."""
@@ -139,10 +148,7 @@ class RecordedOwners:
 
     def read(self, path: int | str, status: os.stat_result) -> Nature:
         """See Ownership."""
-        found = native(status)._replace(uid=0, gid=0)
-        if found.kind not in (Kind.FILE, Kind.DIRECTORY):
-            return found
-        return _read_record(path, found)
+        return _recorded(path, status, native(status)._replace(uid=0, gid=0))
 
 
 def native(status: os.stat_result) -> Nature:
@@ -163,45 +169,29 @@ _KINDS = {
     stat.S_IFIFO: Kind.FIFO,
 }
 
-_RECORD = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
-
 
 def _record_device(dir_fd: int, name: str, entry: Entry) -> None:
     """Make an empty file that stands for a device node."""
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
     try:
-        kind = "char" if entry.kind is Kind.CHARACTER else "block"
-        os.setxattr(fd, OVERRIDE_STAT, _record(entry, f"{kind}-{entry.device[0]}-{entry.device[1]}"))
+        record = Record(entry.uid, entry.gid, (_device_type(entry), *entry.device))
+        records.write(fd, os.fstat(fd), record, mode=entry.mode)
         os.fchmod(fd, entry.mode)
     finally:
         os.close(fd)
 
 
-def _read_record(path: int | str, found: Nature) -> Nature:
+def _recorded(path: int | str, status: os.stat_result, found: Nature) -> Nature:
     """Return what a file is with its record, where it has one; a descriptor must be one for reading."""
     try:
-        record = os.getxattr(path, OVERRIDE_STAT, **({} if isinstance(path, int) else {"follow_symlinks": False}))
-    except OSError:
+        record = records.read(path, status)
+    except ValueError as error:
+        raise InvalidLayer(str(error)) from error
+    found = found._replace(uid=record.uid, gid=record.gid)
+    if record.device is None or found.kind is not Kind.FILE:
         return found
-    return _recorded(record, found)
-
-
-def _record(entry: Entry, kind: str) -> bytes:
-    return f"{entry.uid}:{entry.gid}:0{entry.mode:o}:{kind}".encode()
-
-
-def _recorded(record: bytes, found: Nature) -> Nature:
-    """Return what a record says of a file; a step may have changed the mode since, so that of the file counts."""
-    match = _RECORD.fullmatch(record)
-    if match is None:
-        raise InvalidLayer(f"{OVERRIDE_STAT} is {record[:60]!r}, not uid:gid:mode:type")
-    uid, gid, mode, kind, major, minor = match.groups()
-    owned = found._replace(uid=int(uid), gid=int(gid))
-    if kind in (b"char", b"block") and major and found.kind is Kind.FILE:
-        device = (int(major), int(minor))
-        node = Kind.CHARACTER if kind == b"char" else Kind.BLOCK
-        return owned._replace(kind=node, mode=int(mode, 8) & 0o7777, device=device)
-    return owned
+    kind = Kind.CHARACTER if record.device[0] == stat.S_IFCHR else Kind.BLOCK
+    return found._replace(kind=kind, device=record.device[1:])
 
 
 def _device_type(entry: Entry) -> int:

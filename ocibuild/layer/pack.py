@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.fs import open_readable
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.channel import Channel, pipeline
 from ocibuild.layer.compression import PIECE, compressor
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from ocibuild.fs import Root
     from ocibuild.layer.owners import Ownership
     from ocibuild.oci import Compression, Digest
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class _Packer:
         return first if first != name else None
 
     def _add_opened(self, name: str, dir_fd: int, last: str) -> None:
-        fd = _open_readable(last, dir_fd)
+        fd = open_readable(last, dir_fd)
         try:
             entry = self._entry(name, fd, os.fstat(fd))
             self._tar.add(entry, _pieces(fd, entry.size) if entry.kind is Kind.FILE else ())
@@ -183,19 +182,6 @@ class _Packer:
             device=nature.device,
             xattrs=read_xattrs(path),
         )
-
-
-def _open_readable(last: str, dir_fd: int) -> int:
-    """Open a file that may be ours and yet closed to us: without privilege, mode 0 binds its owner too."""
-    try:
-        return os.open(last, _READ, dir_fd=dir_fd)
-    except PermissionError:
-        mode = stat.S_IMODE(os.stat(last, dir_fd=dir_fd, follow_symlinks=False).st_mode)
-        os.chmod(last, mode | 0o400, dir_fd=dir_fd)
-        try:
-            return os.open(last, _READ, dir_fd=dir_fd)
-        finally:
-            os.chmod(last, mode, dir_fd=dir_fd)
 
 
 def _pieces(fd: int, size: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer.copying import copy_attributes, copy_file
+from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import shown
 from ocibuild.layer.faults import translating
 from ocibuild.layer.merged import Found, Merged
@@ -57,6 +57,7 @@ class _Settler:
         self._moves: dict[str, str] = {}
         self._times_moved = 0
         self._copies: dict[str, str] = {}
+        self._copier = FileCopier()
 
     def adopt(self, name: str) -> None:
         """Make the directory ``name`` what the layers below say it is."""
@@ -107,7 +108,7 @@ class _Settler:
             else:
                 if self._allowance is not None:
                     self._allowance.take(found.status.st_size)
-                copy_file(source_fd, source_last, dir_fd, last)
+                self._copier.copy(source_fd, source_last, dir_fd, last, found.status)
 
     def _copy_attributes(self, lower: Root, name: str) -> None:
         source = _open_directory(lower, name)

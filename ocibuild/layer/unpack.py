@@ -247,7 +247,8 @@ class Unpacker:
             self._make_node(dir_fd, last, entry)
         if entry.xattrs:
             put_xattrs(f"/proc/self/fd/{dir_fd}/{last}", entry.name, entry.xattrs)
-        os.utime(last, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+        times = (self._owners.access_time_ns(entry), entry.mtime_ns)
+        os.utime(last, ns=times, dir_fd=dir_fd, follow_symlinks=False)
 
     def _make_node(self, dir_fd: int, last: str, entry: Entry) -> None:
         match entry.kind:

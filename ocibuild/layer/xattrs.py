@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import shown
-from ocibuild.layer.owners import OVERRIDE_STAT
+from ocibuild.sandbox.records import OVERRIDE_STAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,33 +1,69 @@
-"""The changes of a step, read off overlayfs: its upper directory holds them and nothing else."""
+"""The changes of a step, read off its snapshot, which holds them and nothing else."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import Changed, Opaque, Removed, is_opaque, is_whiteout
+from ocibuild.fs import Root
+from ocibuild.layer import Changed, Merged, Opaque, Removed, is_mark, is_opaque, is_whiteout, pack
+from ocibuild.oci import Compression, layer_type
+from ocibuild.store import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.fs import Root
-    from ocibuild.layer import Change
+    from ocibuild.layer import Change, Ownership
+    from ocibuild.store import Snapshot, Store
 
 
-def changes(upper: Root, lower: Callable[[], Root]) -> Iterator[Change]:
+def changes(upper: Root, lower: Callable[[], Merged]) -> Iterator[Change]:
     """Yield what ``upper`` changes, parents before what is in them, in the order of the names' bytes.
 
-    A whiteout gives ``Removed``, an opaque directory that hides anything of ``lower`` (a view of all below, only
-    opened where one is met) gives ``Opaque`` after its own ``Changed``. The root directory itself is not a change.
+    A whiteout gives ``Removed``, an opaque directory that hides anything of ``lower`` (all that is below, only asked
+    for where it is needed) gives ``Opaque`` after its own ``Changed``. A socket, which no layer can hold, is at most
+    the removal of what it hides. The root directory itself is not a change.
     """
     for name, status in upper.walk():
         if is_whiteout(status):
-            yield Removed(name)
+            if not is_mark(name):
+                yield Removed(name)
+            continue
+        if stat.S_ISSOCK(status.st_mode):
+            if lower().find(name) is not None:
+                yield Removed(name)
             continue
         yield Changed(name)
         if stat.S_ISDIR(status.st_mode) and _is_opaque(upper, name) and _is_directory(lower(), name):
             yield Opaque(name)
+
+
+def pack_changes(
+    store: Store,
+    ownership: Ownership,
+    stack: Sequence[Snapshot],
+    snapshot: Snapshot,
+    compression: Compression,
+    progress: Callable[[int], None] | None,
+) -> Layer:
+    """Pack the changes of ``snapshot``, which lies on ``stack``, the oldest first, into a layer in the store."""
+    with ExitStack() as cleanup:
+        views: list[Merged] = []
+
+        def below() -> Merged:
+            if not views:
+                roots = [cleanup.enter_context(Root.open(one.path)) for one in reversed(stack)]
+                views.append(Merged(roots))
+            return views[0]
+
+        upper = cleanup.enter_context(Root.open(snapshot.path))
+        with store.blobs.writer() as blob:
+            packed = pack(
+                changes(upper, below), upper, blob.write, compression=compression, owners=ownership, progress=progress
+            )
+    return Layer(packed.diff_id, blob.describe(layer_type(compression)))
 
 
 def _is_opaque(upper: Root, name: str) -> bool:
@@ -38,8 +74,6 @@ def _is_opaque(upper: Root, name: str) -> bool:
         os.close(fd)
 
 
-def _is_directory(root: Root, name: str) -> bool:
-    try:
-        return stat.S_ISDIR(root.lstat(name).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+def _is_directory(lower: Merged, name: str) -> bool:
+    found = lower.find(name)
+    return found is not None and stat.S_ISDIR(found.status.st_mode)

@@ -5,28 +5,28 @@ A stack is given oldest first, as in ``rootfs.diff_ids``. Nothing here is ever a
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import is_opaque, pack
-from ocibuild.oci import Compression, layer_type
-from ocibuild.rootfs.changes import changes
+from ocibuild.layer import is_opaque
+from ocibuild.oci import Compression
+from ocibuild.rootfs.changes import pack_changes
+from ocibuild.rootfs.copy import SOCKETS
+from ocibuild.rootfs.snapshotter import MountedTree
+from ocibuild.rootfs.targets import STUBS, forget, make_stub
 from ocibuild.sandbox import Overlay
-from ocibuild.store import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.layer import Ownership
-    from ocibuild.store import ActiveSnapshot, Snapshot, Store
+    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
 
-# what a step's mounts need to stand on; as the lowest directory of every step, they are never a change, while /proc,
-# /sys and /dev are one where they are missing, as with docker
-_STUBS = ("etc/hosts", "etc/resolv.conf")
+_PROBE = "user.ocibuild.probe"
 
 
 class OverlaySnapshotter:
@@ -42,26 +42,56 @@ class OverlaySnapshotter:
     def prepare(self) -> None:
         """See Snapshotter."""
         os.makedirs(self._empty, exist_ok=True)
+        _refuse_without_attributes(self._store.root)
         os.makedirs(self._mount_point, exist_ok=True)
-        for name in _STUBS:
-            _make_stub(self._stubs, name)
+        for name in STUBS:  # in the lowest directory of every step, they are never a change
+            make_stub(self._stubs, name)
+
+    def refusal(self) -> str | None:
+        """Return why trees of this store cannot be mounted here, None where they can."""
+        if os.path.exists(os.path.join(self._store.root, SOCKETS)):
+            return "the store's file system refuses whiteouts of overlayfs"
+        probe = self._store.trees.begin()
+        try:
+            lower, upper, work, scratch = (os.path.join(probe.path, name) for name in "luws")
+            for path in (lower, upper, work, scratch):
+                os.mkdir(path)
+            os.close(Overlay([lower], upper, work, scratch).open())
+        except OSError as error:
+            return f"this machine refuses an overlay mount on the store's file system ({error.strerror})"
+        finally:
+            probe.remove()
+        return None
+
+    def close(self) -> None:
+        """See Snapshotter: mounts end with the steps that they are made for."""
 
     @contextmanager
-    def running(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Overlay]:
+    def running(
+        self,
+        stack: Sequence[Snapshot],
+        active: ActiveSnapshot,
+        *,
+        keep: bool = True,  # noqa: ARG002  (they are there anyway)
+    ) -> Iterator[Overlay]:
         """See Snapshotter."""
         yield self._overlay([*_topmost_first(stack), self._stubs], active)
 
-    def tree_of_mount(self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, read_only: bool) -> Overlay:
+    @contextmanager
+    def tree_of_mount(
+        self, stack: Sequence[Snapshot], active: ActiveSnapshot, path: str, *, read_only: bool
+    ) -> Iterator[MountedTree]:
         """See Snapshotter."""
         lowers = [*_topmost_first(stack), self._empty]
         if read_only:
-            return Overlay(lowers, None, None, self._mount_point)
+            yield MountedTree(Overlay(lowers, None, None, self._mount_point), path)
+            return
         folder = os.path.join(active.scratch, f"mount-{len(os.listdir(active.scratch))}")
         upper, work = os.path.join(folder, "upper"), os.path.join(folder, "work")
-        for path in (folder, upper, work):
-            os.mkdir(path)
+        for made in (folder, upper, work):
+            os.mkdir(made)
         os.chmod(upper, 0o755)
-        return Overlay(lowers, upper, work, self._mount_point)
+        yield MountedTree(Overlay(lowers, upper, work, self._mount_point), path)
 
     @contextmanager
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
@@ -81,13 +111,9 @@ class OverlaySnapshotter:
         return self._mount_point
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
-        """See Snapshotter; the directories that they were in keep their times."""
+        """See Snapshotter."""
         with Root.open(active.upper) as upper:
-            for path in created:
-                with suppress(OSError), upper.parent_of(path) as (fd, name):
-                    before = os.stat(".", dir_fd=fd)
-                    _remove_if_empty(fd, name)
-                    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=fd)
+            forget(upper, created)
 
     def pack(
         self,
@@ -98,25 +124,7 @@ class OverlaySnapshotter:
         progress: Callable[[int], None] | None = None,
     ) -> Layer:
         """See Snapshotter."""
-        with ExitStack() as cleanup:
-            views: list[Root] = []
-
-            def below() -> Root:
-                if not views:
-                    views.append(cleanup.enter_context(self.reading(stack)))
-                return views[0]
-
-            upper = cleanup.enter_context(Root.open(snapshot.path))
-            with self._store.blobs.writer() as blob:
-                packed = pack(
-                    changes(upper, below),
-                    upper,
-                    blob.write,
-                    compression=compression,
-                    owners=self._ownership,
-                    progress=progress,
-                )
-        return Layer(packed.diff_id, blob.describe(layer_type(compression)))
+        return pack_changes(self._store, self._ownership, stack, snapshot, compression, progress)
 
     def _overlay(self, lowers: list[str], active: ActiveSnapshot) -> Overlay:
         # a new one for each mount: overlayfs refuses one that a volatile mount has used
@@ -126,14 +134,21 @@ class OverlaySnapshotter:
         return Overlay(lowers, active.upper, work, self._mount_point)
 
 
-def _make_stub(stubs: str, name: str) -> None:
-    """Make a file in a directory, with the modes that any user of a step needs."""
-    folder, file = os.path.split(os.path.join(stubs, name))
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, 0o755)
-    fd = os.open(os.path.join(folder, file), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-    os.fchmod(fd, 0o644)
-    os.close(fd)
+def _refuse_without_attributes(root: str) -> None:
+    """Raise SandboxError where the store's file system has no user xattrs: what is opaque could not be marked so.
+
+    The kernel would mount an overlay all the same, and fail only when a step replaces a directory.
+    """
+    try:
+        os.setxattr(root, _PROBE, b"")
+        os.removexattr(root, _PROBE)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        raise SandboxError(
+            f"{root}: its file system has no extended attributes of users, which overlay mounts need",
+            remedy="choose a store on ext4, xfs, btrfs or, from Linux 6.6 on, tmpfs with --root",
+        ) from error
 
 
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:
@@ -161,11 +176,3 @@ def _mounted(overlay: Overlay) -> Iterator[Root]:
             yield root
     finally:
         os.close(fd)
-
-
-def _remove_if_empty(dir_fd: int, name: str) -> None:
-    status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    if stat.S_ISDIR(status.st_mode):
-        os.rmdir(name, dir_fd=dir_fd)
-    elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
-        os.unlink(name, dir_fd=dir_fd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocibuild.oci import Compression
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
 
 
+class MountedTree(NamedTuple):
+    """A tree that a step sees a part of, and what that part is called in it."""
+
+    tree: RootTree
+    path: str
+
+
 class Snapshotter(Protocol):
     """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads."""
 
@@ -25,8 +32,16 @@ class Snapshotter(Protocol):
     def prepare(self) -> None:
         """Make the store's own directories that every tree rests on; idempotent."""
 
-    def running(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[RootTree]:
-        """Give the tree that a step sees and changes; once the block is left its changes are in ``active``."""
+    def close(self) -> None:
+        """Let go of what was made for this build alone; to be called at its end."""
+
+    def running(
+        self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, keep: bool = True
+    ) -> AbstractContextManager[RootTree]:
+        """Give the tree that a step sees and changes; once the block is left its changes are in ``active``.
+
+        Unless ``keep``, nobody wants these. Where the block raises, the tree is not used again.
+        """
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
         """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
@@ -34,8 +49,13 @@ class Snapshotter(Protocol):
         To be called before the block of ``running()`` is left.
         """
 
-    def tree_of_mount(self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, read_only: bool) -> RootTree:
-        """Return a tree that a step sees part of; what it changes there is thrown away with the scratch."""
+    def tree_of_mount(
+        self, stack: Sequence[Snapshot], active: ActiveSnapshot, path: str, *, read_only: bool
+    ) -> AbstractContextManager[MountedTree]:
+        """Give a tree for a step that sees what is at ``path`` of it; what it changes there is thrown away.
+
+        The block is not left before the step has ended.
+        """
 
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``; once the block is left what was changed in it is in ``active``."""

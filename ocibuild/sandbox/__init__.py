@@ -1,33 +1,44 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
-from ocibuild.sandbox.identity import Identity, IDs, enter
+from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
+from ocibuild.sandbox.identity import Identity, IDs, enter, stay
+from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
+from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
+from ocibuild.sandbox.syscalls import birth_time
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
     "PASTA_GATEWAY",
     "PASTA_RESOLVER",
     "Bind",
+    "Emulator",
     "FileSystem",
     "Folder",
+    "Foreign",
+    "Handler",
     "IDs",
     "Identity",
     "Mount",
     "Outcome",
     "Overlay",
     "Pasta",
+    "ProgramSpec",
     "RootTree",
     "Running",
     "Secret",
     "Spawner",
+    "Spec",
     "StepSpec",
     "Sysfs",
     "Tmpfs",
     "Tree",
     "User",
+    "birth_time",
     "enter",
     "find_user",
+    "stay",
 ]

@@ -35,10 +35,14 @@ class IDRange:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this process is after ``enter()``; ``limit`` is the number of IDs, from 0 on."""
+    """Who this process is after ``enter()``; ``limit`` is the number of IDs, from 0 on.
+
+    ``complaint`` is what newuidmap or newgidmap said, where there is one ID because they did not map the range.
+    """
 
     ids: IDs
     limit: int
+    complaint: str = ""
 
 
 def enter() -> Identity:
@@ -49,6 +53,27 @@ def enter() -> Identity:
     identity = _enter_as_root() or _enter_user_namespace()
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     return identity
+
+
+def stay() -> Identity:
+    """Return who this process is in the namespaces that it is in; to be called while there is one thread.
+
+    It has all IDs where it may change its own and its root, found out by doing so in a child.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.chroot("/")
+            os.setgroups([])
+            os.setresgid(1, 1, 1)
+            os.setresuid(1, 1, 1)
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        return Identity(IDs.ONE, limit=1)
+    return Identity(IDs.ALL, limit=_count(_own_map("/proc/self/uid_map")))
 
 
 def _enter_as_root() -> Identity | None:
@@ -74,12 +99,9 @@ def _enter_user_namespace() -> Identity:
     if len(users) > 1 and len(groups) > 1 and helpers[0] and helpers[1]:
         commands = [[helpers[0], *_words(users)], [helpers[1], *_words(groups)]]
         complaint = _unshare_and_map(lambda pid: _run_helpers(pid, commands))
-        if complaint is not None:
-            raise SandboxError(
-                f"newuidmap could not map the range of subordinate IDs: {complaint}",
-                remedy="check /etc/subuid, /etc/subgid, and that newuidmap and newgidmap are setuid",
-            )
-        return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
+        if complaint is None:
+            return Identity(IDs.RANGE, limit=min(_count(users), _count(groups)))
+        return _map_one(uid, gid, complaint)
     _unshare_user_namespace()
     return _map_one(uid, gid)
 
@@ -90,11 +112,11 @@ def _find(program: str) -> str | None:
     return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
-def _map_one(uid: int, gid: int) -> Identity:
+def _map_one(uid: int, gid: int, complaint: str = "") -> Identity:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"0 {uid} 1")
     _write("/proc/self/gid_map", f"0 {gid} 1")
-    return Identity(IDs.ONE, limit=1)
+    return Identity(IDs.ONE, limit=1, complaint=complaint)
 
 
 def id_map(own: int, ranges: Iterable[IDRange]) -> tuple[IDRange, ...]:
@@ -167,6 +189,11 @@ def _map_when_told(ready: int, complain: int, write_maps: Callable[[], str]) -> 
         os._exit(1 if complaint else 0)
 
 
+def map_all(pid: int) -> None:
+    """Give the user namespace of ``pid``, a child of ours, every ID that we have as it is."""
+    _write_maps(pid, _own_map("/proc/self/uid_map"), _own_map("/proc/self/gid_map"))
+
+
 def _write_maps(pid: int, users: Sequence[IDRange], groups: Sequence[IDRange]) -> str:
     """Give the user namespace of ``pid`` every ID of ours as it is: for root that may set IDs, if nothing else."""
     for name, rows in (("uid_map", users), ("gid_map", groups)):
@@ -177,8 +204,7 @@ def _write_maps(pid: int, users: Sequence[IDRange], groups: Sequence[IDRange]) -
 
 
 def _run_helpers(pid: int, commands: Sequence[Sequence[str]]) -> str:
-    """Run newuidmap and newgidmap; return what they complain of."""
-    complaints = ""
+    """Run newuidmap and newgidmap, the first failure being the end; return what they complain of."""
     for program, *words in commands:
         said, say = os.pipe2(os.O_CLOEXEC)
         actions = [(os.POSIX_SPAWN_DUP2, say, 1), (os.POSIX_SPAWN_DUP2, say, 2)]
@@ -187,8 +213,8 @@ def _run_helpers(pid: int, commands: Sequence[Sequence[str]]) -> str:
         with open(said, encoding="utf-8", errors="replace") as file:
             text = file.read()
         if os.waitpid(helper, 0)[1]:
-            complaints += text or f"{program} failed"
-    return complaints
+            return text or f"{program} failed"  # what no helper has mapped can still be mapped as one ID
+    return ""
 
 
 def _words(rows: Iterable[IDRange]) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NO_PRIVILEGES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY
+_MOST_LOWERS = 500  # OVL_MAX_STACK
 
 
 class Overlay(NamedTuple):
@@ -41,6 +42,14 @@ class Overlay(NamedTuple):
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
+        if len(self.lowers) <= _MOST_LOWERS:
+            return self._open()
+        # what is too deep for one overlay is the lowest directory of another; older kernels want that attached
+        top, rest = self.lowers[: _MOST_LOWERS - 1], self.lowers[_MOST_LOWERS - 1 :]
+        with _attaching, _attached(Overlay(rest, None, None, self.scratch).open(), self.scratch):
+            return self._replace(lowers=[*top, self.scratch]).open()
+
+    def _open(self) -> int:
         try:
             with _named(self._directories()) as names:
                 return syscalls.new_mount("overlay", self._options(names), self._attributes())
@@ -96,8 +105,18 @@ class Folder(NamedTuple):
 RootTree: TypeAlias = Overlay | Folder
 """What a step sees as its root."""
 
-# a mount by string has to be attached for a moment, where another thread must neither look nor mount
-_attaching = threading.Lock()
+# some mounts have to be attached for a moment, where another thread must neither look nor mount
+_attaching = threading.RLock()
+
+
+@contextmanager
+def _attached(fd: int, path: str) -> Iterator[None]:
+    """Attach a mount at a directory for the block, and close its descriptor."""
+    _attach(fd, path)
+    try:
+        yield
+    finally:
+        syscalls.unmount(path, syscalls.MNT_DETACH)
 
 
 @contextmanager

@@ -12,13 +12,11 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ocibuild.sandbox.channel import close_inherited
 
 PASTA_GATEWAY = "10.0.2.2"
 PASTA_RESOLVER = "10.0.2.3"
@@ -49,17 +47,18 @@ class Connector:
     pidfd: int
 
     @classmethod
-    def start(cls, pasta: Pasta, link: socket.socket, close_others: Callable[[int], None]) -> Connector:
+    def start(cls, pasta: Pasta, link: socket.socket) -> Connector:
         """Fork it, in a process with one thread; the step has the other end of ``link``."""
         pid, pidfd = syscalls.clone(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS, exit_signal=signal.SIGCHLD)
         if pid == 0:
-            _connect_and_exit(pasta, link, close_others)
+            _connect_and_exit(pasta, link)
         return cls(pid, pidfd)
 
     def end(self) -> None:
         """End all of it, and wait until nothing of it is left."""
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # a keeper reaps what has ended
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
         os.close(self.pidfd)
 
 
@@ -82,9 +81,10 @@ def await_network(link: socket.socket) -> None:
         )
 
 
-def _connect_and_exit(pasta: Pasta, link: socket.socket, close_others: Callable[[int], None]) -> NoReturn:
+def _connect_and_exit(pasta: Pasta, link: socket.socket) -> NoReturn:
     try:
-        close_others(link.fileno())
+        signal.set_wakeup_fd(-1)  # a keeper has one
+        close_inherited({link.fileno()})
         try:
             answer = _connect(pasta, link)
         except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
@@ -33,7 +33,8 @@ _CAPABILITIES = {
     "CAP_SETFCAP": 31,
 }
 
-_KEPT = sum(1 << number for number in _CAPABILITIES.values())
+KEPT = sum(1 << number for number in _CAPABILITIES.values())
+"""Docker's default set, as bits."""
 
 
 def take_real_ids(user: User, *, extra_groups: bool) -> None:
@@ -45,15 +46,23 @@ def take_real_ids(user: User, *, extra_groups: bool) -> None:
         os.setresuid(user.uid, -1, -1)
 
 
-def drop_capabilities() -> None:
-    """Keep docker's default capabilities alone."""
+def last_capability() -> int:
+    """Return the number of the last capability that the kernel knows; needs /proc."""
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:  # as text it would look for its codec's module
-        last = int(file.read())
-    for number in range(last + 1):
-        if not _KEPT & 1 << number:
-            syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+        return int(file.read())
+
+
+def drop_capabilities(last: int) -> None:
+    """Keep docker's default capabilities alone.
+
+    Where this process may not (CAP_SETPCAP), a program can still get those that whoever started it left to it.
+    """
+    with suppress(PermissionError):
+        for number in range(last + 1):
+            if not KEPT & 1 << number:
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.limit_capabilities(_KEPT)
+    syscalls.limit_capabilities(KEPT)
 
 
 def take_ids_and_keep_capabilities(user: User) -> None:

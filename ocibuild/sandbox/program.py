@@ -12,6 +12,8 @@ from ocibuild.sandbox import syscalls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ocibuild.sandbox.foreign import Foreign
+
 _FIRST_LINE = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
 _INTERPRETERS = 6  # it gives up at the sixth script that is the interpreter of another
 # a program that is there, and cannot be run
@@ -78,29 +80,67 @@ def _refuse_foreign(path: str) -> None:
     to it (CVE-2019-5736).
     """
     for _ in range(_INTERPRETERS):
-        fd = syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            first = os.read(fd, _FIRST_LINE)
-        except OSError as error:
-            error.filename = path
-            raise
-        finally:
-            os.close(fd)
-        if not first.startswith(b"#!"):
-            return
-        words = first[2:].partition(b"\n")[0].replace(b"\0", b" ").split()
+        words = _interpreter(_read_start(path))
         if not words:
             return
-        path = os.fsdecode(words[0])
+        path = words[0]
 
 
-def execute(command: Command) -> NoReturn:
+def _read_start(path: str) -> bytes:
+    fd = syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(fd, _FIRST_LINE)
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(fd)
+
+
+def _interpreter(start: bytes) -> list[str]:
+    """Return the program that the first line of a script names, and its argument where it has one; else nothing."""
+    if not start.startswith(b"#!"):
+        return []
+    words = start[2:].partition(b"\n")[0].replace(b"\0", b" ").strip().split(maxsplit=1)
+    return [os.fsdecode(word) for word in words]
+
+
+def emulated(command: Command, foreign: Foreign) -> Command:
+    """Return the command with the emulator before the program that it comes to, where that is one for it.
+
+    An emulator knows no scripts: it is given the program that the script names.
+    """
+    if foreign.emulator is None:
+        return command
+    path, args = command.path, command.args
+    start = _read_start(path)
+    for _ in range(_INTERPRETERS):
+        words = _interpreter(start)
+        if not words:
+            break
+        args = [*words, path, *args[1:]]
+        path = words[0]
+        start = _read_start(path)
+    if not foreign.emulator.runs(start):
+        return command
+    return command._replace(path=foreign.emulator.path, args=[foreign.emulator.path, "-0", args[0], path, *args[1:]])
+
+
+def execute(command: Command, *, foreign: Foreign | None = None) -> NoReturn:
     """Become the program; raise CannotStart or SandboxError where that cannot be."""
+    if foreign and foreign.short:
+        syscalls.say_short_machine()
     try:
         os.execve(command.path, command.args, command.env)
     except FileNotFoundError as error:  # it was there to be read
         raise CannotStart(f"{command.path}: its dynamic linker is not in the image", exit_status=127) from error
     except OSError as error:
+        if error.errno == errno.ENOEXEC and foreign and not foreign.works:
+            raise CannotStart(
+                f"{command.path}: this machine runs no programs for {foreign.platform}",
+                exit_status=126,
+                remedy="install qemu-user-static",
+            ) from error
         raise CannotStart(explain(error), exit_status=126, remedy=_REMEDIES.get(error.errno or 0)) from error
     except ValueError as error:
         raise SandboxError(f"the command or its environment cannot be given to a process: {error}") from error

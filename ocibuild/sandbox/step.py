@@ -19,20 +19,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.bounds import bound_processes
+from ocibuild.sandbox.channel import tell
+from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
-from ocibuild.sandbox.privileges import drop_capabilities, take_ids, take_ids_and_keep_capabilities, take_real_ids
-from ocibuild.sandbox.program import execute, explain, find_command
-from ocibuild.sandbox.terminal import take_terminal
+from ocibuild.sandbox.privileges import (
+    drop_capabilities,
+    last_capability,
+    take_ids,
+    take_ids_and_keep_capabilities,
+    take_real_ids,
+)
+from ocibuild.sandbox.program import emulated, execute, explain, find_command
+from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ocibuild.sandbox.mounts import Mount, RootTree
 
 _ACCOUNT_FILE_LIMIT = 4 << 20
+STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 
 
 class StepSpec(NamedTuple):
@@ -41,9 +52,12 @@ class StepSpec(NamedTuple):
     ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability, and hides and freezes nothing. ``own_network``
-    has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With ``terminal`` the
-    process's streams are a terminal of its own.
+    kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
+    ``own_network`` has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With
+    ``terminal`` the process's streams are a terminal of its own.
+    ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
+    folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
+    all IDs. ``foreign`` is how its programs are run, where they are for another processor.
     """
 
     root: RootTree
@@ -62,6 +76,10 @@ class StepSpec(NamedTuple):
     insecure: bool = False
     ulimits: Sequence[tuple[str, int, int]] = ()
     terminal: bool = False
+    kept: bool = False
+    bare: bool = False
+    supervised: bool = False
+    foreign: Foreign | None = None
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -79,75 +97,140 @@ class StepSpec(NamedTuple):
         members["pasta"] = Pasta(*members["pasta"]) if members["pasta"] else None
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.load(value) for value in members[key]]
+        members["foreign"] = Foreign.load(members["foreign"])
         return cls(**members)
 
     @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into."""
-        flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-        return flags | (syscalls.CLONE_NEWNET if self.own_network else 0)
+        if self.bare:
+            return 0
+        return STEP_NAMESPACES | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
-def become(spec: StepSpec, standard: list[int], channel: socket.socket, link: socket.socket | None) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does.
+def prepare() -> None:
+    """Make what is the same for every step, once: for the process that forks them."""
+    from ocibuild.sandbox.seccomp import profile
 
-    ``link`` leads to what connects the network, where anything does.
+    with suppress(SandboxError):  # each step says so
+        profile.program()
+
+
+def try_namespaces() -> None:
+    """Do what every step does first, in a process in namespaces of its own: mount /proc, and pivot to another root.
+
+    Raises OSError where the machine refuses that.
     """
+    for kind in ("proc", "tmpfs"):
+        mount = syscalls.new_mount(kind, [])
+        syscalls.move_mount(mount, "/proc")
+        os.close(mount)
+    os.chdir("/proc")
+    syscalls.pivot_root(".", ".")
+
+
+class Outside(NamedTuple):
+    """What a step's process is given from outside.
+
+    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``link`` leads to what
+    connects the network, where anything does; ``supervisor`` is where a supervised one submits.
+    """
+
+    users: int | None = None
+    link: socket.socket | None = None
+    supervisor: socket.socket | None = None
+
+
+def become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:
+    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+    begin(lambda: _try_to_become(spec, standard, channel, outside), channel)
+
+
+def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
+    """Do what ends in another program, in a process forked for it; tell ``channel`` what went wrong, if it does."""
     try:
-        _try_to_become(spec, standard, channel, link)
+        become_it()
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
-        _report(channel, {"error": explain(error), "remedy": None, "status": status})
+        tell(channel, {"error": explain(error), "remedy": None, "status": status})
     except CannotStart as error:
-        _report(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
+        tell(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
     except OcibuildError as error:
-        _report(channel, {"error": error.message, "remedy": error.remedy})
+        tell(channel, {"error": error.message, "remedy": error.remedy})
     except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
-        _report(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
+        tell(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
     finally:
         os._exit(127)
 
 
-def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, link: socket.socket | None) -> None:
+def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
     os.umask(0o022)
-    _take_streams(standard)
-    if link is not None:
-        offer_network(link)
+    take_streams(standard)
+    if outside.link is not None:
+        offer_network(outside.link)
+    if spec.terminal and spec.bare:
+        take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
     syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
-    _change_root(spec)
+    last = last_capability()
+    if spec.bare:
+        _change_root_alone(spec.root)
+    else:
+        _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
     if spec.terminal:
-        console = take_terminal(channel, json.dumps({"terminal": True}).encode(), uid=user.uid)
-        furnish([(console, "/dev/console")], [])
-    if not spec.insecure:
+        if not spec.bare:
+            console = syscalls.open_tree(take_terminal(channel), recursive=False)
+            furnish([(console, "/dev/console")], [])
+        give_terminal(user.uid)
+    bound_processes()
+    if not spec.insecure and not spec.bare:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
-    if link is not None:
-        await_network(link)
-    _report(channel, {"created": created})
-    take_real_ids(user, extra_groups=spec.extra_groups)
+    if outside.link is not None:
+        await_network(outside.link)
+    tell(channel, {"created": created})
+    if outside.users is not None:
+        _enter_user_namespace(outside.users, insecure=spec.insecure)
+    if outside.supervisor is None:
+        take_real_ids(user, extra_groups=spec.extra_groups)
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
-    take_ulimits(spec.ulimits)
+    if spec.foreign:
+        command = emulated(command, spec.foreign)
+    take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
+    # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
+    _restrict_calls(spec, channel, outside.supervisor, user)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
-        drop_capabilities()
+        drop_capabilities(last)
         take_ids(user)
-    _reset_signals()
-    execute(command)
+    reset_signals()
+    execute(command, foreign=spec.foreign)
 
 
-def _report(channel: socket.socket, message: dict[str, Any]) -> None:
-    with suppress(OSError):  # the builder may have given the step up
-        channel.send(json.dumps(message).encode())
+def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
+    """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
+    from ocibuild.sandbox.seccomp import profile
+
+    is_confined = not spec.insecure and not spec.bare  # where there are no mounts, the container around us confines
+    if is_confined:
+        scope()
+    if supervisor is not None:
+        from ocibuild.sandbox.supervisor.handover import submit
+
+        if not submit(supervisor, user, profile.rules(os.uname().machine) if is_confined else ()):
+            tell(channel, {"pretended": True})
+    elif is_confined:
+        profile.enforce()
 
 
-def _take_streams(standard: list[int]) -> None:
+def take_streams(standard: list[int]) -> None:
+    """Have these as standard streams, in a session of our own."""
     os.setsid()
     for number, fd in enumerate(standard):
         os.dup2(fd, number, inheritable=True)
@@ -158,13 +241,43 @@ def _change_root(spec: StepSpec) -> None:
     _set_hostname(spec.hostname)
     if spec.own_network:
         _raise_loopback()
-    root = spec.root.open()
+    root = _open_root(spec.root)
     syscalls.move_mount(root, spec.mount_point)
     os.close(root)
     os.chdir(spec.mount_point)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+
+
+def _change_root_alone(root: RootTree) -> None:
+    """Move into a root that is a folder, where nothing can be mounted."""
+    assert isinstance(root, mounts.Folder)
+    try:
+        os.chroot(root.path)
+    except PermissionError as error:
+        raise SandboxError(
+            "this machine refuses a change of root: chroot(2): Operation not permitted",
+            remedy="give the container CAP_SYS_CHROOT, or install proot",
+        ) from error
+    os.chdir("/")
+
+
+def _open_root(tree: RootTree) -> int:
+    try:
+        return tree.open()
+    except OSError as error:
+        raise SandboxError(
+            f"this machine refuses to mount the root file system: {error.strerror}",
+            remedy="choose a store on another file system with --root; `ocibuild doctor` tells more",
+        ) from error
+
+
+def _enter_user_namespace(fd: int, *, insecure: bool) -> None:
+    """Go to a user namespace below ours, once all that needs more than it gives is done."""
+    syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+    if insecure:
+        syscalls.unshare(syscalls.CLONE_NEWNS)  # so that the step may mount
 
 
 def _set_hostname(name: str) -> None:
@@ -198,7 +311,7 @@ def _read_account_file(path: str) -> str:
         os.close(fd)
 
 
-def _reset_signals() -> None:
+def reset_signals() -> None:
     """Undo what we, and whoever started us, ignore."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is not signal.SIG_DFL:

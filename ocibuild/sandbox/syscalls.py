@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CLONE_PIDFD = 0x00001000
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -29,6 +30,7 @@ MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 
 AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
@@ -38,11 +40,21 @@ MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
+
+PTRACE_TRACEME = 0
+PTRACE_CONT = 7
+
+PR_SET_NO_NEW_PRIVS = 38
+_PER_LINUX32 = 8
 
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
+PR_SET_SECCOMP = 22
+PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -50,6 +62,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _MACHINE = os.uname().machine
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "s390x": 120}
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "loongarch64": 277, "ppc64le": 358, "s390x": 348}
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
@@ -57,7 +70,10 @@ _SYS_FSCONFIG = 431
 _SYS_FSMOUNT = 432
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
+_SYS_LANDLOCK_CREATE_RULESET = 444
+_SYS_LANDLOCK_RESTRICT_SELF = 446
 
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _FSOPEN_CLOEXEC = 1
@@ -67,6 +83,10 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_SECCOMP_SET_MODE_FILTER = 1
+_SOCK_FILTER = 8  # the size of one instruction
+_STATX_BTIME = 0x800
+_STATX_SIZE = 256
 
 # PyDLL keeps the interpreter lock: a forked child must not have to take it back
 _libc: Any = ctypes.PyDLL(None, use_errno=True)
@@ -93,6 +113,16 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags))
 
 
+def setns(fd: int, kind: int) -> None:
+    """Move this process into the namespace ``fd``, which is of that kind; see setns(2)."""
+    _check(_libc.setns(fd, kind))
+
+
+def say_short_machine() -> None:
+    """Have uname(2) tell of a machine of 32 bits, where the kernel runs programs for one; see personality(2)."""
+    _libc.personality(ctypes.c_ulong(_PER_LINUX32))
+
+
 def clone(flags: int, *, exit_signal: int) -> tuple[int, int]:
     """Fork into new namespaces: return (pid, pidfd) to the parent and (0, -1) to the child; see clone(2).
 
@@ -109,6 +139,17 @@ def _of_this_machine(numbers: Mapping[str, int], name: str) -> int:
     if _MACHINE not in numbers:
         raise OSError(errno.ENOSYS, f"the number of {name}(2) on {_MACHINE} is not known")
     return numbers[_MACHINE]
+
+
+def birth_time(dir_fd: int, name: str) -> int:
+    """Return when a file was made, in nanoseconds since 1970, 0 where the system does not know; see statx(2)."""
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    result = _libc.statx(dir_fd, os.fsencode(name), AT_SYMLINK_NOFOLLOW, ctypes.c_uint(_STATX_BTIME), found)
+    if result == -1:
+        return 0
+    (mask,) = struct.unpack_from("=I", found, 0)
+    seconds, nanoseconds = struct.unpack_from("=qI", found, 0x50)
+    return seconds * 10**9 + nanoseconds if mask & _STATX_BTIME else 0
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -136,6 +177,17 @@ def open_in_root(root: int, path: str, flags: int) -> int:
     """Open ``path`` as if the directory ``root`` were the root, whatever symbolic links are in it; see openat2(2)."""
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     return _call(_SYS_OPENAT2, root, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+
+
+def open_beneath(folder: int, path: str, flags: int) -> int:
+    """Open ``path`` below the directory ``folder``, no symbolic link on the way to it; see openat2(2)."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    return _call(_SYS_OPENAT2, folder, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+
+
+def enter_mounts_of(pidfd: int) -> None:
+    """Move this process into the mount namespace of another, with its root and current directory; see setns(2)."""
+    _check(_libc.setns(pidfd, CLONE_NEWNS))
 
 
 def copy_tree(fd: int) -> int:
@@ -183,11 +235,70 @@ def restrict_mount(fd: int, attributes: int) -> None:
     )
 
 
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def set_filter(program: bytes, flags: int) -> int:
+    """Have system calls of this thread pass a filter, for good; see seccomp(2)."""
+    described = ctypes.byref(_Program(len(program) // _SOCK_FILTER, program))
+    number = _of_this_machine(_SYS_SECCOMP, "seccomp")
+    return _call(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), described)
+
+
+class _Piece(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class MemoryReader:
+    """Reads the memory of other processes, ``most`` bytes at a time; see process_vm_readv(2). For one thread."""
+
+    def __init__(self, most: int) -> None:
+        self._buffer = ctypes.create_string_buffer(most)
+        self._here = _Piece(ctypes.addressof(self._buffer), most)
+        self._there = _Piece(None, 0)
+        self._ends = (ctypes.byref(self._here), ctypes.byref(self._there))
+        self._call = _libc.process_vm_readv
+        self._call.restype = ctypes.c_ssize_t
+
+    def read(self, pid: int, address: int, size: int) -> bytes:
+        """Return up to ``size`` bytes at an address of a process; raise OSError where nothing can be read."""
+        self._there.base, self._there.length = address, size
+        here, there = self._ends
+        count = self._call(pid, here, ctypes.c_ulong(1), there, ctypes.c_ulong(1), ctypes.c_ulong(0))
+        return bytes(memoryview(self._buffer)[: _check(count)])
+
+
+def landlock_abi() -> int:
+    """Return the version of Landlock that the kernel has; see landlock_create_ruleset(2)."""
+    flags = ctypes.c_uint(_LANDLOCK_CREATE_RULESET_VERSION)
+    return _call(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags)
+
+
+def restrict_scope(scopes: int) -> None:
+    """Put this thread into a Landlock domain that restricts nothing but scopes; see landlock(7)."""
+    ruleset = struct.pack("=QQQ", 0, 0, scopes)
+    fd = _call(_SYS_LANDLOCK_CREATE_RULESET, ruleset, ctypes.c_size_t(len(ruleset)), ctypes.c_uint(0))
+    try:
+        _call(_SYS_LANDLOCK_RESTRICT_SELF, fd, ctypes.c_uint(0))
+    finally:
+        os.close(fd)
+
+
 def prctl(option: int, value: int, third: int = 0) -> int:
     """See prctl(2)."""
     return _check(
         _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
     )
+
+
+def ptrace(request: int, pid: int) -> None:
+    """See ptrace(2), of its requests those that take no address and no data."""
+    _check(_libc.ptrace(ctypes.c_long(request), pid, None, None))
 
 
 def limit_capabilities(kept: int) -> None:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import socket
 import termios
 
-from ocibuild.sandbox import syscalls
+_MESSAGE = json.dumps({"terminal": True}).encode()
 
 
-def take_terminal(channel: socket.socket, message: bytes, *, uid: int) -> int:
-    """Make a terminal the standard streams of this process, which leads a session without one, and ``uid`` its owner.
+def take_terminal(channel: socket.socket) -> str:
+    """Make a terminal the standard streams of this process, which leads a session without one; return its path.
 
-    ``message`` goes to ``channel`` with the other end. Returns a descriptor of a mount that shows it as a file, for
-    /dev/console.
+    Its other end goes to ``channel``.
     """
     other_end, terminal = os.openpty()
-    try:
-        os.fchown(terminal, uid, -1)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # taking the user's IDs tells that there is no such user
-            raise
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     for number in range(3):
         os.dup2(terminal, number, inheritable=True)
-    socket.send_fds(channel, [message], [other_end])
-    console = syscalls.open_tree(os.ttyname(terminal), recursive=False)
+    socket.send_fds(channel, [_MESSAGE], [other_end])
+    path = os.ttyname(terminal)
     os.close(other_end)
     os.close(terminal)
-    return console
+    return path
+
+
+def give_terminal(uid: int) -> None:
+    """Make ``uid`` the owner of the terminal."""
+    try:
+        os.fchown(0, uid, -1)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a user that we have not: whoever takes the IDs says so, or knows better
+            raise

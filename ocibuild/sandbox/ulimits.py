@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 _LOCKS = 10  # RLIMIT_LOCKS, which Python has no name for
 
 
-def take_ulimits(limits: Iterable[tuple[str, int, int]]) -> None:
+def take_ulimits(limits: Iterable[tuple[str, int, int]], *, numbered: bool = False) -> None:
     """Have this process and all that it starts keep to limits: name, soft and hard one, -1 for none.
 
-    Only CAP_SYS_RESOURCE of the machine's own user namespace raises a hard limit; raises SandboxError without it.
+    Where processes are to be ``numbered``, a supervisor keeps their numbers in the limit of locks. Only
+    CAP_SYS_RESOURCE of the machine's own user namespace raises a hard limit; raises SandboxError without it.
     """
     for name, soft, hard in limits:
+        if name == "locks" and numbered:
+            raise SandboxError(
+                "ulimit locks: ocibuild itself uses it here, and no kernel since Linux 2.4 keeps to it",
+                remedy="leave it out",
+            )
         number = _LOCKS if name == "locks" else getattr(resource, f"RLIMIT_{name.upper()}")
         try:
             resource.setrlimit(number, (soft, hard))

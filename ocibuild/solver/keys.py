@@ -144,7 +144,8 @@ class Keys:
 
 def _process(vertex: Run) -> list[Any]:
     where = [vertex.user, vertex.working_dir, vertex.hostname]
-    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *_resources(vertex)]
+    foreign = [str(vertex.platform)] if vertex.platform else []
+    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *foreign, *_resources(vertex)]
 
 
 def _resources(vertex: Run) -> list[Any]:

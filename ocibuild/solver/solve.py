@@ -229,7 +229,11 @@ class Solver:
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
             made = Made(active.commit(), timestamp(time.time_ns()))
-        self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
+            try:
+                self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
+            except BaseException:
+                active.recall()
+                raise
         return made
 
     def _operate(self, vertex: MadeVertex, active: ActiveSnapshot, step: int) -> None:

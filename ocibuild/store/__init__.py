@@ -12,6 +12,7 @@ from ocibuild.store.records import KnownDigests, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
+from ocibuild.store.trees import HeldTree, Trees
 
 __all__ = [
     "REF_NAME",
@@ -23,6 +24,7 @@ __all__ = [
     "Download",
     "Downloads",
     "Follower",
+    "HeldTree",
     "KnownDigests",
     "Layer",
     "ListedImage",
@@ -38,6 +40,7 @@ __all__ = [
     "StoreSource",
     "StoredImage",
     "Tags",
+    "Trees",
     "find_image",
     "list_images",
     "load_image",

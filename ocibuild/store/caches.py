@@ -90,14 +90,18 @@ class Caches:
                     raise
 
     def recover(self) -> None:
-        """Remove what killed processes were making."""
+        """Remove what killed processes were making, and what they had moved away."""
         with suppress(FileNotFoundError):
             for name in os.listdir(self._folder):
-                if name.startswith(_NEW) and (lock := self._locks.try_hold(_lock_name(name))):
+                if (name.startswith(_NEW) or self._is_empty(name)) and (lock := self._locks.try_hold(_lock_name(name))):
                     try:
-                        self._remove(name)
+                        if name.startswith(_NEW) or self._is_empty(name):
+                            self._remove(name)
                     finally:
                         lock.close()
+
+    def _is_empty(self, name: str) -> bool:
+        return not os.path.lexists(os.path.join(self._folder, name, "content"))
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError), Root.open(self._folder) as folder:

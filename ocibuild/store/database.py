@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 2
+VERSION = 3
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
     chain_id TEXT,
     diff_id TEXT,
     layer TEXT,
+    owners TEXT NOT NULL DEFAULT 'real',
     created INTEGER NOT NULL,
     used INTEGER NOT NULL
 );
@@ -52,6 +53,9 @@ CREATE TABLE IF NOT EXISTS origins (
 """
 
 
+_ADDED_IN_3 = "ALTER TABLE snapshots ADD COLUMN owners TEXT NOT NULL DEFAULT 'real';"
+
+
 class Database:
     """One connection, shared by the threads of this process under a lock."""
 
@@ -78,7 +82,10 @@ class Database:
         self._connection.execute("PRAGMA foreign_keys = ON")
         if version < VERSION:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            added = _ADDED_IN_3 if 0 < version < 3 else ""
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {added} {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            )
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""

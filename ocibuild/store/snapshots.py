@@ -65,6 +65,10 @@ class ActiveSnapshot:
         self._committed = True
         return Snapshot(self.id, self.upper, layer)
 
+    def recall(self) -> None:
+        """Remove it although it is committed, where nobody can know of it yet: by neither chain ID nor record."""
+        self._committed = False
+
     def __exit__(self, *_: object) -> None:
         try:
             if not self._committed:
@@ -74,12 +78,17 @@ class ActiveSnapshot:
 
 
 class Snapshots:
-    """The snapshots of a store."""
+    """The snapshots of a store.
+
+    ``owners`` is the form in which the owners of files are kept, such as ``real``: a snapshot that has them in another
+    is none for this process. None is for who only looks them up.
+    """
 
     def __init__(self, root: str, database: Database, locks: Locks) -> None:
         self._folder = os.path.join(root, "snapshots")
         self._database = database
         self._locks = locks
+        self.owners: str | None = None
 
     def path(self, number: int) -> str:
         """Return the folder of a snapshot."""
@@ -89,7 +98,8 @@ class Snapshots:
         """Begin a new, empty snapshot."""
         now = time.time_ns()
         with self._database.transaction():
-            self._database.query("INSERT INTO snapshots (created, used) VALUES (?, ?)", (now, now))
+            owners = self.owners or "real"
+            self._database.query("INSERT INTO snapshots (owners, created, used) VALUES (?, ?, ?)", (owners, now, now))
             ((number,),) = self._database.query("SELECT last_insert_rowid()")
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
         active = ActiveSnapshot(self, number, lock)
@@ -105,15 +115,17 @@ class Snapshots:
     def by_chain(self, chain_id: ChainID) -> Snapshot | None:
         """Return the snapshot of the topmost layer of a stack, where it is unpacked."""
         rows = self._database.query(
-            "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1 ORDER BY id LIMIT 1",
-            (chain_id,),
+            "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1"
+            " AND owners = ifnull(?, owners) ORDER BY id LIMIT 1",
+            (chain_id, self.owners),
         )
         return self._snapshot(*rows[0]) if rows else None
 
     def by_id(self, number: int) -> Snapshot | None:
         """Return a committed snapshot, or None where there is none."""
         rows = self._database.query(
-            "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1", (number,)
+            "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1 AND owners = ifnull(?, owners)",
+            (number, self.owners),
         )
         return self._snapshot(*rows[0]) if rows else None
 

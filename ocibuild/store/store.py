@@ -6,6 +6,7 @@
     ├── oci-layout, index.json, blobs/     the image layout (image-spec, image-layout.md)
     ├── ingest/                            blobs being written, each held with flock by its writer
     ├── snapshots/N/                       unpacked layers and results of steps
+    ├── trees/N/                           whole root folders, while a build without mounts goes on
     ├── caches/                            directories that steps keep from build to build
     ├── web/, git/                         what URLs gave before; a bare repository for each remote
     ├── ocibuild.db                        cache records, snapshots, digests of context files, origins (SQLite, WAL)
@@ -30,10 +31,15 @@ from ocibuild.store.origins import Origins
 from ocibuild.store.records import KnownDigests, Records
 from ocibuild.store.snapshots import Snapshots
 from ocibuild.store.tags import Tags
+from ocibuild.store.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# what a folder that cannot be made or written answers; /proc says that there is nothing
+_UNUSABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
+)
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 
 
@@ -47,6 +53,7 @@ class Store:
         self.tags = Tags(root, self.locks)
         self._database = Database(os.path.join(root, "ocibuild.db"))
         self.snapshots = Snapshots(root, self._database, self.locks)
+        self.trees = Trees(root, self.locks)
         self.caches = Caches(root, self.locks)
         self.records = Records(self._database)
         self.downloads = Downloads(root)
@@ -98,7 +105,7 @@ def _opening(root: str) -> Iterator[None]:
         with translate_errors(root):
             yield
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _UNUSABLE:
             raise StoreError(f"{root}: {error.strerror}", remedy="choose another store with --root") from error
         raise
 

@@ -87,10 +87,21 @@ class Engine:
     pid: int
     folder: Path
 
+    def docker(self, *words: str) -> str:
+        """Run a command of docker, which must succeed, and return its output."""
+        result = self._run("docker", *words, cwd=self.folder, environ={}, timeout=None)
+        assert result.returncode == 0, f"docker {' '.join(words)}\n{result.stdout!r}{result.stderr!r}"
+        return result.stdout.decode().strip()
+
     def buildx(
         self, *words: str, cwd: Path, environ: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command of buildx, in ``cwd``, whatever becomes of it."""
+        return self._run(_BUILDX, *words, cwd=cwd, environ=environ, timeout=timeout)
+
+    def _run(
+        self, *words: str, cwd: Path, environ: Mapping[str, str], timeout: float | None
+    ) -> subprocess.CompletedProcess[bytes]:
         settings = {
             "PATH": _SEARCH,
             "HOME": str(self.folder / "home"),
@@ -99,7 +110,7 @@ class Engine:
         }
         inside = ["nsenter", "--target", str(self.pid), "--mount", "--", "env", "--chdir", str(cwd)]
         return subprocess.run(
-            [*inside, _BUILDX, *words],
+            [*inside, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=settings,

@@ -1,3 +1,3 @@
-from tests.support.programs import ocibuild, shared
+from tests.support.programs import everywhere, ocibuild, shared
 
-__all__ = ["ocibuild", "shared"]
+__all__ = ["everywhere", "ocibuild", "shared"]

@@ -7,18 +7,20 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from demo.registry import Service, serve
 from tests.support.peers import docker_registry, require_root
+from tests.support.processes import processes_with, wait_until
+from tests.support.program import Built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from tests.support.program import Built, Program
+    from tests.support.program import Program
 
 GOOD = "RUN echo good > /good"
 
@@ -273,6 +275,66 @@ def test_run_that_finds_no_space_says_so(ocibuild: Program, busybox_base: str) -
         assert built.status == 1
         assert "No space left on device" in built.stderr
         _check(ocibuild, built, "Dockerfile:3", base=busybox_base, root=folder / "store")
+
+
+def test_full_disk_after_a_step_that_does_not_mind(ocibuild: Program, busybox_base: str) -> None:
+    """What it wrote is gone, so that the next build has room."""
+    text = f"FROM {busybox_base}\n{GOOD}\nRUN dd if=/dev/zero of=/big bs=4096 2> /dev/null || true\n"
+    context = ocibuild.context("big", {"Dockerfile": text})
+    with _small_file_system(ocibuild, "24m") as folder:
+        built = ocibuild.try_build(context, root=folder / "store")
+        assert "no space left" in built.errors[0]
+        _check(ocibuild, built, "Dockerfile:3", base=busybox_base, root=folder / "store")
+
+
+def test_step_that_forks_without_end(ocibuild: Program, busybox_base: str) -> None:
+    """The bound is the step's own: the machine, and the steps beside it, do not notice."""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 14):
+        pytest.skip("left out: before Linux 6.14 a PID namespace has no bound of its own")
+    before = Path("/proc/sys/kernel/pid_max").read_text()
+    bomb = "n=0; while sleep 1000 & do n=$((n+1)); test $n -lt 20000 || break; done; test $n = 20000"
+    text = f"""\
+FROM {busybox_base} AS bomb
+{GOOD}
+RUN {bomb}
+FROM {busybox_base} AS beside
+RUN for n in $(seq 200); do /usr/bin/busybox true || exit 9; done; touch /beside
+FROM bomb
+COPY --from=beside /beside /beside
+"""
+    built = ocibuild.try_build(ocibuild.context("bomb", {"Dockerfile": text}))
+    _check(ocibuild, built, "Dockerfile:3", "exit code", base=busybox_base)
+    assert Path("/proc/sys/kernel/pid_max").read_text() == before
+    assert not processes_with("sleep\x001000\x00")
+
+
+@contextmanager
+def _memory(bytes_at_most: int) -> Iterator[Path]:
+    """Give the file that takes processes into a control group with so much memory."""
+    require_root()
+    first = Path("/sys/fs/cgroup/memory")
+    folder = (first if first.is_dir() else Path("/sys/fs/cgroup")) / f"ocibuild-test-{os.getpid()}"
+    if not first.is_dir():
+        (folder.parent / "cgroup.subtree_control").write_text("+memory")
+    folder.mkdir()
+    try:
+        (folder / ("memory.limit_in_bytes" if first.is_dir() else "memory.max")).write_text(str(bytes_at_most))
+        yield folder / "cgroup.procs"
+    finally:
+        wait_until(lambda: not (folder / "cgroup.procs").read_text())
+        folder.rmdir()
+
+
+def test_step_that_the_kernel_kills_for_memory_says_so(ocibuild: Program, busybox_base: str) -> None:
+    hungry = "awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
+    context = ocibuild.context("hungry", {"Dockerfile": f"FROM {busybox_base}\n{GOOD}\nRUN {hungry}; exit $?\n"})
+    ocibuild.run("pull", "-q", busybox_base)
+    with _memory(256 << 20) as procs:
+        procs.chmod(0o666)
+        command = f"echo $$ > {procs}; exec ocibuild build --progress plain {context}"
+        result = ocibuild.user.run("sh", "-c", command)
+        built = Built(result.returncode, result.stdout, result.stderr)
+        _check(ocibuild, built, "exit code: 137", "no memory was left", base=busybox_base)
 
 
 def test_store_of_a_newer_version_is_refused(ocibuild: Program, busybox_base: str) -> None:

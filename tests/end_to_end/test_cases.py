@@ -21,18 +21,23 @@ def base(shared: Program, busybox_base: str) -> Image:
     return read_archive(shared.user.home / "base.tar")
 
 
+@pytest.mark.parametrize("snapshotter", ["overlay", "copy"])
 @pytest.mark.parametrize("case", CASES)
-def test_case_gives_what_it_should(case: str, shared: Program, base: Image, busybox_base: str) -> None:
+def test_case_gives_what_it_should(
+    case: str, snapshotter: str, shared: Program, base: Image, busybox_base: str
+) -> None:
     archive = shared.user.home / f"{case}.tar"
-    words = ("--build-arg", f"BASE={busybox_base}", "--build-arg", "GIVEN=given", "-o", f"type=oci,dest={archive}")
-    context = shared.case(case)
-    first = shared.build(context, *words)
+    arguments = ("--build-arg", f"BASE={busybox_base}", "--build-arg", "GIVEN=given", "--snapshotter", snapshotter)
+    words = (*arguments, "-o", f"type=oci,dest={archive}")
+    context, root = shared.case(case), shared.user.home / snapshotter
+    first = shared.build(context, *words, root=root)
     image = read_archive(archive)
-    check_expected(case, changes(base.tree, image.tree), image.config["config"])
-    again = shared.build(context, *words)
+    check_expected(case, changes(base.tree, image.tree), image.config["config"], snapshotter=snapshotter)
+    again = shared.build(context, *words, root=root)
     assert again.image_id == first.image_id
     assert not again.ran()
     assert set(again.cached()) == set(again.steps) <= set(first.steps)
+    assert not any((root / "trees").iterdir())
 
 
 def test_only_the_changes_of_a_step_are_in_its_layer(shared: Program, busybox_base: str) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.support.lab import LONELY
+from tests.support.peers import require_root
 
 if TYPE_CHECKING:
     from tests.support.program import Program
@@ -179,11 +183,56 @@ def test_small_commands_start_fast(words: list[str], shared: Program, image: str
     assert not imported & (HEAVY | {"ocibuild.solver.solve", "ocibuild.dockerfile.parser.parse", "ctypes"})
 
 
+DOCTOR_KEYS = [
+    "possible",
+    "row",
+    "executor",
+    "namespaces",
+    "snapshotter",
+    "ids",
+    "owners_recorded",
+    "why",
+    "better",
+    "checks",
+]
+CHECK_KEYS = ["name", "passed", "evidence", "remedy", "value"]
+
+
 def test_doctor_says_what_a_build_uses(shared: Program) -> None:
     document = json.loads(shared.check("doctor", "--format", "json"))
-    assert document["executor"] == "chroot"
-    assert document["snapshotter"] == "overlay"
-    assert "executor: chroot" in shared.check("doctor")
+    assert list(document) == DOCTOR_KEYS
+    assert document["row"] == document["ids"].replace("all", "root")
+    assert (document["executor"], document["namespaces"], document["snapshotter"]) == ("chroot", True, "overlay")
+    assert {tuple(check) for check in document["checks"]} == {tuple(CHECK_KEYS)}
+
+
+def test_doctor_shows_a_line_for_each_check_and_then_the_choice(shared: Program) -> None:
+    document = json.loads(shared.check("doctor", "--format", "json"))
+    checks, _, chosen = shared.check("doctor").partition("\n\n")
+    found = [(line[:2], line[4:].partition(":")[0]) for line in checks.splitlines()]
+    assert found == [("ok" if check["passed"] else "no", check["name"]) for check in document["checks"]]
+    assert f"row: {document['row']}\nexecutor: chroot, in namespaces\nsnapshotter: overlay\n" in chosen
+
+
+def test_doctor_fails_where_what_was_asked_for_cannot_be(shared: Program) -> None:
+    result = shared.run("doctor", "--executor", "proot", "--snapshotter", "overlay")
+    assert result.returncode == 1
+    assert "executor: none: no RUN is possible here\n" in result.stdout
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": "/proc"}], ids=["no-home", "closed-home"])
+def test_doctor_needs_neither_name_nor_home(environ: dict[str, str], shared: Program) -> None:
+    require_root()
+    program = shared.user.programs / "ocibuild"
+    result = subprocess.run(
+        [program, "doctor"], user=LONELY, group=LONELY, extra_groups=[], cwd="/", env=environ,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "\nno  store: " in result.stdout
+    assert "(name a folder that this user may write to: --root DIR, or OCIBUILD_ROOT=DIR)" in result.stdout
+    assert "\nbut: no RUN is possible before there is a store\n" in result.stdout
+    assert result.stderr == ""
 
 
 def test_rawjson_progress_is_one_document_a_line(shared: Program, image: str, context: str) -> None:

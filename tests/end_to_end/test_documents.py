@@ -48,8 +48,12 @@ def pattern(output: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_examples_print_what_the_document_says(document: Path, busybox_base: str, tmp_path: Path) -> None:
+def test_examples_print_what_the_document_says(
+    document: Path, busybox_base: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     registry = busybox_base.partition("/")[0]
+    if "arm64v8" in document.read_text():
+        request.getfixturevalue("arm64_base")
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "ocibuild"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m ocibuild "$@"\n')

@@ -5,35 +5,120 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import shutil
 import signal
+import sqlite3
+import sys
 import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.processes import descendants, kill_all, mounts_below, processes_with, wait_until
-from tests.support.program import Built
+from tests.support.program import ROWS, Built
 from tests.support.trees import read_archive
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.support.program import Program
 
-MOMENTS = 15
+KILLS = 70  # in each of three rows
+ON_ONE_STORE = 7
+VICTIMS = ("builder", "spawner", "all")
+# each process of a step has the token in its command line
 STEPS = """\
 FROM {base}
-RUN sleep 0.2 && seq 50000 > /first
+RUN : {token} && seq 20000 > /first
 COPY . /files/
-RUN sleep 300 & sleep 0.2 && cp /first /second && mkdir /d && seq 50000 > /d/third
-RUN rm /second && cat /files/* > /all
+RUN sleep {token} & : {token} && cp /first /second && mkdir /d && seq 20000 > /d/third && sleep 0.1
+RUN : {token} && rm /second && cat /files/* > /all
 """
 
 
-def _context(program: Program, base: str) -> Path:
-    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(10)}
-    return program.context("killed", {"Dockerfile": STEPS.format(base=base), **files})
+@pytest.fixture(params=ROWS)
+def killed(request: pytest.FixtureRequest) -> Iterator[Program]:
+    with ROWS[request.param]() as program:
+        yield program
+
+
+@dataclass(frozen=True, slots=True)
+class Killer:
+    """Kills builds of ``context`` on one store."""
+
+    program: Program
+    context: Path
+    store: Path
+    token: str
+
+    def kill(self, victim: str, *words: str, after: float) -> set[str]:
+        """Kill a build after some seconds, see that nothing of it stays; return the steps that it said were done."""
+        mark = secrets.token_hex(8)
+        command: tuple[str | Path, ...] = (
+            "ocibuild",
+            "--root",
+            self.store,
+            "build",
+            "--progress",
+            "plain",
+            *words,
+            self.context,
+        )
+        process = self.program.user.start(*command, environ={"OCIBUILD_TEST_MARK": mark})
+        time.sleep(after)
+        kill_all(_victims(process.pid, victim))
+        status, output = _end(process)
+        assert status in ((0, 1) if victim == "spawner" else (0, -signal.SIGKILL)), output
+        assert "Traceback" not in output
+        assert len([line for line in output.splitlines() if line.startswith("ocibuild")]) == (status == 1), output
+        wait_until(lambda: not processes_with(mark) and not processes_with(self.token))
+        assert not mounts_below(self.program.user.home)
+        assert not _locks_of(self.store)
+        assert _is_sound(self.store / "ocibuild.db")
+        return _done(output)
+
+
+def _victims(pid: int, victim: str) -> list[int]:
+    """Return what to kill; while there is no spawner yet, the builder takes its place."""
+    match victim:
+        case "all":
+            return descendants(pid)
+        case "spawner":
+            return [one for one in descendants(pid) if _is_first_of_namespace(one)][:1]
+        case _:
+            return [pid]
+
+
+def _is_first_of_namespace(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[2:] == ["1"]
+
+
+def _locks_of(store: Path) -> list[str]:
+    """Return the locks that anybody holds on files of a store."""
+    inodes = {str(path.stat().st_ino) for path in [*store.glob("*"), *store.glob("ingest/*")]}
+    lines = Path("/proc/locks").read_text().splitlines()
+    return [line for line in lines if line.split()[-3].rpartition(":")[2] in inodes]
+
+
+def _is_sound(database: Path) -> bool:
+    """Look at a copy: who opens a database changes files beside it."""
+    if not database.exists():
+        return True
+    copy = database.parents[1] / "database"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for path in database.parent.glob("ocibuild.db*"):
+        shutil.copy(path, copy)
+    with closing(sqlite3.connect(copy / database.name)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def _start(program: Program, mark: str, *words: str | Path) -> subprocess.Popen[str]:
@@ -45,38 +130,39 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def test_store_survives_sigkill_at_any_moment(ocibuild: Program, busybox_base: str) -> None:
-    """Builds on three stores, five killed on each, one after another: the builder alone, then its whole tree."""
-    context = _context(ocibuild, busybox_base)
-    archive = ocibuild.user.home / "image.tar"
+def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str) -> None:
+    """Builds killed at moments spread over the whole of one: the builder, its spawner, or all that it has started.
+
+    Several on each store, with the cache and without, so that each phase is met on stores that have something.
+    """
+    seed = int(os.environ.get("OCIBUILD_TEST_SEED") or secrets.randbits(32))
+    sys.stdout.write(f"OCIBUILD_TEST_SEED={seed}\n")
+    chance = random.Random(seed)
+    token = str(chance.randrange(10**8, 10**9))
+    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(5)}
+    context = killed.context("killed", {"Dockerfile": STEPS.format(base=busybox_base, token=token), **files})
+    archive = killed.user.home / "image.tar"
+    words = ("-o", f"type=oci,dest={archive}")
     begun = time.monotonic()
-    ocibuild.build(context, "-o", f"type=oci,dest={archive}", root=ocibuild.user.home / "reference")
+    killed.build(context, *words, root=killed.user.home / "reference")
     whole, expected = time.monotonic() - begun, read_archive(archive).tree
-    moments = random.Random(11)
-    for store in (ocibuild.user.home / f"store{number}" for number in range(MOMENTS // 5)):
+    moments = [whole * (number + chance.random()) / KILLS for number in range(KILLS)]
+    chance.shuffle(moments)
+    for number in range(0, KILLS, ON_ONE_STORE):
+        store = killed.user.home / f"store{number}"
+        killer = Killer(killed, context, store, token)
         done: set[str] = set()
-        for number in range(5):
-            done |= _killed(ocibuild, store, context, after=moments.uniform(0.05, whole), whole_tree=number % 2 == 1)
-        built = ocibuild.build(context, "-t", "end", "-o", f"type=oci,dest={archive}", root=store)
+        for moment in moments[number : number + ON_ONE_STORE]:
+            anew = ("--no-cache",) if chance.random() < 0.5 else ()
+            done |= killer.kill(chance.choice(VICTIMS), *words, *anew, after=moment)
+        built = killed.build(context, "-t", "end", *words, root=store)
         assert done <= set(built.cached())
         assert read_archive(archive).tree == expected
-        assert ocibuild.run("--root", store, "validate", "end").returncode == 0
+        assert killed.run("--root", store, "validate", "end").returncode == 0
+        if not built.ran():  # who needs no snapshot clears none away
+            killed.build(context, "--no-cache", root=store)
         assert not list((store / "ingest").iterdir())
         assert not list((store / "snapshots").glob("*/scratch"))
-
-
-def _killed(program: Program, store: Path, context: Path, *, after: float, whole_tree: bool) -> set[str]:
-    """Kill a build after some seconds, see that nothing of it stays, and return the steps that it said were done."""
-    mark = secrets.token_hex(8)
-    process = program.user.start(
-        "ocibuild", "--root", store, "build", "--progress", "plain", context, environ={"OCIBUILD_TEST_MARK": mark}
-    )
-    time.sleep(after)
-    kill_all(descendants(process.pid) if whole_tree else [process.pid])
-    _, output = _end(process)
-    wait_until(lambda: not processes_with(mark))
-    assert not mounts_below(program.user.home)
-    return _done(output)
 
 
 def _done(output: str) -> set[str]:

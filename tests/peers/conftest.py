@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.peers.buildah import buildah_in
-from tests.peers.docker import docker_engine
 from tests.peers.podman import podman_in
+from tests.support.docker import docker_engine
 from tests.support.programs import ocibuild, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.peers.buildah import Buildah
-    from tests.peers.docker import Docker
     from tests.peers.podman import Podman
+    from tests.support.docker import Docker
 
 __all__ = ["ocibuild", "shared"]
 

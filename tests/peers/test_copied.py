@@ -21,8 +21,8 @@ from tests.unit.archive.images import AMD64, ARM64, TREES, put_image, put_index,
 if TYPE_CHECKING:
     from ocibuild.oci import Descriptor
     from tests.peers.buildah import Buildah
-    from tests.peers.docker import Docker
     from tests.peers.podman import Podman
+    from tests.support.docker import Docker
 
 _CHECKOUT = Path(__file__).parents[2]
 APP = Reference.parse("registry.example/app:1")

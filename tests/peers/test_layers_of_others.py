@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.layers.row import Tree
     from tests.peers.buildah import Buildah
-    from tests.peers.docker import Docker
+    from tests.support.docker import Docker
 
 pytestmark = needs_root
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.peers.buildah import Buildah
-    from tests.peers.docker import Docker
     from tests.peers.podman import Podman
+    from tests.support.docker import Docker
     from tests.support.program import Program
 
 TEXT = """\

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 from demo.elf import read_elf
 from demo.tree import Tree
+from ocibuild.executor.elf import PROCESSORS, pattern
 from ocibuild.oci import RunConfig
+from ocibuild.sandbox import Handler, enter
+from ocibuild.sandbox.binfmt import Handlers
+from ocibuild.sandbox.syscalls import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from tests.support.cache import locked
+from tests.support.lab import in_child
 from tests.support.peers import require_peer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SUITE = "bookworm"
@@ -43,24 +49,63 @@ SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 def debian_tar() -> Path:
     """Return the tar of a minimal Debian, made once with mmdebstrap and kept between runs."""
+    return debootstrapped(f"debian-{SUITE}.tar")
+
+
+def debootstrapped(name: str, *further: str) -> Path:
+    """Return the tar of a Debian in the cache, made once with mmdebstrap and ``further`` options of it."""
     program = require_peer("mmdebstrap")
-    with locked(f"debian-{SUITE}.tar") as path:
+    with locked(name) as path:
         if not path.exists():
             making = path.with_name(f"making-{path.name}")
-            _debootstrap(program, making)
+            _debootstrap(program, making, *further)
             making.rename(path)
     return path
 
 
-def _debootstrap(program: str, path: Path) -> None:
+def arm64_debian_tar() -> Path:
+    """Return the tar of a minimal Debian for arm64, made and kept likewise; its programs run in qemu meanwhile."""
+    program, emulator = require_peer("mmdebstrap"), require_peer("qemu-aarch64-static")
+    with locked(f"debian-{SUITE}-arm64.tar") as path:
+        if not path.exists():
+            making = path.with_name(f"making-{path.name}")
+            in_child(lambda: _debootstrap_arm64(program, emulator, making))
+            making.rename(path)
+    return path
+
+
+def _debootstrap_arm64(program: str, emulator: str, path: Path) -> None:
+    """Make the tar where qemu is registered, which on this machine it need not be."""
+    enter()
+    start, mask = pattern(PROCESSORS["arm64"])
+    handler = Handler("arm64", start.hex(), mask.hex(), os.path.realpath(emulator), keeps_argv0=True)
+    namespace = Handlers().namespace([handler])
+
+    def prepare() -> None:
+        setns(namespace, CLONE_NEWUSER)
+        unshare(CLONE_NEWNS)
+
+    _debootstrap(program, path, "--architectures=arm64", "--mode=root", "--skip=check/qemu", prepare=prepare)
+
+
+def _debootstrap(program: str, path: Path, *words: str, prepare: Callable[[], None] | None = None) -> None:
     """Make the tar as images on registries are: /dev is empty, and nothing is in it of the machine that made it."""
     options = ["--quiet", "--variant=minbase", "--skip=output/dev", "--format=tar"]
     hook = '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
     result = subprocess.run(
-        [program, *options, hook, SUITE, str(path), *[source for source in SOURCES if os.path.exists(source)][:1]],
+        [
+            program,
+            *options,
+            *words,
+            hook,
+            SUITE,
+            str(path),
+            *[source for source in SOURCES if os.path.exists(source)][:1],
+        ],
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=prepare,
     )
     if result.returncode:
         path.unlink(missing_ok=True)

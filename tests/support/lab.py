@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+# what is imported when it is used must be here before another user may not read it
 import ocibuild.layer.pack
-import ocibuild.layer.unpack  # noqa: F401
-from ocibuild.executor import ChrootExecutor, Process
+import ocibuild.layer.unpack
+import ocibuild.sandbox.supervision  # noqa: F401
+from ocibuild.executor import Process
+from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
-from ocibuild.rootfs import OverlaySnapshotter
+from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
-from ocibuild.sandbox.syscalls import prctl
+from ocibuild.sandbox.syscalls import mount, prctl
 from ocibuild.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.layer import Ownership
+    from ocibuild.rootfs import Snapshotter
     from ocibuild.sandbox import Identity
     from ocibuild.store import ActiveSnapshot, Snapshot
 
@@ -101,7 +105,7 @@ class Lab:
     spawner: Spawner
     executor: ChrootExecutor
     store: Store
-    snapshotter: OverlaySnapshotter
+    snapshotter: Snapshotter
     ownership: Ownership
     base: list[Snapshot] = field(default_factory=list)
 
@@ -114,12 +118,17 @@ class Lab:
     def run(self, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object) -> Ended:
         """Run a step on the busybox base, or on ``stack``; what it changes is thrown away."""
         with self.store.snapshots.begin() as active:
-            return self.run_in(active, *args, stack=stack, **settings)
+            return self.run_in(active, *args, stack=stack, **settings)  # type: ignore[arg-type]
 
     def run_in(
-        self, active: ActiveSnapshot, *args: str, stack: Sequence[Snapshot] | None = None, **settings: object
+        self,
+        active: ActiveSnapshot,
+        *args: str,
+        stack: Sequence[Snapshot] | None = None,
+        forget: bool = False,
+        **settings: object,
     ) -> Ended:
-        """Run a step whose changes go into ``active``."""
+        """Run a step whose changes go into ``active``, without the mount targets that were made if they are to go."""
         pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
 
         def output(stream: Stream, piece: bytes) -> None:
@@ -128,6 +137,8 @@ class Lab:
         process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
         with self.snapshotter.running(self.base if stack is None else stack, active) as root:
             outcome = self.executor.run(process, root, active.scratch, output=output)
+            if forget:
+                self.snapshotter.forget_targets(active, outcome.created)
         out, err = (pieces[stream].decode() for stream in Stream)
         return Ended(outcome.exit_status, out, err, outcome.created)
 
@@ -154,18 +165,34 @@ def busybox(folder: Path) -> None:
 
 
 @contextmanager
-def lab(root: Path) -> Iterator[Lab]:
-    """Enter namespaces, for good, and yield a lab with a store at ``root``."""
+def lab(root: Path, *, copies: bool = False, file_system: str | None = None) -> Iterator[Lab]:
+    """Enter namespaces, for good, and yield a lab with a store at ``root``, whose trees are mounted, or else copies.
+
+    The store is on a new ``file_system`` where one is named: ``tmpfs``, ``ramfs`` or ``overlay``.
+    """
     identity = enter()
+    if file_system is not None:
+        _mount(file_system, root)
     spawner = Spawner.start()
     ownership = _ownership(identity)
     with Store.open(os.fspath(root)) as store:
-        snapshotter = OverlaySnapshotter(store, ownership)
+        snapshotter = CopySnapshotter(store, ownership) if copies else OverlaySnapshotter(store, ownership)
         snapshotter.prepare()
         made = Lab(identity, spawner, ChrootExecutor(spawner, identity), store, snapshotter, ownership)
         made.base.append(made.snapshot(busybox))
         yield made
+        snapshotter.close()
     spawner.close()
+
+
+def _mount(kind: str, root: Path) -> None:
+    if kind == "overlay":
+        parts = [root.parent / name for name in ("lower", "upper", "work")]
+        for part in parts:
+            part.mkdir(parents=True, exist_ok=True)
+        options = "lowerdir={},upperdir={},workdir={}".format(*parts)
+    root.mkdir(parents=True, exist_ok=True)
+    mount(kind, os.fspath(root), kind, 0, options if kind == "overlay" else None)
 
 
 def _ownership(identity: Identity) -> Ownership:
@@ -178,7 +205,14 @@ def _ownership(identity: Identity) -> Ownership:
             return RecordedOwners()
 
 
-def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None) -> Result:
+def in_lab(
+    root: Path,
+    work: Callable[[Lab], Result],
+    *,
+    uid: int | None = None,
+    copies: bool = False,
+    file_system: str | None = None,
+) -> Result:
     """Do ``work`` in a lab of its own, in a child."""
     folder = root / "lab"
     folder.mkdir(exist_ok=True)
@@ -187,7 +221,7 @@ def in_lab(root: Path, work: Callable[[Lab], Result], *, uid: int | None = None)
         _open_way(folder)
 
     def inside() -> Result:
-        with lab(folder / "store") as made:
+        with lab(folder / "store", copies=copies, file_system=file_system) as made:
             return work(made)
 
     return in_child(inside, uid=uid)

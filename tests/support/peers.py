@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -43,9 +44,12 @@ PEERS = (
     Peer("dockerd", "docker.io", "pulling and running with docker what ocibuild built"),
     Peer("busybox", "busybox-static", "a small base image"),
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
+    Peer("perl", "perl-base", "making system calls in a step"),
+    Peer("qemu-aarch64-static", "qemu-user-static", "images for other processors, a Debian for arm64 first"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("pasta", "passt", "steps with a network of their own"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
+    Peer("proot", "proot", "running steps where nothing else is allowed"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),
     Peer("bzip2", "bzip2", "archives that ADD unpacks"),
     Peer("xz", "xz-utils", "archives that ADD unpacks"),
@@ -70,6 +74,14 @@ def require_peer(name: str) -> str:
     if path is None:
         pytest.skip(f"peer left out: {name}")
     return path
+
+
+def require_library(name: str) -> Any:
+    """Return a shared library, or skip the test, saying which is left out; docker's packages bring it."""
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        pytest.skip(f"peer left out: {name}")
 
 
 def require_root() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from demo.remove import remove
 from tests.support.cases import copy_case
+from tests.support.lab import LONELY
 from tests.support.peers import require_root
 from tests.support.rootless import Account, OrdinaryUser, installed_programs, ordinary_user
 
@@ -115,8 +116,9 @@ class Program:
         return self.user.give(folder)
 
     def case(self, name: str) -> Path:
-        """Return a copy of the context of a case, of the user's own."""
+        """Return a new copy of the context of a case, of the user's own."""
         folder = self.user.home / f"case-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
 
         def prepare(script: str) -> None:
             self.user.give(folder)  # before: it takes setuid bits away
@@ -142,4 +144,19 @@ def program_of_ordinary_user() -> Iterator[Program]:
         yield Program(user)
 
 
+@contextmanager
+def program_of_lonely_user() -> Iterator[Program]:
+    """A user without a name, and so without a range: all that its builds have is one ID."""
+    require_root()
+    home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
+    user = OrdinaryUser(Account(str(LONELY), LONELY, LONELY), installed_programs(), home)
+    try:
+        user.give(home)
+        yield Program(user)
+    finally:
+        remove(str(home))
+
+
 PROGRAMS = {"root": program_of_root, "rootless": program_of_ordinary_user}
+ROWS = {**PROGRAMS, "one-id": program_of_lonely_user}
+"""As whom a build may run: what a sandbox can do depends on it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.program import PROGRAMS
+from tests.support.program import PROGRAMS, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,4 +25,11 @@ def ocibuild(request: pytest.FixtureRequest) -> Iterator[Program]:
 def shared(request: pytest.FixtureRequest) -> Iterator[Program]:
     """The same, with one store for all tests of a module."""
     with PROGRAMS[request.param]() as program:
+        yield program
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def everywhere(request: pytest.FixtureRequest) -> Iterator[Program]:
+    """The same, and as a user who has one ID alone."""
+    with ROWS[request.param]() as program:
         yield program

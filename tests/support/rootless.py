@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_KEPT_ENVIRONMENTS = 3
+_KEPT_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,15 @@ def installed_programs() -> Path:
     """Return the folder that has ``ocibuild``: of an environment that every user can read; one for all of a run."""
     if os.geteuid() != 0:
         return Path(sys.executable).parent
-    with locked(f"venv-{_version_of_sources()}") as folder:
+    with locked(f"venv-{version_of_sources()}") as folder:
         if not (folder / "complete").exists():
             _install(folder)
             _remove_old()
+        (folder / "complete").touch()
     return folder / "bin"
 
 
-def _version_of_sources() -> str:
+def version_of_sources() -> str:
     total = hashlib.sha256(SYSTEM_PYTHON.encode())
     files = [CHECKOUT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
     for folder in ("ocibuild", "schemas"):
@@ -151,10 +153,11 @@ def _install(folder: Path) -> None:
 
 
 def _remove_old() -> None:
-    found = sorted(cache_folder().glob("venv-*/complete"), key=lambda path: path.stat().st_mtime)
-    for complete in found[:-_KEPT_ENVIRONMENTS]:
-        shutil.rmtree(complete.parent, ignore_errors=True)
-        complete.parent.with_name(f"{complete.parent.name}.lock").unlink(missing_ok=True)
+    """Remove what nobody used for a day: the tests of another checkout may run from theirs just now."""
+    for complete in cache_folder().glob("venv-*/complete"):
+        if complete.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            shutil.rmtree(complete.parent, ignore_errors=True)
+            complete.parent.with_name(f"{complete.parent.name}.lock").unlink(missing_ok=True)
 
 
 def _run(*words: str | Path) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ocibuild.dockerfile.conversion.options import Options
     from ocibuild.errors import SourceRange
-    from ocibuild.oci import ImageConfig, RunConfig
+    from ocibuild.oci import ImageConfig, Platform, RunConfig
 
 
 class Sources(Protocol):
@@ -194,10 +194,16 @@ class StageBuilder:
             extra_hosts=self._options.extra_hosts,
             shm_size=self._options.shm_size,
             ulimits=self._options.ulimits,
+            platform=self._foreign_platform(),
             origin=self._origin(instruction, label, trigger=trigger),
         )
         arguments = {name: self._variables.get(name, value) for name, value in self._arguments.items()}
         self._history.add(run_text(args, arguments), makes_layer=True)
+
+    def _foreign_platform(self) -> Platform | None:
+        """Return what the stage's programs are made for, None where that is the machine that builds."""
+        platform = self._image.platform.normalized()
+        return None if platform == self._options.build_platform.normalized() else platform
 
     def _copy(self, instruction: ins.Copy | ins.Add, *, trigger: bool) -> None:
         origin = self._origin(instruction, self._shown(instruction), trigger=trigger)

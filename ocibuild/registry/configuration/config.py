@@ -13,6 +13,9 @@
         key = "key.pem"
         cert = "cert.pem"
 
+    [build]
+      proot = "/opt/proot"     # beside the file where it is relative
+
 The table ``[limits]`` of the same file is in the module of that name.
 """
 
@@ -80,6 +83,7 @@ class RegistryConfig:
     hosts: Mapping[str, HostConfig] = field(default_factory=dict)
     certificate_folders: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    proot: str | None = None
 
     @classmethod
     def load(cls, path: str | None, *, certificate_folders: tuple[str, ...] = ()) -> RegistryConfig:
@@ -90,11 +94,12 @@ class RegistryConfig:
         if path is None:
             return cls(certificate_folders=certificate_folders)
         document = _read(path)
-        _refuse_unknown(document, ("registry", "limits"), path)
+        _refuse_unknown(document, ("registry", "limits", "build"), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
         hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
-        return cls(hosts, certificate_folders, parse_limits(document.get("limits", {}), path))
+        limits = parse_limits(document.get("limits", {}), path)
+        return cls(hosts, certificate_folders, limits, _proot(document.get("build", {}), path, folder))
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""
@@ -176,6 +181,15 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}", remedy="check the path of the configuration file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _proot(value: object, path: str, folder: str) -> str | None:
+    members = _table(value, "build", path)
+    _refuse_unknown(members, ("proot",), path, "build")
+    proot = members.get("proot")
+    if proot is not None and not isinstance(proot, str):
+        raise ConfigError(f"{path}: build.proot must be a path")
+    return None if proot is None else os.path.join(folder, proot)
 
 
 def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig:

@@ -113,8 +113,11 @@ class _Maker:
         match mount:
             case BindMount():
                 stack = self._stack_of(mount.source)
-                tree = self._shop.snapshotter.tree_of_mount(stack, self._active, read_only=mount.read_only)
-                return Tree(tree, mount.path, mount.target, self._shop.snapshotter.mount_point, mount.read_only)
+                giving = self._shop.snapshotter.tree_of_mount(
+                    stack, self._active, mount.path, read_only=mount.read_only
+                )
+                tree, path = self._cleanup.enter_context(giving)
+                return Tree(tree, path, mount.target, self._shop.snapshotter.mount_point, mount.read_only)
             case CacheMount():
                 return Bind(self._caches[self._cache(mount).digest], mount.target, mount.read_only, devices=False)
             case TmpfsMount():

@@ -96,7 +96,8 @@ class Placer:
             if entry.kind is Kind.FIFO:
                 os.chmod(last, entry.mode, dir_fd=dir_fd)
             put_xattrs(f"/proc/self/fd/{dir_fd}/{last}", entry.name, entry.xattrs)
-            os.utime(last, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+            times = (self.ownership.access_time_ns(entry), entry.mtime_ns)
+            os.utime(last, ns=times, dir_fd=dir_fd, follow_symlinks=False)
 
     def finish(self) -> None:
         """Set the times of directories that are still there."""

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import StepFailed
-from ocibuild.executor import Connection, Process
+from ocibuild.executor import Connection, Process, killed_for_memory
 from ocibuild.graph import Network, Output, Security
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def run(
         tail.extend(text)
         del tail[:-_KEPT]
 
+    killed = killed_for_memory()
     with shop.snapshotter.running(stack, active) as root:
         with _given(shop, vertex, active, stack_of) as given:
             outcome = shop.executor.run(_process(shop, vertex, given), root, active.scratch, output=output)
         if outcome.exit_status:
-            raise _failure(vertex, outcome.exit_status, bytes(tail))
+            raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
         shop.snapshotter.forget_targets(active, outcome.created)
 
 
@@ -71,6 +72,7 @@ def _process(shop: Workshop, vertex: Run, given: Given | None) -> Process:
         connection=_connection(shop, vertex.network),
         mounts=given.mounts if given else (),
         insecure=vertex.security is Security.INSECURE,
+        platform=vertex.platform,
         extra_hosts=vertex.extra_hosts,
         shm_size=vertex.shm_size,
         ulimits=vertex.ulimits,
@@ -89,12 +91,16 @@ def _connection(shop: Workshop, network: Network) -> Connection:
             assert_never(network)
 
 
-def _failure(vertex: Run, exit_status: int, tail: bytes) -> StepFailed:
+def _failure(vertex: Run, exit_status: int, tail: bytes, *, starved: bool) -> StepFailed:
+    """Return the error of a step; ``starved`` is whether the kernel killed any process meanwhile for want of memory."""
     lines = tail.decode("utf-8", "replace").splitlines()[-_LINES:]
     return StepFailed(
         f"process {_quoted(vertex.args)!r} did not complete successfully: exit code: {exit_status}",
         exit_status=exit_status,
         output=tuple(lines),
+        remedy="the kernel killed a process meanwhile because no memory was left: give the build more"
+        if starved
+        else None,
     )
 
 

@@ -4,11 +4,12 @@ import pytest
 
 from ocibuild.build import Machine
 from ocibuild.errors import SandboxError
+from ocibuild.executor import Row
 from tests.support.isolated import isolated
 
 
 def test_a_refusal_is_kept_until_something_must_run() -> None:
-    machine = Machine(None, None, SandboxError("no namespaces here", remedy="change it"))
+    machine = Machine(Row.NONE, None, None, SandboxError("no namespaces here", remedy="change it"))
     with pytest.raises(SandboxError, match=r"no namespaces here \(change it\)"):
         machine.executor()
     machine.close()

@@ -63,7 +63,6 @@ def ocibuild(
         (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host', 'pasta'."),
         (["build", "--jobs", "0", "."], "0 is not in the range x>=1."),
         (["build", "--label", "x", "."], "--label x: not KEY=VALUE"),
-        (["build", "--executor", "proot", "."], "--executor proot is not supported yet"),
         (["build", "--platform", "linux/amd64,linux/arm64", "."], "several platforms are not supported yet"),
         (["build", "-o", "folder", "."], "type=local is not supported yet"),
         (["build", "-o", "type=oci", "."], "dest= is missing"),

@@ -131,6 +131,7 @@ def test_recorded_owners_become_owners(tmp_path: Path) -> None:
     for name, record in (("f", b"7:8:0644:file"), ("dev", b"5:6:0620:char-1-3"), ("d", b"9:10:0755")):
         os.setxattr(tmp_path / "root" / name, "user.containers.override_stat", record)
     (tmp_path / "root/f").chmod(0o4755)
+    (tmp_path / "root/dev").chmod(0o620)
     _, tar = _pack(tmp_path / "root", owners=RecordedOwners())
     found = {e.name: (e.kind, e.mode, e.uid, e.gid, e.device) for e, _ in read_all(tar)}
     assert found["f"] == (Kind.FILE, 0o4755, 7, 8, (0, 0))

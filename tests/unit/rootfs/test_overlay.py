@@ -5,12 +5,13 @@ import hashlib
 import io
 import os
 import tarfile
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer import Changed, Merged, Opaque, Removed
 from ocibuild.rootfs.changes import changes
 from tests.support.lab import LONELY, Lab, in_lab, needs_busybox, needs_root
 
@@ -50,19 +51,21 @@ def _base(folder: Path) -> None:
 def _changes_of(made: Lab, script: str) -> list[object]:
     stack = [*made.base, made.snapshot(_base)]
     with made.store.snapshots.begin() as active:
-        ended = made.run_in(active, "/bin/sh", "-c", script, stack=stack)
+        ended = made.run_in(active, "/bin/sh", "-c", script, stack=stack, forget=True)
         assert ended.status == 0, ended.err
-        made.snapshotter.forget_targets(active, ended.created)
-        with Root.open(active.upper) as upper, made.snapshotter.reading(stack) as lower:
-            return list(changes(upper, lambda: lower))
+        paths = [snapshot.path for snapshot in reversed(stack)]
+        with ExitStack() as opened:
+            upper, *lowers = [opened.enter_context(Root.open(path)) for path in (active.upper, *paths)]
+            return list(changes(upper, lambda: Merged(lowers)))
 
 
+@pytest.mark.parametrize("copies", [False, True], ids=["overlay", "copy"])
 @users
 @pytest.mark.parametrize(("script", "expected"), STEPS.values(), ids=STEPS)
-def test_changes_of_a_step_are_read_off_its_upper_directory(
-    script: str, expected: list[object], uid: int | None, tmp_path: Path
+def test_changes_of_a_step_are_in_its_snapshot(
+    script: str, expected: list[object], uid: int | None, copies: bool, tmp_path: Path
 ) -> None:
-    assert in_lab(tmp_path, lambda made: _changes_of(made, script), uid=uid) == expected
+    assert in_lab(tmp_path, lambda made: _changes_of(made, script), uid=uid, copies=copies) == expected
 
 
 def _packed(made: Lab, script: str) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ import pytest
 from ocibuild.errors import CannotStart, Interrupted, SandboxError
 from ocibuild.executor import Connection, Process
 from ocibuild.sandbox import Spawner
-from tests.support.lab import LONELY, Ended, Lab, in_child, in_lab, lab, needs_busybox, needs_root
+from tests.support.lab import Ended, Lab, in_child, in_lab, lab, needs_busybox, needs_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,11 +92,6 @@ def test_what_cannot_be_run_comes_with_what_to_do(program: str, remedy: str, tmp
         return None, 0
 
     assert in_lab(tmp_path, work) == (remedy, 126)
-
-
-def test_user_without_an_id_is_refused_with_one_id(tmp_path: Path) -> None:
-    message = in_lab(tmp_path, lambda made: _attempt(made, "true", user="app"), uid=LONELY)
-    assert message == "user 1000:1001: this machine gives the build no such ID"
 
 
 @pytest.mark.parametrize(

@@ -199,11 +199,5 @@ def test_system_directory_that_is_a_link_is_refused(name: str, tmp_path: Path) -
 
 
 def test_ordinary_user_without_a_range_is_confined_too(tmp_path: Path) -> None:
-    def work(made: Lab) -> tuple[str, int, str]:
-        denied = made.sh("chown 5:5 /tmp")
-        return made.sh("id -u; ls /proc/self/fd").out, denied.status, denied.err
-
-    out, status, err = in_lab(tmp_path, work, uid=LONELY)
+    out = in_lab(tmp_path, lambda made: made.sh("id -u; ls /proc/self/fd").out, uid=LONELY)
     assert out.split() == ["0", "0", "1", "2", "3"]
-    assert status == 1
-    assert "Invalid argument" in err

@@ -10,8 +10,9 @@ import pytest
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import Identity, IDs, enter
 from ocibuild.sandbox.identity import IDRange, id_map, subordinate_ranges
-from ocibuild.sandbox.syscalls import PR_CAPBSET_DROP, limit_capabilities, prctl
+from ocibuild.sandbox.syscalls import PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, limit_capabilities, prctl
 from tests.support.lab import LONELY, in_child, needs_root
+from tests.support.peers import require_peer
 from tests.support.setup_peers import ORDINARY_USER
 
 if TYPE_CHECKING:
@@ -84,6 +85,21 @@ def test_user_with_a_range_has_all_of_it() -> None:
     assert identity.limit > 60_000
     assert uid_map.startswith(f"0 {account.pw_uid} 1 1 ")
     assert uid == 0
+
+
+@needs_root
+def test_user_whose_range_is_not_mapped_has_one_id_and_the_complaint() -> None:
+    require_peer("newuidmap")
+
+    def entered() -> tuple[Identity, str]:
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        identity, uid_map, _ = _entered()
+        return identity, uid_map
+
+    uid = pwd.getpwnam(ORDINARY_USER).pw_uid
+    identity, uid_map = in_child(entered, uid=uid)
+    assert (identity.ids, identity.limit, uid_map) == (IDs.ONE, 1, f"0 {uid} 1")
+    assert "newuidmap: " in identity.complaint
 
 
 def _without(*capabilities: int) -> object:

@@ -27,7 +27,7 @@ def test_a_step_has_the_hosts_the_memory_and_the_limits_that_it_is_given(tmp_pat
             "tail -n 1 /etc/hosts; /bin/busybox df /dev/shm | tail -n 1; ulimit -n; ulimit -Hn; ulimit -c",
             extra_hosts=(ExtraHost("db", "192.0.2.7"),),
             shm_size=1 << 20,
-            ulimits=(Ulimit("core", 0, 0), Ulimit("locks", -1, -1), Ulimit("nofile", 64, 65)),
+            ulimits=(Ulimit("core", 0, 0), Ulimit("nofile", 64, 65)),
         )
         full = made.sh("dd if=/dev/zero of=/dev/shm/x bs=1024 count=2000 2> /dev/null", shm_size=1 << 20)
         return [*given.out.splitlines(), str(full.status)]
@@ -52,6 +52,17 @@ def test_a_limit_above_that_of_the_builder_is_refused_with_both(tmp_path: Path, 
     own = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     expected = f"ulimit nofile: the hard limit {1 << 40} is above that of ocibuild, {own}"
     assert in_lab(tmp_path, work, uid=uid) == expected
+
+
+def test_a_limit_of_locks_is_refused_where_the_supervisor_has_it(tmp_path: Path) -> None:
+    def work(made: Lab) -> str:
+        return made.sh("true; ulimit -n", ulimits=(Ulimit("locks", 5, 6), Ulimit("nofile", 64, 65))).out
+
+    for name in ("root", "user"):
+        (tmp_path / name).mkdir()
+    assert in_lab(tmp_path / "root", work) == "64\n"
+    with pytest.raises(AssertionError, match="ulimit locks: ocibuild itself uses it here"):
+        in_lab(tmp_path / "user", work, uid=LONELY)
 
 
 def test_a_limit_is_that_of_its_step_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.build import Builder, BuildRequest, Machine
 from ocibuild.errors import OcibuildError, SandboxError
+from ocibuild.executor import Row
 from ocibuild.graph import Finished, Output
 from ocibuild.oci import Limits, Platform
 from ocibuild.rootfs import OverlaySnapshotter, unpacked
@@ -112,7 +113,9 @@ class Bench:
 
 def refusing_machine() -> Machine:
     """Return a machine that grants nothing."""
-    return Machine(None, None, SandboxError("this machine refuses a user namespace", remedy="ask `ocibuild doctor`"))
+    return Machine(
+        Row.NONE, None, None, SandboxError("this machine refuses a user namespace", remedy="ask `ocibuild doctor`")
+    )
 
 
 def _no_registry() -> NoReturn:

@@ -81,6 +81,7 @@ def keys_of(
         (_RUN, {"ulimits": (Ulimit("nofile", 10, 20),)}),
         (_GIVEN, {"ulimits": (Ulimit("nofile", 10, 30),)}),
         (_GIVEN, {"ulimits": (Ulimit("nproc", 10, 20),)}),
+        (_RUN, {"platform": Platform("linux", "arm64")}),
         (_RUN, {"base": Scratch()}),
         (_RUN, {"base": MakeDirectory(_IMAGE, "/x")}),
         (_COPY, {"destination": "/to/"}),

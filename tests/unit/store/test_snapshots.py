@@ -209,3 +209,18 @@ def test_records_of_a_snapshot_go_with_it(store: Store) -> None:
         database.execute("DELETE FROM snapshots")
     database.close()
     assert store.records.get(key) is None
+
+
+def test_snapshot_whose_owners_are_kept_in_another_form_is_none(store: Store) -> None:
+    store.snapshots.owners = "recorded"
+    with store.snapshots.begin() as active:
+        recorded = active.commit(chain_id=CHAIN, layer=LAYER)
+    assert store.snapshots.by_chain(CHAIN) == recorded
+    store.snapshots.owners = "real"
+    assert store.snapshots.by_chain(CHAIN) is None
+    assert store.snapshots.by_id(recorded.id) is None
+    with store.snapshots.begin() as active:
+        real = active.commit(chain_id=CHAIN, layer=LAYER)
+    assert store.snapshots.by_chain(CHAIN) == real
+    store.snapshots.owners = None  # for who only looks
+    assert store.snapshots.by_id(recorded.id) == recorded

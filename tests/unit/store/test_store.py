@@ -76,7 +76,7 @@ def test_store_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> 
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(StoreTooNew, match="the store has version 99, and this ocibuild knows 2 at most") as caught:
+    with pytest.raises(StoreTooNew, match="the store has version 99, and this ocibuild knows 3 at most") as caught:
         Store.open(root)
     assert "--root" in str(caught.value)
     database = sqlite3.connect(path)
@@ -257,3 +257,16 @@ def test_failed_transaction_leaves_the_database_usable(tmp_path: Path) -> None:
             active.commit()
         store.records.put(Digest.of(b"key"), Record(active.id, ""))
         assert store.records.get(Digest.of(b"key")) is not None
+
+
+def test_store_of_version_2_keeps_its_snapshots(tmp_path: Path) -> None:
+    root = str(tmp_path / "store")
+    with Store.open(root) as store, store.snapshots.begin() as active:
+        number = active.commit().id
+    database = sqlite3.connect(os.path.join(root, "ocibuild.db"))
+    database.execute("ALTER TABLE snapshots DROP COLUMN owners")
+    database.execute("PRAGMA user_version = 2")
+    database.close()
+    with Store.open(root) as store:
+        store.snapshots.owners = "real"
+        assert store.snapshots.by_id(number) is not None

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ocibuild.graph import BindMount, Inline, InlineFile, Network, Run, Security
-from tests.unit.dockerfile.conversion.helpers import build, created_by, labels, refused
+from ocibuild.oci import ImageConfig
+from tests.unit.dockerfile.conversion.helpers import AMD64, ARM64, Images, build, created_by, labels, refused
 
 SH = ("/bin/sh", "-c")
 
@@ -63,3 +64,16 @@ def test_a_build_on_the_network_of_the_host_allows_it() -> None:
 
 def test_a_step_that_is_not_needed_may_ask_for_anything() -> None:
     assert build("FROM a AS unused\nRUN --network=host x\nFROM a\n")
+
+
+def test_a_step_knows_what_its_programs_are_made_for() -> None:
+    """Of the machine's own platform nothing is said; what an image is, counts, not what was wanted."""
+    native = ImageConfig(platform=AMD64)
+    text = "FROM a AS x\nRUN one\nFROM --platform=$BUILDPLATFORM a AS y\nRUN two\nFROM only AS z\nRUN three\n"
+    images = Images(whole={"only": native})
+    platforms = {}
+    for stage in "xyz":
+        vertex = build(text, images, platform=ARM64, target=stage).vertex
+        assert isinstance(vertex, Run)
+        platforms[stage] = vertex.platform
+    assert platforms == {"x": ARM64, "y": None, "z": None}

@@ -39,7 +39,9 @@ def docker_engine(folder: Path) -> Iterator[Docker]:
     """Run dockerd, without a network of its own, until the block is left."""
     require_root()
     docker = Docker(require_peer("docker"), f"unix://{folder}/socket")
+    # in a mount namespace of its own, so that what it mounts for containers does not outlive it
     command = [
+        "setpriv", "--pdeathsig", "TERM", "unshare", "--mount",
         require_peer("dockerd"), "--iptables=false", "--ip6tables=false", "--bridge=none", "--host", docker.socket,
         "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"),
     ]  # fmt: skip

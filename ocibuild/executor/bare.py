@@ -1,0 +1,247 @@
+"""The bare ``chroot`` executor, for root that may neither make namespaces nor mount, as in a container by default.
+
+What others mount is put into the tree for the time of the step and taken out after it: ``/dev`` with nodes made there,
+``/etc/hosts``, ``/etc/resolv.conf``, and what RUN asks to be mounted. A cache is moved into the tree and back, so steps
+take turns with it; a secret is a file on disk meanwhile. ``/proc`` and ``/sys`` stay empty.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, assert_never
+
+from ocibuild.errors import Interrupted, SandboxError
+from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
+from ocibuild.executor.foreign import as_it_is
+from ocibuild.executor.placing import Placer
+from ocibuild.executor.refusals import refuse_unshared
+from ocibuild.fs import Root
+from ocibuild.layer.copying import FileCopier, copy_attributes
+from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocibuild.executor.process import Process
+    from ocibuild.sandbox import Mount, RootTree
+
+NO_PROC = (
+    "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
+    "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+)
+_PAUSE = 0.02
+
+
+class BareExecutor(SpawnedExecutor):
+    """Runs processes through a spawner without namespaces; ``warn`` hears once what cannot be offered."""
+
+    @contextmanager
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, list[str]]]:
+        """See SpawnedExecutor."""
+        refuse_unshared(process, where="this container")
+        assert isinstance(root, Folder)
+        self.warn_once(NO_PROC)
+        touched: list[str] = []
+        with ExitStack() as cleanup:
+            tree = cleanup.enter_context(Root.open(root.path))
+            placer = Placer(tree, _open_new(os.path.join(scratch, "covered"), cleanup), cleanup)
+            for name in ("proc", "sys", "dev"):
+                tree.make_directories(name)  # they stay, as with docker
+            placer.put("/dev", _make_dev, folder=True)
+            for bind in network_files(scratch, process):
+                self._place(placer, bind, cleanup)
+            for mount in process.mounts:
+                self._place(placer, mount, cleanup)
+            yield _spec(process, root), touched
+            cleanup.close()
+            touched += placer.touched
+
+    def _place(self, placer: Placer, mount: Mount, cleanup: ExitStack) -> None:
+        """Put what a mount shows into the tree."""
+        match mount:
+            case Bind(source):
+                self._place_bind(placer, source, mount.target, cleanup)
+            case Tree():
+                with _part(mount) as (fd, name):
+                    folder = stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+                    placer.put(mount.target, lambda to, last: _copy(fd, name, to, last), folder=folder)
+            case Tmpfs():
+                mode = placer.mode_at(mount.target)
+                placer.put(mount.target, lambda to, last: _make_folder(to, last, mode), folder=True)
+            case Secret():
+                placer.put(mount.target, lambda to, last: _write_secret(mount, to, last), folder=False)
+            case FileSystem() | Sysfs():
+                raise SandboxError(f"mount at {mount.target}: nothing can be mounted in this container")
+            case _:
+                assert_never(mount)
+
+    def _place_bind(self, placer: Placer, source: str, target: str, cleanup: ExitStack) -> None:
+        mode = _mode(source)
+        if mode is not None and stat.S_ISSOCK(mode):  # an agent's: what connects to a link connects to it
+            placer.put(target, lambda to, last: os.link(source, last, dst_dir_fd=to), folder=False)
+        elif mode is not None and not stat.S_ISDIR(mode):
+            with Root.open(os.path.dirname(source)) as folder:
+                name = os.path.basename(source)
+                placer.put(target, lambda to, last: _copy(folder.fd, name, to, last), folder=False)
+        else:
+            self._take_turn(source, cleanup)
+            placer.put(
+                target,
+                lambda to, last: _move_in(source, to, last),
+                folder=True,
+                take_back=lambda of, last: _move_out(of, last, source),
+            )
+
+    def _take_turn(self, source: str, cleanup: ExitStack) -> None:
+        """Wait until no other step has the directory in its tree; raise Interrupted where we are to stop meanwhile."""
+        fd = os.open(os.path.dirname(source), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        cleanup.callback(os.close, fd)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self.stopped:
+                    raise Interrupted from None
+                time.sleep(_PAUSE)
+            else:
+                return
+
+
+def _spec(process: Process, root: Folder) -> StepSpec:
+    return StepSpec(
+        root=root,
+        mount_point="",
+        mounts=[],
+        links=[],
+        args=list(process.args),
+        env=list(process.env),
+        user=process.user,
+        working_dir=process.working_dir,
+        hostname=process.hostname,
+        insecure=process.insecure,
+        ulimits=process.ulimits,
+        terminal=process.terminal,
+        kept=True,
+        bare=True,
+        foreign=as_it_is(process.platform),
+    )
+
+
+def _open_new(path: str, cleanup: ExitStack) -> int:
+    os.mkdir(path, 0o700)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    cleanup.callback(os.close, fd)
+    return fd
+
+
+def _make_dev(parent: int, name: str) -> None:
+    """Make a directory with the usual device nodes."""
+    with _new_folder(parent, name, 0o755) as dev:
+        for node in DEVICES:
+            _make_node(dev, node)
+        for target, path in LINKS:
+            os.symlink(target, os.path.basename(path), dir_fd=dev)
+        for folder, mode in (("pts", 0o755), ("shm", 0o1777)):
+            with _new_folder(dev, folder, mode):
+                pass
+
+
+def _make_node(dev: int, name: str) -> None:
+    """Make a node of the device that the machine has under the same name, and see whether it can be used."""
+    try:
+        os.mknod(name, stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev, dir_fd=dev)
+        os.chmod(name, 0o666, dir_fd=dev)
+        if name == "null":
+            os.close(os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=dev))
+    except PermissionError as error:
+        raise SandboxError(
+            f"/dev/{name} cannot be made in a step's tree: {error.strerror}",
+            remedy="give the container CAP_MKNOD, keep the store on a file system without nodev, or install proot",
+        ) from error
+
+
+@contextmanager
+def _new_folder(parent: int, name: str, mode: int) -> Iterator[int]:
+    """Make a directory, and give it open."""
+    os.mkdir(name, 0o700, dir_fd=parent)
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        os.fchmod(fd, mode)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _make_folder(parent: int, name: str, mode: int | None) -> None:
+    """Make an empty directory with the mode of what it covers, as with docker, else 1777."""
+    with _new_folder(parent, name, 0o1777 if mode is None else mode):
+        pass
+
+
+def _write_secret(secret: Secret, parent: int, name: str) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    with open(fd, "wb") as file:
+        file.write(secret.content.encode("latin-1"))
+        os.fchown(fd, secret.uid, secret.gid)
+        os.fchmod(fd, secret.mode)
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _move_in(source: str, parent: int, name: str) -> None:
+    """Move a directory into the tree; it is a new one where a build was killed that had it there."""
+    try:
+        os.rename(source, name, dst_dir_fd=parent)
+    except FileNotFoundError:
+        os.mkdir(name, 0o755, dir_fd=parent)
+
+
+def _move_out(parent: int, name: str, source: str) -> None:
+    try:
+        os.rename(name, source, src_dir_fd=parent)
+    except (FileNotFoundError, NotADirectoryError):  # the step has removed it
+        os.mkdir(source, 0o755)
+
+
+@contextmanager
+def _part(mount: Tree) -> Iterator[tuple[int, str]]:
+    """Give the directory and the name that are the source of a mount in its tree."""
+    assert isinstance(mount.tree, Folder)
+    with Root.open(mount.tree.path) as tree:
+        try:
+            name = tree.resolve(mount.path)
+            if name == ".":
+                yield tree.fd, "."
+                return
+            tree.lstat(name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SandboxError(f"mount at {mount.target}: its source has no {mount.path}") from error
+        with tree.parent_of(name) as (fd, last):
+            yield fd, last
+
+
+def _copy(source_fd: int, source: str, dir_fd: int, name: str) -> None:
+    """Copy a file, or a directory with all that it holds; sockets are left out."""
+    status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
+    if stat.S_ISSOCK(status.st_mode):
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        FileCopier().copy(source_fd, source, dir_fd, name, status)
+        return
+    original = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
+    try:
+        with _new_folder(dir_fd, name, 0o700) as copied:
+            for entry in os.listdir(original):
+                _copy(original, entry, copied, entry)
+            copy_attributes(original, copied)
+    finally:
+        os.close(original)

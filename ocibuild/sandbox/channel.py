@@ -1,0 +1,31 @@
+"""What the spawner, the keepers and the steps share: messages to the builder, and descriptors that are not theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Collection
+
+
+def tell(channel: socket.socket, message: dict[str, Any]) -> None:
+    """Send a message to the builder, which may have given the step up."""
+    with suppress(OSError):
+        channel.send(json.dumps(message).encode())
+
+
+def close_inherited(kept: Collection[int]) -> None:
+    """Close all but the standard streams and ``kept``: what whoever forked us has open is for nobody else."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in kept:
+            with suppress(OSError):  # the one that listed
+                os.close(int(name))
+
+
+def shell_status(status: int) -> int:
+    """Return a wait(2) status as a shell shows it: 128 + N for signal N."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

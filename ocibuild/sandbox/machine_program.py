@@ -1,0 +1,128 @@
+"""A step's process that is a program of the machine, run as it is: one that shows a root to others, such as proot."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.channel import tell
+from ocibuild.sandbox.program import Command, execute
+from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
+from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.terminal import take_terminal
+from ocibuild.sandbox.ulimits import take_ulimits
+from ocibuild.sandbox.users import User
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+
+class ProgramSpec(NamedTuple):
+    """A program by its path on the machine, run in ``working_dir`` as who we are.
+
+    To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
+    so it follows each call itself. Programs that would give privileges give none. Where ``believes`` is given, they
+    believe to be that user, and that they have all IDs, in the tree ``folder``.
+    ``report`` is a FIFO into which the step may write the status that it ends with, which is then its end. ``ulimits``
+    and ``terminal`` are as in StepSpec.
+    """
+
+    path: str
+    args: list[str]
+    env: dict[str, str]
+    working_dir: str
+    unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
+    folder: str = ""
+    believes: User | None = None
+    report: str | None = None
+    ulimits: Sequence[tuple[str, int, int]] = ()
+    terminal: bool = False
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its processes believe that they have all IDs."""
+        return self.believes is not None
+
+    @property
+    def kept(self) -> bool:
+        """Such a program always has a keeper for its parent."""
+        return True
+
+    @property
+    def namespaces(self) -> int:
+        """The namespaces the process is cloned into: none."""
+        return 0
+
+    def to_json(self) -> bytes:
+        """Return the spec as JSON for the spawner."""
+        return json.dumps(self._asdict()).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ProgramSpec:
+        """Return the spec that ``to_json()`` wrote."""
+        members: dict[str, Any] = json.loads(data)
+        if members["believes"] is not None:
+            members["believes"] = User(*members["believes"])
+        return cls(**members)
+
+
+class StatusReport:
+    """The reading end of a step's report; for a keeper's loop."""
+
+    def __init__(self, path: str, conclude: Callable[[int], None]) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # for writing too: so it has no end
+        self._conclude = conclude
+
+    def fileno(self) -> int:
+        """See Attended."""
+        return self._fd
+
+    def attend(self) -> bool:
+        """See Attended."""
+        said = os.read(self._fd, 64).strip()
+        if said.isdigit() and int(said) < 256:
+            self._conclude(int(said))
+        return True
+
+
+def become_program(
+    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None = None
+) -> NoReturn:
+    """Become the program of ``spec``; see ``become()``."""
+    begin(lambda: _try_to_become(spec, standard, channel, supervisor), channel)
+
+
+def _try_to_become(
+    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
+) -> None:
+    os.umask(0o022)
+    take_streams(standard)
+    syscalls.join_new_session_keyring()
+    rules = _rules(spec.unknown)
+    os.chdir(spec.working_dir)
+    if spec.terminal:
+        take_terminal(channel)
+    take_ulimits(spec.ulimits, numbered=supervisor is not None)
+    tell(channel, {"created": []})
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if supervisor is None or spec.believes is None:
+        install(compile_rules(rules, machine=os.uname().machine))
+    else:
+        from ocibuild.sandbox.supervisor.handover import submit
+
+        if not submit(supervisor, spec.believes, rules):
+            tell(channel, {"pretended": True})
+    reset_signals()
+    execute(Command(spec.path, spec.args, spec.env))
+
+
+def _rules(unknown: list[str]) -> tuple[Rule, ...]:
+    return (
+        Rule(tuple(unknown), refuse(errno.ENOSYS)),
+        Rule(("seccomp",), refuse(errno.EINVAL)),
+        Rule(("prctl",), refuse(errno.EINVAL), (equal_int(0, syscalls.PR_SET_SECCOMP),)),
+    )

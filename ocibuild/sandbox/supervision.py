@@ -1,0 +1,43 @@
+"""A step's process started under the supervision of its keeper."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.step import StepSpec
+from ocibuild.sandbox.supervisor.handover import Arrival
+from ocibuild.sandbox.supervisor.views import BelowFolder, SameRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.sandbox.keeper import Keeper
+    from ocibuild.sandbox.specs import Spec
+    from ocibuild.sandbox.supervisor.views import View
+
+
+def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket], tuple[int, int]]) -> tuple[int, int]:
+    """Start a step, and have its keeper attend to it; return its process and a descriptor of that."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    proc = _proc(spec)
+    process, descriptor = fork(theirs)
+    theirs.close()
+    keeper.attend(Arrival(ours, proc, lambda: _view(spec, proc, descriptor), keeper.attend))
+    return process, descriptor
+
+
+def _proc(spec: Spec) -> int:
+    """Return a directory of /proc for the PID namespace that this process is in."""
+    if isinstance(spec, StepSpec) and not spec.bare:
+        return syscalls.new_mount("proc", [])
+    return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _view(spec: Spec, proc: int, process: int) -> View:
+    if isinstance(spec, StepSpec):
+        syscalls.enter_mounts_of(process)
+        return SameRoot(proc)
+    return BelowFolder(proc, spec.folder)

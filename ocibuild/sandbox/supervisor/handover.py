@@ -1,0 +1,80 @@
+"""How a step's process comes under supervision: it installs the filter, and hands its listener to the supervisor."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from ocibuild.sandbox.seccomp import compile_rules, install
+from ocibuild.sandbox.seccomp.profile import NEWEST
+from ocibuild.sandbox.supervisor.calls import pretending_rules, rules_of
+from ocibuild.sandbox.supervisor.credentials import Credentials
+from ocibuild.sandbox.supervisor.notifications import Listener
+from ocibuild.sandbox.supervisor.processes import begin_with_first_credentials
+from ocibuild.sandbox.supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocibuild.sandbox.seccomp import Rule
+    from ocibuild.sandbox.supervisor.views import View
+    from ocibuild.sandbox.users import User
+
+_LONGEST = 1 << 20  # bytes of a message: a user may be in 65,536 groups
+
+
+def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()) -> bool:
+    """Bring this process under supervision, as ``user``, with a filter that has ``further`` rules too.
+
+    Where the kernel has no notification, or somebody else listens already, its calls only look done: then return False.
+    Raises PermissionError where this process may install no filter.
+    """
+    begin_with_first_credentials()  # the filter has such a call look done
+    try:
+        listener = install(_program(further, listener=True), listener=True)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOSYS):
+            raise
+        install(_program(further, listener=False))
+        return False
+    assert listener is not None
+    message = json.dumps([user.uid, user.gid, user.groups]).encode()
+    socket.send_fds(connection, [message], [listener])
+    return True
+
+
+def _program(further: tuple[Rule, ...], *, listener: bool) -> bytes:
+    machine = os.uname().machine
+    rules = rules_of(machine) if listener else pretending_rules()
+    return compile_rules((*rules, *further), machine=machine, newest=NEWEST)
+
+
+class Arrival:
+    """Waits for what ``submit()`` hands over at the other end of ``connection``, and has a supervisor attended then.
+
+    ``proc`` is a directory of /proc for this process's PID namespace. ``view`` is asked for once the step has its root.
+    """
+
+    def __init__(
+        self, connection: socket.socket, proc: int, view: Callable[[], View], attend: Callable[[Supervisor], None]
+    ) -> None:
+        self._connection = connection
+        self._proc = proc
+        self._view = view
+        self._attend = attend
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when it is there."""
+        return self._connection.fileno()
+
+    def attend(self) -> bool:
+        """Take it, or find that the process could not be started."""
+        message, descriptors, _, _ = socket.recv_fds(self._connection, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+        if descriptors:
+            uid, gid, groups = json.loads(message)
+            first = Credentials.of(uid, gid, tuple(sorted(groups)))
+            self._attend(Supervisor(Listener(descriptors[0]), self._proc, self._view(), first))
+        return False

@@ -1,0 +1,79 @@
+"""Executors without namespaces, tried on a tree that is a folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ocibuild.executor import Process
+from ocibuild.executor.bare import BareExecutor
+from ocibuild.executor.proot import ProotExecutor
+from ocibuild.graph import Stream
+from ocibuild.sandbox import Folder, Spawner
+from tests.support.lab import Ended, busybox
+from tests.support.peers import require_peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ocibuild.executor import Executor
+    from ocibuild.sandbox import Mount, Outcome
+
+
+class Bench:
+    """A tree with busybox in it, and steps run there."""
+
+    def __init__(self, folder: Path, make: Callable[[Spawner, Callable[[str], None]], Executor]) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.tree.mkdir()
+        busybox(self.tree)
+        self.warnings: list[str] = []
+        self.outcome: Outcome | None = None
+        self.executor = make(Spawner.start(namespaced=False), self.warnings.append)
+
+    def sh(self, script: str, *mounts: Mount, **settings: object) -> Ended:
+        """Run a script as a step."""
+        return self.run("/bin/sh", "-c", script, mounts=mounts, **settings)
+
+    def run(self, *args: str, **settings: object) -> Ended:
+        """Run a program as a step."""
+        scratch = self.folder / f"scratch-{len(os.listdir(self.folder))}"
+        scratch.mkdir()
+        pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
+
+        def output(stream: Stream, piece: bytes) -> None:
+            pieces[stream] += piece
+
+        process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
+        outcome = self.executor.run(process, Folder(str(self.tree)), str(scratch), output=output)
+        self.outcome = outcome
+        out, err = (pieces[stream].decode() for stream in Stream)
+        return Ended(outcome.exit_status, out, err, outcome.created)
+
+    @property
+    def touched(self) -> set[str]:
+        """What the last step says that it touched."""
+        return set(self.outcome.touched) if self.outcome else set()
+
+    def look(self) -> dict[str, tuple[int, ...]]:
+        """Return what there is in the tree, with all that a layer would hold."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path in sorted(self.tree.rglob("*")):
+            status = path.lstat()
+            size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+            ids = (status.st_ino, status.st_mode, status.st_uid, status.st_gid)
+            found[str(path.relative_to(self.tree))] = (*ids, size, status.st_mtime_ns)
+        return found
+
+
+def bare(spawner: Spawner, warn: Callable[[str], None]) -> Executor:
+    """Make a bare executor."""
+    return BareExecutor(spawner, warn)
+
+
+def under_proot(spawner: Spawner, warn: Callable[[str], None]) -> Executor:
+    """Make one that uses proot."""
+    return ProotExecutor(spawner, require_peer("proot"), warn)
