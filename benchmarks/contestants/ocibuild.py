@@ -45,6 +45,10 @@ class Ocibuild(Contestant):
     def build(self, context: str, tag: str) -> Command:
         return self._in_store("build", "-t", tag, *_PLAIN, context)
 
+    def build_by_copying(self, context: str) -> Command:
+        """Return the command that builds by the copy snapshotter, and tells of each step as JSON."""
+        return self._in_store("build", "--snapshotter", "copy", "--progress", "rawjson", context)
+
     def pull(self, reference: str) -> Command:
         return self._in_store("pull", *_PLAIN, reference)
 

@@ -32,4 +32,7 @@ TEN = Image("ten", (_DEBIAN, *(Files(f"part-{n}", 200, 4 * _KIB, _MIB) for n in 
 HUGE = Image("huge", (Huge(8704 * _MIB),))
 """A layer of 8 GiB as sent, which no file holds and which nobody should hold in memory."""
 
-__all__ = ["BASE", "BIG", "HUGE", "TEN", "Image", "Variant", "publish"]
+MANY = Image("many", (_DEBIAN, Files("small", 90_000, 64, 2 * _KIB)))
+"""A Debian tree of 10,000 files, and 90,000 small ones."""
+
+__all__ = ["BASE", "BIG", "HUGE", "MANY", "TEN", "Image", "Variant", "publish"]

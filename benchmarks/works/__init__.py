@@ -1,9 +1,10 @@
 """What is to be done: one module, one class a piece of work."""
 
-from benchmarks.images import BIG, HUGE
+from benchmarks.images import BASE, BIG, HUGE, MANY
 from benchmarks.works.cached import Cached
 from benchmarks.works.cold import Cold
 from benchmarks.works.copy import Copy
+from benchmarks.works.copyrow import CopyRow
 from benchmarks.works.pull import Pull
 from benchmarks.works.push import Push
 from benchmarks.works.steps import Steps
@@ -16,6 +17,8 @@ WORKS: tuple[Work, ...] = (
     Cold(),
     Steps(),
     Cached(),
+    CopyRow("copy-row", "one more RUN by copying, 10,000 files", BASE, 60),
+    CopyRow("copy-row-many", "one more RUN by copying, 100,000 files", MANY, 500),
     Push(),
     Copy("copy", "copy a 1 GiB image between registries", BIG, {"skopeo": 0.7}),
     Together(),

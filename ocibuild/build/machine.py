@@ -117,7 +117,8 @@ class Machine:
                     remedy="use --snapshotter copy; `ocibuild doctor` tells what to change",
                 )
             warn(f"{refusal}; each stage gets a copy of its root file system (--snapshotter copy)")
-        copy = CopySnapshotter(store, self.ownership())
+        in_namespaces = self.row is Row.NONE or WAYS[self.row].namespaces
+        copy = CopySnapshotter(store, self.ownership(), mounts_are_kept=in_namespaces)
         copy.prepare()
         return copy
 

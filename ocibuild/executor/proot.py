@@ -39,6 +39,7 @@ _UNKNOWN = (
 _UNKNOWN_BEFORE_5_2 = ("faccessat2", "statx")
 _OLDEST = (5, 1)
 _LOADER = "PROOT_LOADER"
+_NO_SECCOMP = "PROOT_NO_SECCOMP"  # else 5.4 waits for a filter of its own to tell it of calls, and translates none
 _ACCOUNT_FILE_LIMIT = 4 << 20
 _REPORT = "ocibuild-status"
 _SHOWN, _COVERED = "/proc/version", "/proc/filesystems"  # files of one line and of others, on every machine
@@ -88,7 +89,7 @@ def _loader(proot: Proot, spawner: Spawner) -> bytes:
     shell = os.path.realpath("/bin/sh")
     script = f'read -r line <{_COVERED}; echo "$$ $line"; read -r line'
     args = [proot.path, "-v", "-1", "-r", "/", "-b", f"{_SHOWN}:{_COVERED}", "-w", "/", shell, "-c", script]
-    spec = ProgramSpec(proot.path, args, {"PATH": "/usr/bin:/bin"}, "/", unknown=proot.unknown)
+    spec = ProgramSpec(proot.path, args, {"PATH": "/usr/bin:/bin", _NO_SECCOMP: "1"}, "/", unknown=proot.unknown)
     with _started(spawner, spec) as (answer, out):
         pid, _, line = os.read(out, 4096).decode("utf-8", "replace").strip().partition(" ")
         with open(_SHOWN, encoding="utf-8") as file:
@@ -177,6 +178,7 @@ class ProotExecutor(SpawnedExecutor):
         env.setdefault("HOME", user.home or "/")
         args = [proot.path, "-v", "-1", *emulator, "-r", root, "-w", process.working_dir, *view.options()]
         command, report = view.reporting(_located(view.tree, process))
+        env[_NO_SECCOMP] = "1"
         env[_LOADER] = view.write("loader", proot.loader, 0o755)
         return ProgramSpec(
             proot.path,
@@ -240,7 +242,7 @@ class _View:
         report = os.path.join(self._shown["/dev"], _REPORT)
         os.mkfifo(report)
         os.chmod(report, 0o622)
-        script = f'unset {_LOADER}; trap : HUP INT TERM; "$@"; echo $? >/dev/{_REPORT}'
+        script = f'unset {_LOADER} {_NO_SECCOMP}; trap : HUP INT TERM; "$@"; echo $? >/dev/{_REPORT}'
         return ["/bin/sh", "-c", script, "sh", *args], report
 
     def write(self, name: str, content: bytes, mode: int) -> str:

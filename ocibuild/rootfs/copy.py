@@ -46,7 +46,7 @@ class CopySnapshotter:
         self._ownership = ownership
         self._mounts_are_kept = mounts_are_kept
         self._pool = TreePool(store.trees)
-        self._running: dict[int, str] = {}  # by the number of the active snapshot, the tree that its step runs in
+        self._running: dict[int, Tree] = {}  # by the number of the active snapshot, the tree that its step runs in
         self._mount_point = os.path.join(store.root, "mount-point")
 
     def prepare(self) -> None:
@@ -70,7 +70,7 @@ class CopySnapshotter:
             with Stubs.made_in(tree.path) as stubs:
                 tree.index.refresh(tree.path, stubs.touched)
                 tree.index.settle()
-                self._running[active.id] = tree.path
+                self._running[active.id] = tree
                 try:
                     yield Folder(tree.path)
                 finally:
@@ -79,10 +79,12 @@ class CopySnapshotter:
                     _capture(tree, stack, active, ignored=stubs.names)
             tree.index.refresh(tree.path, stubs.touched)
 
-    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
+    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
         """See Snapshotter."""
-        with Root.open(self._running[active.id]) as root:
+        tree = self._running[active.id]
+        with Root.open(tree.path) as root:
             forget(root, created)
+        tree.index.refresh(tree.path, touched)
 
     @contextmanager
     def tree_of_mount(

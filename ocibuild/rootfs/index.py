@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Cursor
 from ocibuild.layer import Changed, Opaque, Removed
-from ocibuild.sandbox import birth_time
+from ocibuild.sandbox import birth_time, looker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -37,15 +37,16 @@ class _Directory:
     __slots__ = ("directories", "entries", "identity", "links")
 
     def __init__(self, identity: tuple[int, int]) -> None:
-        self.entries: dict[str, int] = {}
-        self.directories: dict[str, _Directory] = {}
-        self.links: dict[str, _Linked] = {}
+        self.entries: dict[bytes, int] = {}
+        self.directories: dict[bytes, _Directory] = {}
+        self.links: dict[bytes, _Linked] = {}
         self.identity = identity
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: bytes) -> None:
         """Drop an entry."""
-        for known in (self.entries, self.directories, self.links):
-            known.pop(name, None)
+        self.entries.pop(name, None)
+        self.directories.pop(name, None)
+        self.links.pop(name, None)
 
 
 class _Linked(NamedTuple):
@@ -98,8 +99,9 @@ class Index:
 
     def refresh(self, tree: str, names: Iterable[str]) -> None:
         """Take these entries as they are now, or as gone, for unchanged."""
+        look = looker()
         for name in names:
-            *parents, last = name.split("/")
+            *parents, last = os.fsencode(name).split(b"/")
             directory: _Directory | None = self._root
             for part in parents:
                 directory = directory.directories.get(part) if directory else None
@@ -113,7 +115,7 @@ class Index:
                 continue
             except OSError:
                 continue  # in a directory that is closed to us: the next time it is told of once too often
-            directory.entries[last] = _signature(status)
+            directory.entries[last] = hash(look(_WORKING_DIRECTORY, os.fsencode(path)))
             if stat.S_ISDIR(status.st_mode) and last not in directory.directories:
                 directory.directories[last] = _Directory((status.st_ino, birth_time(_WORKING_DIRECTORY, path)))
             self._youngest = max(self._youngest, status.st_ctime_ns)
@@ -134,6 +136,7 @@ class _Comparison:
     def __init__(self, cursor: Cursor, ignored: Collection[str], is_as_below: Callable[[int, str], bool]) -> None:
         self.changes: list[Change] = []
         self.youngest = 0
+        self._look = looker()
         self._cursor = cursor
         self._ignored = ignored
         self._is_as_below = is_as_below
@@ -153,39 +156,33 @@ class _Comparison:
                     self._told.pop()
                 continue
             name, directory, is_changed = pending[-1].pop()
-            self._cursor.down(name)
-            self._names.append(name)
+            self._names.append(os.fsdecode(name))
+            self._cursor.down(self._names[-1])
             self._told.append(is_changed)
             pending.append(self._visit(directory, listed=is_changed))
 
-    def _visit(self, directory: _Directory, *, listed: bool) -> list[tuple[str, _Directory, bool]]:
+    def _visit(self, directory: _Directory, *, listed: bool) -> list[tuple[bytes, _Directory, bool]]:
         """Compare the entries of one directory; return those to go into, in reverse, and which of them are changed.
 
         Unless it is ``listed`` its own mtime says that it has the same names as before.
         """
         fd, entries = self._cursor.fd, directory.entries
-        names: Iterable[str] = entries
+        names: Iterable[bytes] = entries
         if listed:
-            found = os.listdir(fd)
+            found = [os.fsencode(name) for name in os.listdir(fd)]
             for name in entries.keys() - set(found):
                 self._forget(directory, name)
             names = found
-        changed = []
-        look, known = os.stat, entries.get
-        for name in names:
-            status = look(name, dir_fd=fd, follow_symlinks=False)
-            # what _signature() does, without the call
-            signature = hash((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-            if known(name) != signature:
-                changed.append((name, status, signature))
-        changed.sort(key=lambda item: os.fsencode(item[0]))
-        for name, status, signature in changed:
-            self._note(directory, name, status, signature)
-        different = {name for name, _, _ in changed}
+        look, known = self._look, entries.get
+        changed = sorted(name for name in names if hash(look(fd, name)) != known(name))
+        for name in changed:
+            self._note(directory, name)
+        different = set(changed)
         return [(name, below, name in different) for name, below in reversed(directory.directories.items())]
 
-    def _note(self, directory: _Directory, name: str, status: os.stat_result, signature: int) -> None:
+    def _note(self, directory: _Directory, name: bytes) -> None:
         """Note one entry that is new or different."""
+        status = os.stat(name, dir_fd=self._cursor.fd, follow_symlinks=False)
         self.youngest = max(self.youngest, status.st_ctime_ns)
         if stat.S_ISSOCK(status.st_mode):
             if name in directory.entries:
@@ -194,7 +191,7 @@ class _Comparison:
         full = self._full(name)
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             raise InvalidLayer(f"{full!r}: a character device 0:0 would be taken for a whiteout")
-        directory.entries[name] = signature
+        directory.entries[name] = hash(self._look(self._cursor.fd, name))
         if full in self._ignored and stat.S_ISREG(status.st_mode):
             return
         if stat.S_ISREG(status.st_mode) and self._has_lost_names(directory, name, status):
@@ -205,13 +202,13 @@ class _Comparison:
             self._tell(Changed(full))
             return
         self._tell(Changed(full))
-        identity = (status.st_ino, birth_time(self._cursor.fd, name))
+        identity = (status.st_ino, birth_time(self._cursor.fd, os.fsdecode(name)))
         if before is None or before.identity != identity:
             directory.directories[name] = _Directory(identity)
             if before is not None:
                 self._tell(Opaque(full))
 
-    def _has_lost_names(self, directory: _Directory, name: str, status: os.stat_result) -> bool:
+    def _has_lost_names(self, directory: _Directory, name: bytes, status: os.stat_result) -> bool:
         """Say whether a file is different in nothing but the names that it has elsewhere."""
         before = directory.links.pop(name, None)
         if before is None and status.st_nlink == 1:
@@ -222,7 +219,7 @@ class _Comparison:
         is_less = before is not None and now.has_lost_names(before)
         return is_less and self._is_as_below(self._cursor.fd, self._full(name))
 
-    def _forget(self, directory: _Directory, name: str) -> None:
+    def _forget(self, directory: _Directory, name: bytes) -> None:
         """Note one entry that is gone."""
         directory.forget(name)
         if (full := self._full(name)) not in self._ignored:
@@ -236,9 +233,5 @@ class _Comparison:
                 self._told[depth - 1] = True
         self.changes.append(change)
 
-    def _full(self, name: str) -> str:
-        return "/".join([*self._names, name])
-
-
-def _signature(status: os.stat_result) -> int:
-    return hash((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    def _full(self, name: bytes) -> str:
+        return "/".join([*self._names, os.fsdecode(name)])

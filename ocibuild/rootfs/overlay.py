@@ -110,7 +110,12 @@ class OverlaySnapshotter:
         """See Snapshotter."""
         return self._mount_point
 
-    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
+    def forget_targets(
+        self,
+        active: ActiveSnapshot,
+        created: Sequence[str],
+        touched: Sequence[str] = (),  # noqa: ARG002  (only a folder is touched like that)
+    ) -> None:
         """See Snapshotter."""
         with Root.open(active.upper) as upper:
             forget(upper, created)

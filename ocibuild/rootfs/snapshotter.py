@@ -43,8 +43,10 @@ class Snapshotter(Protocol):
         Unless ``keep``, nobody wants these. Where the block raises, the tree is not used again.
         """
 
-    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str]) -> None:
+    def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
         """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
+
+        ``touched`` is as it was before the step but for its ctime, and no change.
 
         To be called before the block of ``running()`` is left.
         """

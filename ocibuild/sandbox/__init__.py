@@ -8,7 +8,7 @@ from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
-from ocibuild.sandbox.syscalls import birth_time
+from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "birth_time",
     "enter",
     "find_user",
+    "looker",
     "stay",
 ]

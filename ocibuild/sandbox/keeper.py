@@ -43,12 +43,17 @@ class Child(Protocol):
         """Return the process and a descriptor of it; raise OSError."""
 
 
-def keep_and_exit(start: Child, channel: socket.socket, *, spawner: int, kept: tuple[int, ...]) -> NoReturn:
-    """Keep the step that ``start`` starts, in a process forked for it; ``kept`` are the descriptors that it needs."""
+def keep_and_exit(
+    start: Child, channel: socket.socket, *, spawner: int, kept: tuple[int, ...], signals_group: bool
+) -> NoReturn:
+    """Keep the step that ``start`` starts, in a process forked for it; ``kept`` are the descriptors that it needs.
+
+    With ``signals_group`` the builder's signals are for the group of the step's first process, not for that alone.
+    """
     status = 1
     try:
         close_inherited({channel.fileno(), *kept})
-        Keeper(channel).keep(start, spawner)
+        Keeper(channel, signals_group=signals_group).keep(start, spawner)
         status = 0
     finally:
         os._exit(status)
@@ -57,8 +62,9 @@ def keep_and_exit(start: Child, channel: socket.socket, *, spawner: int, kept: t
 class Keeper:
     """Keeps one step."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, *, signals_group: bool) -> None:
         self._channel = channel
+        self._signals_group = signals_group
         self._poll = select.poll()
         self._attended: dict[int, Callable[[], bool]] = {}
         self._ends: list[Callable[[], None]] = []
@@ -126,14 +132,17 @@ class Keeper:
         self._told_to_end = True
 
     def _obey(self, first: int, process: int) -> bool:
-        """Pass on a signal to the step's group; end the step where the builder has closed the channel."""
+        """Pass on a signal; end the step where the builder has closed the channel."""
         try:
             number = self._channel.recv(1)
         except ConnectionResetError:
             number = b""
         if number:
             with suppress(ProcessLookupError):
-                os.killpg(first, number[0])
+                if self._signals_group:
+                    os.killpg(first, number[0])
+                else:
+                    signal.pidfd_send_signal(process, number[0])
         else:
             _end(first, process)
         return bool(number)

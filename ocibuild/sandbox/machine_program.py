@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class ProgramSpec(NamedTuple):
     """A program by its path on the machine, run in ``working_dir`` as who we are.
 
-    To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed:
-    so it follows each call itself. Programs that would give privileges give none. Where ``believes`` is given, they
-    believe to be that user, and that they have all IDs, in the tree ``folder``.
-    ``report`` is a FIFO into which the step may write the status that it ends with, which is then its end. ``ulimits``
-    and ``terminal`` are as in StepSpec.
+    To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed,
+    which would see what it makes of calls. Programs that would give privileges give none. Where ``believes`` is given,
+    they believe to be that user, and that they have all IDs, in the tree ``folder``. ``report`` is a FIFO into which
+    the step may write the status that it ends with, which is then its end. ``ulimits`` and ``terminal`` are as in
+    StepSpec.
     """
 
     path: str

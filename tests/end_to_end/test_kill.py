@@ -165,6 +165,26 @@ def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str
         assert not list((store / "snapshots").glob("*/scratch"))
 
 
+def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busybox_base: str) -> None:
+    token, copying = str(secrets.randbelow(10**9)), ("--snapshotter", "copy")
+    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(5)}
+    context = ocibuild.context("killed", {"Dockerfile": STEPS.format(base=busybox_base, token=token), **files})
+    archive, store = ocibuild.user.home / "image.tar", ocibuild.user.home / "store"
+    words = ("-o", f"type=oci,dest={archive}")
+    begun = time.monotonic()
+    ocibuild.build(context, *words, root=ocibuild.user.home / "reference")
+    whole, expected = time.monotonic() - begun, read_archive(archive).tree
+    killer = Killer(ocibuild, context, store, token)
+    left: set[str] = set()
+    for number in range(5):
+        killer.kill(VICTIMS[number % 3], *copying, after=whole * (number + 1) / 5)
+        left |= {path.name for path in (store / "trees").glob("*")}
+    ocibuild.build(context, *copying, "-t", "end", *words, root=store)
+    assert left
+    assert not list((store / "trees").iterdir())
+    assert read_archive(archive).tree == expected
+
+
 def _done(output: str) -> set[str]:
     """Return the labels of the steps that a build said were done."""
     steps = Built(0, "", output).steps

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.rows.laboratory import BUILD
-from tests.rows.row import RANGE
+from tests.rows.row import BARE, ONE_ID_COPY, PROOT, PROOT_ROOT, RANGE, RANGE_COPY, ROOT_COPY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +23,13 @@ class Known(NamedTuple):
     why: str
 
 
+_COPYING = tuple(row.name for row in (ROOT_COPY, RANGE_COPY, ONE_ID_COPY, BARE, PROOT_ROOT, PROOT))
+_WITH_RANGE = (RANGE.name, RANGE_COPY.name)
+
 KNOWN = (
-    Known((RANGE.name,), "devices", (BUILD,), "in a user namespace the kernel makes no device node"),
+    Known(_WITH_RANGE, "devices", (BUILD,), "in a user namespace the kernel makes no device node"),
     Known(
-        (RANGE.name,),
+        _WITH_RANGE,
         "chown-tree",
         ("refused", "tree/group.conf"),
         "an owner that is not in the range of 65536 IDs: the kernel refuses it",
@@ -37,6 +40,12 @@ KNOWN = (
         ("srv/copied/again", "srv/copied/list", "piped/copied/again", "piped/copied/list"),
         "overlayfs in a user namespace gives two inode numbers to a file of a layer below that has a name more: "
         "cp -a makes two files of it",
+    ),
+    Known(
+        _COPYING,
+        "hard-links",
+        ("a/first", "b/moved", "a/kept", "b/kept", "b/more", "a/pair", "b/pair", "first", "second", "third", "fourth"),
+        "without overlayfs the names of a file of a layer below stay those of one file when a step changes it",
     ),
     Known(
         (BUILDKIT,),

@@ -18,7 +18,7 @@ from tests.rows.base import base_tar
 from tests.rows.cases import FEW_FILES, FILES, write_context
 from tests.rows.ci import in_container, running
 from tests.rows.packages import package_server
-from tests.rows.row import MACHINE_ROWS
+from tests.rows.row import ROWS
 from tests.rows.trees import differences, flatten, read_layer
 from tests.support.bases import DEBIAN_CONFIG, SUITE
 from tests.support.peers import docker_registry, require_root
@@ -76,7 +76,7 @@ class Laboratory:
 
     def found(self, row: Row, case: str) -> dict[str, str]:
         """Return what a row has otherwise than the first of them."""
-        return self.outcome(MACHINE_ROWS[0], case).differs(self.outcome(row, case))
+        return self.outcome(ROWS[0], case).differs(self.outcome(row, case))
 
     def run(self, row: Row, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of ocibuild as a row does, whatever becomes of it."""

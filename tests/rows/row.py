@@ -49,17 +49,13 @@ BARE = Row("bare chroot", (*_REFUSED, *_WITHOUT_ADMIN), ("--executor", "chroot")
 PROOT_ROOT = Row("proot as root", (*_REFUSED, *_WITHOUT_ADMIN), ("--executor", "proot"))
 PROOT = Row("proot", (*_REFUSED, *_WITHOUT_RANGE), ("--executor", "proot"))
 
-MACHINE_ROWS = (ROOT, RANGE)
-"""The rows of this machine that there are; the first is what the others are held against."""
-
-_DEFAULT: tuple[str, ...] = ()
 _READ_ONLY = ("--read-only", "--tmpfs", "/tmp:exec", "--env", "OCIBUILD_ROOT=/tmp/store")
 _VOLUME = ("--volume", "/store", "--env", "OCIBUILD_ROOT=/store")
 """A store that is not on the container's own overlay."""
 _UNCONFINED = ("--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined")
 _SMALL_AND_MEDIUM = ("user-steps", "daemons")
 
-DOCKER = Row("docker", container=_DEFAULT, cases=_SMALL_AND_MEDIUM)
+DOCKER = Row("docker", container=(), cases=_SMALL_AND_MEDIUM)
 DOCKER_USER = Row("docker, user 1000", container=("--user", "1000:1000"), cases=_SMALL_AND_MEDIUM)
 DOCKER_NO_CAPABILITIES = Row("docker, no capabilities", container=("--cap-drop=ALL",), cases=_SMALL_AND_MEDIUM)
 DOCKER_READ_ONLY = Row("docker, read-only", container=_READ_ONLY, cases=_SMALL_AND_MEDIUM)
@@ -75,5 +71,12 @@ DOCKER_UNCONFINED_USER = Row(
     "docker, unconfined, user 1000", container=("--user", "1000:1000", *_UNCONFINED), cases=_SMALL_AND_MEDIUM
 )
 
-CONTAINER_ROWS: tuple[Row, ...] = (DOCKER_ADMIN,)
-"""The rows in containers that there are."""
+MACHINE_ROWS = (ROOT, RANGE)
+"""The rows of this machine that are tested; the first is what the others are held against."""
+CONTAINER_ROWS = (DOCKER_ADMIN,)
+"""The rows in containers that are tested."""
+ROWS = (
+    ROOT, RANGE, ONE_ID, ROOT_COPY, RANGE_COPY, ONE_ID_COPY, BARE, PROOT_ROOT, PROOT, DOCKER, DOCKER_USER,
+    DOCKER_NO_CAPABILITIES, DOCKER_READ_ONLY, DOCKER_NO_ENTRY, DOCKER_ADMIN, DOCKER_UNCONFINED_USER,
+)  # fmt: skip
+"""All of them, as ``python -m tests.rows`` knows them by name."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rows.cases import CASES
 from tests.rows.known import BUILDKIT, KNOWN, complaints
-from tests.rows.row import CONTAINER_ROWS, MACHINE_ROWS
+from tests.rows.row import CONTAINER_ROWS, MACHINE_ROWS, ROWS
 from tests.rows.truth import Truth
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.rows.row import Row
 
 _FIRST, *_OTHERS = MACHINE_ROWS
+_TESTED = (*MACHINE_ROWS, *CONTAINER_ROWS)
 _DAILY = [(row, case) for row in _OTHERS for case in row.cases or CASES]
 
 
@@ -39,7 +40,13 @@ def test_row_gives_what_root_gives(lab: Laboratory, row: Row, case: str) -> None
     assert not wrong, "\n".join(("", *wrong))
 
 
+@pytest.mark.parametrize("row", _TESTED, ids=[row.name for row in _TESTED])
+def test_doctor_says_what_a_build_uses(lab: Laboratory, row: Row) -> None:
+    diagnosis = lab.doctor(row)
+    assert (diagnosis["executor"], diagnosis["snapshotter"]) == row.chosen
+
+
 def test_known_differences_are_of_cases_and_rows() -> None:
-    rows = {BUILDKIT, *(row.name for row in (*MACHINE_ROWS, *CONTAINER_ROWS))}
+    rows = {BUILDKIT, *(row.name for row in ROWS)}
     assert {each.case for each in KNOWN} <= set(CASES)
     assert {name for each in KNOWN for name in each.rows} <= rows

@@ -49,7 +49,7 @@ def run(
             outcome = shop.executor.run(_process(shop, vertex, given), root, active.scratch, output=output)
         if outcome.exit_status:
             raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
-        shop.snapshotter.forget_targets(active, outcome.created)
+        shop.snapshotter.forget_targets(active, outcome.created, outcome.touched)
 
 
 def _given(

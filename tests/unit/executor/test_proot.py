@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.errors import CannotStart, SandboxError
+from ocibuild.errors import CannotStart, Interrupted, SandboxError
+from ocibuild.executor import Process
 from ocibuild.executor.proot import ProotExecutor, find_proot
 from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
 from tests.support.bench import Bench, under_proot
 from tests.support.containers import be_root_of_container, be_user_of_container
 from tests.support.lab import LONELY, in_child, needs_busybox, needs_root
 from tests.support.peers import require_peer
-from tests.support.processes import processes_with
+from tests.support.processes import processes_with, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +116,49 @@ def test_the_status_is_that_of_the_program_and_nothing_survives_it(tmp_path: Pat
         with pytest.raises(CannotStart, match="nothing: executable file not found") as caught:
             bench.run("nothing")
         assert caught.value.exit_status == 127
+
+    at_bench(tmp_path, work, uid)
+
+
+@both
+def test_stopping_ends_a_step_with_all_that_it_started(tmp_path: Path, uid: int) -> None:
+    def work(bench: Bench) -> None:
+        mark = f"MARK={bench.folder}"
+        ready = bench.tree / "ready"
+
+        def stop() -> None:
+            wait_until(ready.exists)
+            bench.executor.stop()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with pytest.raises(Interrupted):
+            bench.sh("setsid sleep 1000 & echo >/ready; sleep 1001", env=("PATH=/bin", mark))
+        stopping.join()
+        assert processes_with(mark) == []
+
+    def with_setsid(bench: Bench) -> None:
+        (bench.tree / "bin/setsid").symlink_to("busybox")
+        work(bench)
+
+    at_bench(tmp_path, with_setsid, uid)
+
+
+@both
+def test_signals_reach_the_program(tmp_path: Path, uid: int) -> None:
+    def work(bench: Bench) -> None:
+        (bench.folder / "scratch").mkdir()
+        process = Process(
+            args=("/bin/sh", "-c", "trap 'exit 5' TERM; echo >/ready; while :; do sleep 0.05; done"), env=("PATH=/bin",)
+        )
+        executor = bench.executor
+        assert isinstance(executor, ProotExecutor)
+        with executor.prepared(process, Folder(str(bench.tree)), str(bench.folder / "scratch")) as (spec, _):
+            null = os.open("/dev/null", os.O_RDWR)
+            running = executor._spawner.run(spec, stdin=null, stdout=null, stderr=null)
+            wait_until((bench.tree / "ready").exists)
+            running.signal(signal.SIGTERM)
+            assert running.wait().exit_status == 5
 
     at_bench(tmp_path, work, uid)
 

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.sandbox import Folder, Spawner, StepSpec
 from tests.support.containers import be_root_of_container
-from tests.support.lab import busybox, in_child, needs_busybox, needs_root
+from tests.support.lab import busybox, in_child, in_lab, needs_busybox, needs_root
 from tests.support.processes import processes_with, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.sandbox import Running
+    from ocibuild.executor import Process
+    from ocibuild.sandbox import RootTree, Running
+    from tests.support.lab import Lab
 
 FORKING = 61_234
 """A user with nothing else to do."""
@@ -174,6 +177,23 @@ def test_a_step_that_forks_without_end_is_ended(tmp_path: Path) -> None:
         work(Bench(tmp_path))
 
     in_child(inside)
+
+
+def test_a_keeper_keeps_steps_in_namespaces_too(tmp_path: Path) -> None:
+    """As one-ID builds need it; the first process ends with what it lost, and closing the channel ends both."""
+
+    class Kept(ChrootExecutor):
+        def _spec(self, process: Process, root: RootTree, scratch: str) -> StepSpec:
+            return super()._spec(process, root, scratch)._replace(kept=True)
+
+    def work(lab: Lab) -> None:
+        lab.executor = Kept(lab.spawner, lab.identity)
+        ended = lab.sh("echo $$; (sleep 1000 &); exit 6")
+        assert (ended.status, ended.out) == (6, "1\n")
+        spawner = lab.spawner._pid
+        assert Path(f"/proc/{spawner}/task/{spawner}/children").read_text() == ""
+
+    in_lab(tmp_path, work)
 
 
 def processes_of(uid: int) -> int:

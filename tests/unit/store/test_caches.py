@@ -187,3 +187,13 @@ def test_recovery_leaves_caches_alone(store: Store) -> None:
         store.caches.recover()
     store.caches.recover()
     assert len(_folders(store)) == 1
+
+
+def test_a_cache_whose_content_a_killed_step_had_moved_away_is_made_anew(store: Store) -> None:
+    with store.caches.using(CACHE, Sharing.SHARED, os.mkdir) as path:
+        os.rmdir(path)
+        store.caches.recover()
+        assert len(_folders(store)) == 1
+    store.caches.recover()
+    with store.caches.using(CACHE, Sharing.SHARED, os.mkdir) as path:
+        assert os.listdir(path) == []

@@ -91,3 +91,16 @@ def test_what_the_file_may_not_say_is_named(tmp_path: Path, text: str, complaint
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
         RegistryConfig.load(str(tmp_path / "nowhere.toml"))
+
+
+def test_proot_is_named_beside_the_file_or_by_a_whole_path(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert RegistryConfig.load(None).proot is None
+    path.write_text('[build]\nproot = "bin/proot"\n')
+    assert RegistryConfig.load(str(path)).proot == str(tmp_path / "bin/proot")
+    path.write_text('[build]\nproot = "/opt/proot"\n')
+    assert RegistryConfig.load(str(path)).proot == "/opt/proot"
+    for text, message in (("proot = 1", "build.proot must be a path"), ("x = 1", "unknown key 'build.x'")):
+        path.write_text(f"[build]\n{text}\n")
+        with pytest.raises(ConfigError, match=message):
+            RegistryConfig.load(str(path))
