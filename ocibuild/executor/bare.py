@@ -33,6 +33,7 @@ NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
     "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
 )
+_NO_EMULATOR = "install proot and qemu-user-static"
 _PAUSE = 0.02
 
 
@@ -112,6 +113,7 @@ class BareExecutor(SpawnedExecutor):
 
 
 def _spec(process: Process, root: Folder) -> StepSpec:
+    foreign = as_it_is(process.platform)
     return StepSpec(
         root=root,
         mount_point="",
@@ -127,7 +129,7 @@ def _spec(process: Process, root: Folder) -> StepSpec:
         terminal=process.terminal,
         kept=True,
         bare=True,
-        foreign=as_it_is(process.platform),
+        foreign=foreign and foreign._replace(remedy=_NO_EMULATOR),
     )
 
 

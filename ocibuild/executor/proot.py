@@ -199,15 +199,13 @@ def _emulator(platform: Platform | None) -> Sequence[str]:
 
     Raises CannotStart where there is no such emulator.
     """
-    if as_it_is(platform) is None:
+    foreign = as_it_is(platform)
+    if platform is None or foreign is None or foreign.short:
         return ()
-    assert platform is not None
     path = find_emulator(platform, os.get_exec_path())
     if path is None:
         raise CannotStart(
-            f"this machine runs no programs for {platform.normalized()}",
-            exit_status=126,
-            remedy="install qemu-user-static",
+            f"this machine runs no programs for {foreign.platform}", exit_status=126, remedy=foreign.remedy
         )
     return "-q", path
 

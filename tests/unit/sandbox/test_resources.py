@@ -65,6 +65,18 @@ def test_a_limit_of_locks_is_refused_where_the_supervisor_has_it(tmp_path: Path)
         in_lab(tmp_path / "user", work, uid=LONELY)
 
 
+def test_a_limit_of_processes_is_beside_the_bound_of_every_step(tmp_path: Path) -> None:
+    script = "/bin/true && echo ran; cat /proc/sys/kernel/pid_max"
+
+    def work(made: Lab) -> list[str]:
+        few = (Ulimit("nproc", 1, 1),)
+        return [made.sh(f"({script}); true", user=user, ulimits=few).out for user in ("", "app")]
+
+    root, user = in_lab(tmp_path, work)
+    assert root == "ran\n8192\n"
+    assert user == ""
+
+
 def test_a_limit_is_that_of_its_step_alone(tmp_path: Path) -> None:
     def work(made: Lab) -> str:
         return made.sh("ulimit -Hn", ulimits=(Ulimit("nofile", 10, 70),)).out + made.sh("ulimit -Hn").out
