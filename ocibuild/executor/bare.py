@@ -50,8 +50,9 @@ class BareExecutor(SpawnedExecutor):
         with ExitStack() as cleanup:
             tree = cleanup.enter_context(Root.open(root.path))
             placer = Placer(tree, _open_new(os.path.join(scratch, "covered"), cleanup), cleanup)
+            made: list[str] = []
             for name in ("proc", "sys", "dev"):
-                tree.make_directories(name)  # they stay, as with docker
+                tree.make_directories(name, made.append)  # they stay, as with docker
             placer.put("/dev", _make_dev, folder=True)
             for bind in network_files(scratch, process):
                 self._place(placer, bind, cleanup)
@@ -59,7 +60,7 @@ class BareExecutor(SpawnedExecutor):
                 self._place(placer, mount, cleanup)
             yield _spec(process, root), touched
             cleanup.close()
-            touched += placer.touched
+            touched += [name for name in placer.touched if name not in made]
 
     def _place(self, placer: Placer, mount: Mount, cleanup: ExitStack) -> None:
         """Put what a mount shows into the tree."""

@@ -39,6 +39,7 @@ _UNKNOWN = (
 _UNKNOWN_BEFORE_5_2 = ("faccessat2", "statx")
 _OLDEST = (5, 1)
 _LOADER = "PROOT_LOADER"
+_SCRATCH = "PROOT_TMP_DIR"
 _NO_SECCOMP = "PROOT_NO_SECCOMP"  # else 5.4 waits for a filter of its own to tell it of calls, and translates none
 _ACCOUNT_FILE_LIMIT = 4 << 20
 _REPORT = "ocibuild-status"
@@ -72,8 +73,11 @@ def find_proot(named: str | None, environ: Mapping[str, str]) -> str | None:
     return shutil.which("proot", path=environ.get("PATH"))
 
 
-def try_proot(path: str, spawner: Spawner) -> Proot:
-    """Return the proot at ``path`` once it has shown a file elsewhere than it is; raise SandboxError."""
+def try_proot(path: str, spawner: Spawner, scratch: str) -> Proot:
+    """Return the proot at ``path`` once it has shown a file elsewhere than it is; raise SandboxError.
+
+    ``scratch`` is a directory for its files.
+    """
     said = _said_by(spawner, ProgramSpec(path, [path, "--version"], {}, "/"))
     found = re.search(r"\b(\d+)\.(\d+)(?:\.(\d+))?\b", said)
     version = tuple(int(part or 0) for part in found.groups()) if found else (0,)
@@ -81,15 +85,16 @@ def try_proot(path: str, spawner: Spawner) -> Proot:
         raise SandboxError(
             f"{path} is proot {'.'.join(map(str, version))}, which is too old", remedy="install proot 5.1 or newer"
         )
-    return Proot(path, version, _loader(Proot(path, version, b""), spawner))
+    return Proot(path, version, _loader(Proot(path, version, b""), spawner, scratch))
 
 
-def _loader(proot: Proot, spawner: Spawner) -> bytes:
+def _loader(proot: Proot, spawner: Spawner, scratch: str) -> bytes:
     """Return the program that proot starts all others with, once a shell has read a file where only proot shows it."""
     shell = os.path.realpath("/bin/sh")
     script = f'read -r line <{_COVERED}; echo "$$ $line"; read -r line'
     args = [proot.path, "-v", "-1", "-r", "/", "-b", f"{_SHOWN}:{_COVERED}", "-w", "/", shell, "-c", script]
-    spec = ProgramSpec(proot.path, args, {"PATH": "/usr/bin:/bin", _NO_SECCOMP: "1"}, "/", unknown=proot.unknown)
+    env = {"PATH": "/usr/bin:/bin", _NO_SECCOMP: "1", _SCRATCH: scratch}
+    spec = ProgramSpec(proot.path, args, env, "/", unknown=proot.unknown)
     with _started(spawner, spec) as (answer, out):
         pid, _, line = os.read(out, 4096).decode("utf-8", "replace").strip().partition(" ")
         with open(_SHOWN, encoding="utf-8") as file:
@@ -97,9 +102,9 @@ def _loader(proot: Proot, spawner: Spawner) -> bytes:
                 said = (
                     f"{pid} {line}" if line and not pid.isdecimal() else "it does not show the files that it is told to"
                 )
-                raise SandboxError(
-                    f"{proot.path} does not work here: {said}", remedy="allow ptrace(2), or install a newer proot"
-                )
+                no_place = "temporary file" in said  # 5.1 knows of no other
+                remedy = "let it write to /tmp" if no_place else "allow ptrace(2), or install a newer proot"
+                raise SandboxError(f"{proot.path} does not work here: {' '.join(said.split())}", remedy=remedy)
         with open(f"/proc/{pid}/exe", "rb") as program:
             loader = program.read()
         os.write(answer, b"\n")
@@ -149,7 +154,7 @@ class ProotExecutor(SpawnedExecutor):
         refuse_unshared(process, where="proot")
         emulator = _emulator(process.platform)
         assert isinstance(root, Folder)
-        proot = self._tried()
+        proot = self._tried(scratch)
         touched: list[str] = []
         with ExitStack() as cleanup:
             tree = cleanup.enter_context(Root.open(root.path))
@@ -165,10 +170,10 @@ class ProotExecutor(SpawnedExecutor):
             cleanup.close()
             touched += view.placer.touched
 
-    def _tried(self) -> Proot:
+    def _tried(self, scratch: str) -> Proot:
         with self.lock:
             if self._proot is None:
-                self._proot = try_proot(self._path, self._spawner)
+                self._proot = try_proot(self._path, self._spawner, scratch)
             return self._proot
 
     def _spec(
@@ -179,6 +184,7 @@ class ProotExecutor(SpawnedExecutor):
         args = [proot.path, "-v", "-1", *emulator, "-r", root, "-w", process.working_dir, *view.options()]
         command, report = view.reporting(_located(view.tree, process))
         env[_NO_SECCOMP] = "1"
+        env[_SCRATCH] = view.new_folder("scratch", 0o1777)
         env[_LOADER] = view.write("loader", proot.loader, 0o755)
         return ProgramSpec(
             proot.path,
@@ -240,7 +246,7 @@ class _View:
         report = os.path.join(self._shown["/dev"], _REPORT)
         os.mkfifo(report)
         os.chmod(report, 0o622)
-        script = f'unset {_LOADER} {_NO_SECCOMP}; trap : HUP INT TERM; "$@"; echo $? >/dev/{_REPORT}'
+        script = f'unset {_LOADER} {_NO_SECCOMP} {_SCRATCH}; "$@"; echo $? >/dev/{_REPORT}'
         return ["/bin/sh", "-c", script, "sh", *args], report
 
     def write(self, name: str, content: bytes, mode: int) -> str:
@@ -256,7 +262,7 @@ class _View:
         """Show /proc and /sys, and a /dev with the usual nodes."""
         for name in ("/proc", "/sys"):
             self._shown[name] = name
-        dev = self._new_folder("dev", 0o755)
+        dev = self.new_folder("dev", 0o755)
         for target, path in LINKS:
             os.symlink(target, os.path.join(dev, os.path.basename(path)))
         os.mkdir(os.path.join(dev, "shm"))
@@ -279,7 +285,7 @@ class _View:
                 self._add(target, source, folder=os.path.isdir(source))
             case Tmpfs(target):
                 mode = self.placer.mode_at(target)
-                self._add(target, self._new_folder(name, 0o1777 if mode is None else mode), folder=True)
+                self._add(target, self.new_folder(name, 0o1777 if mode is None else mode), folder=True)
                 self._ours.add(os.path.normpath(target))
             case Secret(content, target, mode):
                 path = self.write(name, content.encode("latin-1"), mode)
@@ -317,7 +323,8 @@ class _View:
         found = [target for target in self._shown if path.startswith(f"{target}/")]
         return max(found, key=len, default=None)
 
-    def _new_folder(self, name: str, mode: int) -> str:
+    def new_folder(self, name: str, mode: int) -> str:
+        """Make a directory of ours; return its path."""
         path = os.path.join(self._folder, name)
         os.mkdir(path)
         os.chmod(path, mode)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import shown
-from ocibuild.sandbox.records import OVERRIDE_STAT
+from ocibuild.sandbox.records import CAPABILITY, OVERRIDE_STAT, RECORDED_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,9 @@ def _put(path: int | str, name: str, key: str, value: bytes, together: int) -> N
         else:
             os.setxattr(path, key, value, follow_symlinks=False)
     except OSError as error:
+        if isinstance(error, PermissionError) and key == CAPABILITY:
+            _put(path, name, RECORDED_CAPABILITY, value, together)
+            return
         # A file system also says that it is full where a file has more attributes than fit beside it.
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and together < _FIT_EVERYWHERE:
             raise
@@ -66,7 +69,10 @@ def read_xattrs(path: int | str) -> dict[str, bytes]:
         if error.errno in _NOT_SUPPORTED:
             return {}
         raise
-    return {key: _get(path, key) for key in keys if _is_carried(key)}
+    found = {key: _get(path, key) for key in keys if _is_carried(key)}
+    if RECORDED_CAPABILITY in found:
+        found[CAPABILITY] = found.pop(RECORDED_CAPABILITY)
+    return found
 
 
 def _is_carried(key: str) -> bool:

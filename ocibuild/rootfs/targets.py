@@ -80,13 +80,14 @@ def _find_folder(root: Root) -> tuple[str | None, bool]:
 
 def _make(root: Root, name: str) -> bool:
     """Make an empty file where nothing is; tell whether it was made."""
-    with root.parent_of(name) as (fd, last), _same_times(fd):
-        try:
+    with root.parent_of(name) as (fd, last):
+        with suppress(FileNotFoundError):
+            os.stat(last, dir_fd=fd, follow_symlinks=False)
+            return False  # and the directory keeps its ctime
+        with _same_times(fd):
             file = os.open(last, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=fd)
-        except FileExistsError:
-            return False
-        os.fchmod(file, 0o644)
-        os.close(file)
+            os.fchmod(file, 0o644)
+            os.close(file)
     return True
 
 

@@ -39,6 +39,17 @@ def end_descendants(spared: Collection[int] = ()) -> None:
         _reap(found.pid for found in stopped if found.pid not in left_alone)
 
 
+def signal_below(top: int, depth: int, number: int) -> None:
+    """Send a signal to the processes that are ``depth`` generations below ``top``, of which 0 is that itself."""
+    found = list(_processes())
+    generation = [one for one in found if one.pid == top]
+    for _ in range(depth):
+        parents = {one.pid for one in generation}
+        generation = [one for one in found if one.parent in parents]
+    for one in generation:
+        _send(one, number)
+
+
 def _has_children() -> bool:
     """Reap what has ended; tell whether anything is left, which would be our child once it had lost its parents."""
     try:

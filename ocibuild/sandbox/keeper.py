@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import close_inherited, shell_status, tell
-from ocibuild.sandbox.descendants import end_descendants
+from ocibuild.sandbox.descendants import end_descendants, signal_below
 
 if TYPE_CHECKING:
     import socket
@@ -43,17 +43,15 @@ class Child(Protocol):
         """Return the process and a descriptor of it; raise OSError."""
 
 
-def keep_and_exit(
-    start: Child, channel: socket.socket, *, spawner: int, kept: tuple[int, ...], signals_group: bool
-) -> NoReturn:
+def keep_and_exit(start: Child, channel: socket.socket, *, spawner: int, kept: tuple[int, ...], depth: int) -> NoReturn:
     """Keep the step that ``start`` starts, in a process forked for it; ``kept`` are the descriptors that it needs.
 
-    With ``signals_group`` the builder's signals are for the group of the step's first process, not for that alone.
+    The builder's signals are for what is ``depth`` generations below the step's first process.
     """
     status = 1
     try:
         close_inherited({channel.fileno(), *kept})
-        Keeper(channel, signals_group=signals_group).keep(start, spawner)
+        Keeper(channel, depth=depth).keep(start, spawner)
         status = 0
     finally:
         os._exit(status)
@@ -62,9 +60,9 @@ def keep_and_exit(
 class Keeper:
     """Keeps one step."""
 
-    def __init__(self, channel: socket.socket, *, signals_group: bool) -> None:
+    def __init__(self, channel: socket.socket, *, depth: int) -> None:
         self._channel = channel
-        self._signals_group = signals_group
+        self._depth = depth
         self._poll = select.poll()
         self._attended: dict[int, Callable[[], bool]] = {}
         self._ends: list[Callable[[], None]] = []
@@ -138,11 +136,7 @@ class Keeper:
         except ConnectionResetError:
             number = b""
         if number:
-            with suppress(ProcessLookupError):
-                if self._signals_group:
-                    os.killpg(first, number[0])
-                else:
-                    signal.pidfd_send_signal(process, number[0])
+            signal_below(first, self._depth, number[0])
         else:
             _end(first, process)
         return bool(number)

@@ -53,6 +53,11 @@ class ProgramSpec(NamedTuple):
         return True
 
     @property
+    def depth(self) -> int:
+        """How many generations below it those are that signals are for: what reports a status has one more above it."""
+        return 1 if self.report is None else 2
+
+    @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into: none."""
         return 0
@@ -114,7 +119,7 @@ def _try_to_become(
     else:
         from ocibuild.sandbox.supervisor.handover import submit
 
-        if not submit(supervisor, spec.believes, rules):
+        if not submit(supervisor, spec.believes, rules, capabilities=True):
             tell(channel, {"pretended": True})
     reset_signals()
     execute(Command(spec.path, spec.args, spec.env))

@@ -21,6 +21,10 @@ OVERRIDE_STAT = "user.containers.override_stat"
 """``uid:gid:mode:type``: the mode is octal; the type is ``file``, ``dir``, ``char-MAJOR-MINOR`` or
 ``block-MAJOR-MINOR``, and may be missing. The mode is that of the file at the time; what the file has now counts."""
 
+CAPABILITY = "security.capability"
+RECORDED_CAPABILITY = "user.ocibuild.security.capability"
+"""Where the capabilities of a program are kept by who may not set them; see capabilities(7), "File capabilities"."""
+
 _FORM = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):[0-7]{1,7}(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
 _DEVICES = {b"char": stat.S_IFCHR, b"block": stat.S_IFBLK}
 _NAMES = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
@@ -94,7 +98,9 @@ def read(path: int | str, status: os.stat_result, *, follow: bool = False) -> Re
     try:
         value = os.getxattr(path, OVERRIDE_STAT, **keywords)
     except PermissionError:
-        with _opened_to_us(path, status.st_mode):
+        if status.st_mode & 0o600 == 0o600:
+            raise
+        with opened_to_us(path, status.st_mode):
             return read(path, os.stat(path, **keywords), follow=follow)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
@@ -124,15 +130,18 @@ def write(
     try:
         os.setxattr(path, OVERRIDE_STAT, value, **keywords)
     except PermissionError:
-        with _opened_to_us(path, status.st_mode):
+        if status.st_mode & 0o600 == 0o600:
+            raise
+        with opened_to_us(path, status.st_mode):
             os.setxattr(path, OVERRIDE_STAT, value, **keywords)
 
 
 @contextmanager
-def _opened_to_us(path: int | str, mode: int) -> Iterator[None]:
-    """Lift what a mode forbids for a moment: without privilege, it binds the file's owner too."""
+def opened_to_us(path: int | str, mode: int) -> Iterator[None]:
+    """Lift what a mode forbids for a moment, where it does: without privilege, it binds the file's owner too."""
     if mode & 0o600 == 0o600:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        yield
+        return
     os.chmod(path, stat.S_IMODE(mode) | 0o600)
     try:
         yield

@@ -416,8 +416,7 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users
         from ocibuild.sandbox.supervision import start_supervised  # for the few steps that are
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        is_program = isinstance(spec, ProgramSpec)  # what is signalled is what it runs
         kept = (*standard, *([] if users is None else [users]))
-        keep_and_exit(start, channel, spawner=spawner, kept=kept, signals_group=is_program)
+        keep_and_exit(start, channel, spawner=spawner, kept=kept, depth=spec.depth)
     channel.close()
     return _Child(pid, pidfd, None)

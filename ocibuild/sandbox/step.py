@@ -101,6 +101,11 @@ class StepSpec(NamedTuple):
         return cls(**members)
 
     @property
+    def depth(self) -> int:
+        """How many generations below the first process those are that signals are for."""
+        return 0
+
+    @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into."""
         if self.bare:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.rows.laboratory import BUILD
-from tests.rows.row import BARE, ONE_ID_COPY, PROOT, PROOT_ROOT, RANGE, RANGE_COPY, ROOT_COPY
+from tests.rows.row import BARE, ONE_ID, ONE_ID_COPY, PROOT, PROOT_ROOT, RANGE, RANGE_COPY, ROOT_COPY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ class Known(NamedTuple):
 
 
 _COPYING = tuple(row.name for row in (ROOT_COPY, RANGE_COPY, ONE_ID_COPY, BARE, PROOT_ROOT, PROOT))
+_WITHOUT_PROC = "mknod -m and mkfifo -m go through /proc, which a bare chroot does not have"
 _WITH_RANGE = (RANGE.name, RANGE_COPY.name)
 
 KNOWN = (
@@ -35,11 +36,25 @@ KNOWN = (
         "an owner that is not in the range of 65536 IDs: the kernel refuses it",
     ),
     Known(
-        (RANGE.name,),
+        (RANGE.name, ONE_ID.name),
         "install",
         ("srv/copied/again", "srv/copied/list", "piped/copied/again", "piped/copied/list"),
         "overlayfs in a user namespace gives two inode numbers to a file of a layer below that has a name more: "
         "cp -a makes two files of it",
+    ),
+    Known(
+        (ONE_ID.name, ONE_ID_COPY.name, PROOT_ROOT.name, PROOT.name),
+        "mounts",
+        ("out/secrets",),
+        "a secret belongs to the one ID that there is, so a step sees it as root's",
+    ),
+    Known((BARE.name,), "devices", (BUILD,), _WITHOUT_PROC),
+    Known((BARE.name,), "fifos", (BUILD,), _WITHOUT_PROC),
+    Known(
+        (PROOT_ROOT.name, PROOT.name),
+        "setuid",
+        ("as-whom", "tmp/euid"),
+        "under proot a set-id program that another user runs changes no identity",
     ),
     Known(
         _COPYING,

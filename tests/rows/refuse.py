@@ -20,14 +20,15 @@ _NUMBER, _FIRST_ARGUMENT = 0, 16  # offsets in struct seccomp_data
 _CALLS = {
     "x86_64": {
         "clone": 56, "clone3": 435,
-        "refused": (272, 308, 165, 166, 155, 428, 429, 430, 431, 432, 433, 442),
+        "refused": (272, 308, 165, 166, 155, 428, 429, 430, 431, 432, 433, 442, 310, 311, 248, 249, 250),
     },
     "aarch64": {
         "clone": 220, "clone3": 435,
-        "refused": (97, 268, 40, 39, 41, 428, 429, 430, 431, 432, 433, 442),
+        "refused": (97, 268, 40, 39, 41, 428, 429, 430, 431, 432, 433, 442, 270, 271, 217, 218, 219),
     },
 }  # fmt: skip
-"""Refused: unshare, setns, mount, umount2, pivot_root, open_tree, move_mount, the fs… calls, mount_setattr."""
+"""Refused: unshare, setns, mount, umount2, pivot_root, open_tree, move_mount, the fs… calls, mount_setattr;
+process_vm_readv and process_vm_writev, which Debian's docker refuses too, and the calls for keyrings."""
 
 
 def program(machine: str) -> list[tuple[int, int, int, int]]:

@@ -45,9 +45,25 @@ _USUAL = (
 _STATUS = (Rule(LOOKING, NOTIFY), Rule(("statx",), refuse(errno.ENOSYS)))
 
 
-def rules_of(machine: str) -> tuple[Rule, ...]:
-    """Return what is to be handed to the supervisor: who one is, who files belong to, and whatever makes a file."""
-    return (*_USUAL, *_STATUS) if machine in MACHINES else _USUAL
+_CAPABILITIES = (
+    Rule(
+        (
+            *("setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr"),
+            *("removexattr", "lremovexattr", "fremovexattr"),
+        ),
+        NOTIFY,
+    ),
+    Rule(("capset",), refuse(0)),
+)
+
+
+def rules_of(machine: str, *, capabilities: bool = True) -> tuple[Rule, ...]:
+    """Return what is to be handed to the supervisor: who one is, who files belong to, and whatever makes a file.
+
+    With ``capabilities`` those of programs are its concern too, where the kernel lets nobody set them.
+    """
+    rules = (*_USUAL, *_STATUS) if machine in MACHINES else _USUAL
+    return (*rules, *_CAPABILITIES) if capabilities else rules
 
 
 def pretending_rules() -> tuple[Rule, ...]:

@@ -47,11 +47,12 @@ def _without_privileges(path: str, found: os.stat_result, *, follow: bool) -> os
     if kept != mode:
         os.chmod(path, kept)
         found = os.stat(path, follow_symlinks=follow)
-    try:
-        os.removexattr(path, "security.capability", follow_symlinks=follow)
-    except OSError as error:
-        if error.errno not in (errno.ENODATA, *_CARRIES_NONE):
-            raise
+    for key in (records.CAPABILITY, records.RECORDED_CAPABILITY):
+        try:
+            os.removexattr(path, key, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, *_CARRIES_NONE):
+                raise
     return found
 
 
@@ -65,6 +66,24 @@ def status_with_record(path: str, *, follow: bool) -> bytes | None:
     if record == ROOTS and (found.st_uid == 0 or found.st_uid != os.geteuid()):
         return None
     return status.packed(found, record)
+
+
+def set_capability(path: str, value: bytes, flags: int, *, follow: bool) -> None:
+    """Record the capabilities of a program; raise OSError."""
+    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+        os.setxattr(path, records.RECORDED_CAPABILITY, value, flags, follow_symlinks=follow)
+
+
+def capability(path: str, *, follow: bool) -> bytes:
+    """Return the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
+    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+        return os.getxattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
+
+
+def remove_capability(path: str, *, follow: bool) -> None:
+    """Forget the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
+    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+        os.removexattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
 
 
 def owner_of_new(path: str, credentials: Credentials) -> Record:

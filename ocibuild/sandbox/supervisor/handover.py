@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.seccomp import compile_rules, install
@@ -23,22 +24,27 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.views import View
     from ocibuild.sandbox.users import User
 
+_MACHINE = os.uname().machine
 _LONGEST = 1 << 20  # bytes of a message: a user may be in 65,536 groups
 
 
-def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()) -> bool:
+def submit(
+    connection: socket.socket, user: User, further: tuple[Rule, ...] = (), *, capabilities: bool = False
+) -> bool:
     """Bring this process under supervision, as ``user``, with a filter that has ``further`` rules too.
+
+    ``capabilities`` says that those of programs can be no more than recorded.
 
     Where the kernel has no notification, or somebody else listens already, its calls only look done: then return False.
     Raises PermissionError where this process may install no filter.
     """
     begin_with_first_credentials()  # the filter has such a call look done
     try:
-        listener = install(_program(further, listener=True), listener=True)
+        listener = install(_program((*rules_of(_MACHINE, capabilities=capabilities), *further)), listener=True)
     except OSError as error:
         if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOSYS):
             raise
-        install(_program(further, listener=False))
+        install(_program((*pretending_rules(), *further)))
         return False
     assert listener is not None
     message = json.dumps([user.uid, user.gid, user.groups]).encode()
@@ -46,10 +52,9 @@ def submit(connection: socket.socket, user: User, further: tuple[Rule, ...] = ()
     return True
 
 
-def _program(further: tuple[Rule, ...], *, listener: bool) -> bytes:
-    machine = os.uname().machine
-    rules = rules_of(machine) if listener else pretending_rules()
-    return compile_rules((*rules, *further), machine=machine, newest=NEWEST)
+@cache
+def _program(rules: tuple[Rule, ...]) -> bytes:
+    return compile_rules(rules, machine=_MACHINE, newest=NEWEST)
 
 
 class Arrival:

@@ -8,7 +8,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from ocibuild.sandbox.records import ROOTS
+from ocibuild.sandbox.records import CAPABILITY, ROOTS
 from ocibuild.sandbox.seccomp.numbers import ABIS
 from ocibuild.sandbox.supervisor import files
 from ocibuild.sandbox.supervisor.calls import (
@@ -22,7 +22,7 @@ from ocibuild.sandbox.supervisor.calls import (
 )
 from ocibuild.sandbox.supervisor.credentials import Book, Credentials, Refused
 from ocibuild.sandbox.supervisor.processes import Processes
-from ocibuild.sandbox.supervisor.views import Elsewhere, Path
+from ocibuild.sandbox.supervisor.views import AT_FDCWD, Elsewhere, Path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _ID = 0xFFFFFFFF
 _MOST_GROUPS = 65536
+_LONGEST_ATTRIBUTE = 65536
 _O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
 
 
@@ -64,6 +65,8 @@ class Supervisor:
             self._calls[call.architecture, call.number](call)
         except Refused as refused:
             self._listener.fail(call, refused.number)
+        except Elsewhere:
+            self._listener.proceed(call)
         except OSError as error:
             self._listener.fail(call, error.errno or errno.EIO)
         return True
@@ -262,6 +265,68 @@ class Supervisor:
     def _newfstatat(self, call: Notification) -> None:
         arguments = Arguments(call, at=True)
         self._look(call, arguments.place(flags=arguments[2]), arguments[1])
+
+    def _is_capability(self, call: Notification) -> bool:
+        return self._processes.text(call.pid, call.second) == CAPABILITY
+
+    def _set_attribute(self, call: Notification, place: Place) -> None:
+        """Record the capabilities of a program; another attribute is the kernel's business."""
+        if not self._is_capability(call):
+            self._listener.proceed(call)
+            return
+        if not self._processes.credentials(call.pid).privileged:
+            raise Refused(errno.EPERM)
+        value = self._processes.read(call.pid, call.third, min(call.fourth, _LONGEST_ATTRIBUTE))
+        path, follow = self._go(call, place)
+        files.set_capability(path, value, call.fifth & _ID, follow=follow)
+        self._listener.succeed(call)
+
+    def _get_attribute(self, call: Notification, place: Place) -> None:
+        if not self._is_capability(call):
+            self._listener.proceed(call)
+            return
+        path, follow = self._go(call, place)
+        value = files.capability(path, follow=follow)
+        if 0 < call.fourth < len(value):
+            raise Refused(errno.ERANGE)
+        if call.fourth:
+            self._processes.write(call.pid, call.third, value)
+        self._listener.succeed(call, len(value))
+
+    def _remove_attribute(self, call: Notification, place: Place) -> None:
+        if not self._is_capability(call):
+            self._listener.proceed(call)
+            return
+        path, follow = self._go(call, place)
+        files.remove_capability(path, follow=follow)
+        self._listener.succeed(call)
+
+    def _setxattr(self, call: Notification) -> None:
+        self._set_attribute(call, Place(AT_FDCWD, call.first))
+
+    def _lsetxattr(self, call: Notification) -> None:
+        self._set_attribute(call, Place(AT_FDCWD, call.first, follow=False))
+
+    def _fsetxattr(self, call: Notification) -> None:
+        self._set_attribute(call, Place(signed(call.first), 0, may_be_empty=True))
+
+    def _getxattr(self, call: Notification) -> None:
+        self._get_attribute(call, Place(AT_FDCWD, call.first))
+
+    def _lgetxattr(self, call: Notification) -> None:
+        self._get_attribute(call, Place(AT_FDCWD, call.first, follow=False))
+
+    def _fgetxattr(self, call: Notification) -> None:
+        self._get_attribute(call, Place(signed(call.first), 0, may_be_empty=True))
+
+    def _removexattr(self, call: Notification) -> None:
+        self._remove_attribute(call, Place(AT_FDCWD, call.first))
+
+    def _lremovexattr(self, call: Notification) -> None:
+        self._remove_attribute(call, Place(AT_FDCWD, call.first, follow=False))
+
+    def _fremovexattr(self, call: Notification) -> None:
+        self._remove_attribute(call, Place(signed(call.first), 0, may_be_empty=True))
 
     def _other_status(self, call: Notification) -> None:
         """Let programs for another architecture see the owners that the files have for the kernel."""

@@ -39,8 +39,9 @@ def at_bench(folder: Path, work: Callable[[Bench], None], uid: int) -> None:
     place = folder / "bench"
     place.mkdir()
     os.chown(place, uid, uid)
-    for parent in place.parents[:-1]:
-        parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    for parent in place.parents:
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXOTH)
 
     def inside() -> None:
         if uid:

@@ -390,6 +390,27 @@ def test_part_of_a_tree_that_a_step_may_write_is_its_own(tmp_path: Path) -> None
     assert in_lab(tmp_path, work, copies=True) == ("d/one\n", "deep,one,two", False)
 
 
+@pytest.mark.parametrize("present", [(), ("hosts",), ("hosts", "resolv.conf")], ids=["none", "one", "both"])
+def test_mounted_files_of_an_image_are_no_change(present: tuple[str, ...], tmp_path: Path) -> None:
+    def work(made: Lab) -> tuple[list[str], list[str]]:
+        def fill(folder: Path) -> None:
+            (folder / "etc").mkdir()
+            for name in present:
+                (folder / "etc" / name).write_text("the image's own")
+
+        stack = [*made.base, made.snapshot(fill)]
+        for script in ("true", "echo x >> /etc/hosts; echo y >> /etc/resolv.conf"):
+            with made.store.snapshots.begin() as active:
+                ended = made.run_in(active, "/bin/sh", "-c", script, stack=stack, forget=True)
+                assert ended.status == 0, ended.err
+                stack.append(active.commit())
+        with made.snapshotter.reading(stack) as root:
+            kept = [name for name, _ in root.walk("etc") if name.endswith(("hosts", ".conf"))]
+        return [name for snapshot in stack[-2:] for name in os.listdir(snapshot.path)], kept
+
+    assert in_lab(tmp_path, work, copies=True) == ([], [f"etc/{name}" for name in present])
+
+
 def test_stubs_come_and_go_without_a_trace(tmp_path: Path) -> None:
     def work(made: Lab) -> tuple[list[list[str]], list[str]]:
         stack = [made.snapshot(busybox_alone)]
