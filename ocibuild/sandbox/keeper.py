@@ -135,10 +135,13 @@ class Keeper:
             number = self._channel.recv(1)
         except ConnectionResetError:
             number = b""
-        if number:
-            signal_below(first, self._depth, number[0])
-        else:
+        if not number:
             _end(first, process)
+        elif self._depth:
+            signal_below(first, self._depth, number[0])
+        else:  # by no number: in namespaces /proc has others
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, number[0])
         return bool(number)
 
     def _has_ended(self, first: int) -> bool:
