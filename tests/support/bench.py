@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocibuild.executor import Executor
-    from ocibuild.sandbox import Mount, Outcome
+    from ocibuild.sandbox import Mount, Outcome, RootTree
 
 
 class Bench:
@@ -57,17 +57,7 @@ class Bench:
         """Run a script on a terminal of its own; return what it shows there and its status."""
         process = _process(("/bin/sh", "-c", script), {**settings, "terminal": True})
         assert isinstance(self.executor, SpawnedExecutor)
-        with self.executor.prepared(process, Folder(str(self.tree)), self._new_scratch()) as (spec, _):
-            null = os.open("/dev/null", os.O_RDWR)
-            running = self.executor._start(spec, null, null, null)
-            terminal = running.terminal()
-            shown = b""
-            with suppress(OSError):  # EIO, where nobody has it any more
-                while piece := os.read(terminal, 4096):
-                    shown += piece
-            outcome = running.wait()
-            self.executor._forget(running)
-        return shown.decode(), outcome.exit_status
+        return on_terminal(self.executor, process, Folder(str(self.tree)), self._new_scratch())
 
     def _new_scratch(self) -> str:
         scratch = self.folder / f"scratch-{len(os.listdir(self.folder))}"
@@ -88,6 +78,21 @@ class Bench:
             ids = (status.st_ino, status.st_mode, status.st_uid, status.st_gid)
             found[str(path.relative_to(self.tree))] = (*ids, size, status.st_mtime_ns)
         return found
+
+
+def on_terminal(executor: SpawnedExecutor, process: Process, root: RootTree, scratch: str) -> tuple[str, int]:
+    """Run a process that has a terminal; return what it shows there and its status."""
+    with executor.prepared(process, root, scratch) as (spec, _):
+        null = os.open("/dev/null", os.O_RDWR)
+        running = executor._start(spec, null, null, null)
+        terminal = running.terminal()
+        shown = b""
+        with suppress(OSError):  # EIO, where nobody has it any more
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        outcome = running.wait()
+        executor._forget(running)
+    return shown.decode(), outcome.exit_status
 
 
 def _process(args: tuple[str, ...], settings: dict[str, object]) -> Process:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import SandboxError
-from ocibuild.executor import Connection
+from ocibuild.executor import Connection, Process
 from ocibuild.graph import ExtraHost, Ulimit
+from tests.support.bench import on_terminal
 from tests.support.lab import LONELY, Lab, busybox, in_lab, needs_busybox, needs_root
 
 if TYPE_CHECKING:
@@ -114,3 +115,19 @@ def test_without_a_network_there_is_loopback_alone(tmp_path: Path, uid: int | No
     *addresses, pinged = in_lab(tmp_path, work, uid=uid).splitlines()
     assert {line.split()[1] for line in addresses if "inet" in line} == {"lo"}
     assert pinged == "1"
+
+
+@users
+@pytest.mark.parametrize("user", ["", "app"])
+def test_a_step_has_a_terminal_of_its_own_and_it_is_its_users(tmp_path: Path, uid: int | None, user: str) -> None:
+    def work(made: Lab) -> tuple[str, int]:
+        process = Process(
+            ("/bin/sh", "-c", "test -t 0 && test -c /dev/console && echo here >/dev/tty; exit 3"),
+            ("PATH=/bin",),
+            user=user,
+            terminal=True,
+        )
+        with made.store.snapshots.begin() as active, made.snapshotter.running(made.base, active) as root:
+            return on_terminal(made.executor, process, root, active.scratch)
+
+    assert in_lab(tmp_path, work, uid=uid) == ("here\r\n", 3)
