@@ -127,7 +127,7 @@ class Builder:
         with ExitStack() as cleanup:
             solver = Solver(
                 inputs,
-                lambda: self._workshop(inputs, bases, remotes, lent, cleanup),
+                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
                 jobs=request.jobs,
                 use_cache=request.use_cache,
                 first_step=remotes.steps + 1,
@@ -141,6 +141,8 @@ class Builder:
         remotes: Remotes,
         lent: Lent,
         cleanup: ExitStack,
+        *,
+        pasta: bool,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         executor = self._machine.executor(self._warn)
@@ -173,6 +175,7 @@ class Builder:
             agents=lent.agents,
             ready=self._ready,
             limits=self._limits,
+            pasta=pasta,
         )
 
     def _warn(self, message: str) -> None:
@@ -206,5 +209,8 @@ def conversion_options(request: BuildRequest, contexts: Mapping[str, NamedContex
         labels=request.labels,
         network=request.network,
         allowed=request.allowed,
+        extra_hosts=request.extra_hosts,
+        shm_size=request.shm_size,
+        ulimits=request.ulimits,
         contexts=contexts,
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ocibuild.build.agents import SSHSpec
     from ocibuild.build.secrets import SecretSpec
+    from ocibuild.graph import ExtraHost, Ulimit
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
     from ocibuild.output import OutputSpec
 
@@ -25,8 +26,9 @@ class BuildRequest:
     ``dockerfile`` is a path (inside of a context that is not a folder), ``-`` for standard input, or None for the usual
     names in the context. ``contexts`` are further ones by name: a folder, ``docker-image://REFERENCE``,
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
-    what they may ask for (``entitlements()``). ``pull`` resolves base images anew. ``forced`` is how
-    steps must be run. Without ``outputs`` the image goes into the store alone.
+    what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
+    ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. ``pull`` resolves base images
+    anew. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store alone.
     """
 
     context: str
@@ -39,6 +41,10 @@ class BuildRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     network: Network = Network.DEFAULT
+    pasta: bool = False
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
     agents: tuple[SSHSpec, ...] = ()
     allowed: frozenset[str] = frozenset()

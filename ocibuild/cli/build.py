@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.cli.check import answer, parse_call
-from ocibuild.cli.common import pairs, progress_option, refused_options, session
+from ocibuild.cli.common import pairs, progress_option, refused_options, resource_options, resources, session
 from ocibuild.output import check_destination
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 @click.option("--pull", is_flag=True, help="Resolve base images anew.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
 @click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
-@click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", show_default=True)
+@click.option(
+    "--network", type=click.Choice(["default", "none", "host", "pasta"]), default="default", show_default=True
+)
+@resource_options
 @click.option("--secret", "secrets", multiple=True, metavar="SPEC", help="A secret: id=ID[,src=FILE or env=VAR].")
 @click.option("--ssh", "agents", multiple=True, metavar="SPEC", help="An agent: default or ID[=SOCKET or KEY].")
 @click.option("--allow", "allowed", multiple=True, metavar="NAME", help="Allow network.host or security.insecure.")
@@ -47,8 +50,7 @@ if TYPE_CHECKING:
 @click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options(
-    "--no-cache-filter", "--cache-from", "--cache-to", "--add-host",
-    "--shm-size", "--ulimit", "--sbom", "--provenance", "--attest",
+    "--no-cache-filter", "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",
 )  # fmt: skip
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
@@ -93,7 +95,9 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         contexts=pairs(options["contexts"], "--build-context"),
         labels=pairs(options["labels"], "--label"),
         annotations=pairs(options["annotations"], "--annotation"),
-        network=Network(options["network"]),
+        network=Network.DEFAULT if options["network"] == "pasta" else Network(options["network"]),
+        pasta=options["network"] == "pasta",
+        **resources(options),
         secrets=tuple(map(parse_secret, options["secrets"])),
         agents=tuple(map(parse_ssh, options["agents"])),
         allowed=entitlements(options["allowed"]),

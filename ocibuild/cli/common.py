@@ -11,7 +11,7 @@ from ocibuild.errors import UsageError
 from ocibuild.progress import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def session(ctx: click.Context, *, progress: str = "auto") -> Session:
@@ -28,6 +28,28 @@ def progress_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--progress", type=modes, default="auto", show_default=True, help="How progress is shown.")(
         command
     )
+
+
+def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--add-host``, ``--shm-size`` and ``--ulimit``; see ``resources()``."""
+    for option in (
+        click.option("--ulimit", "ulimits", multiple=True, metavar="NAME=SOFT[:HARD]", help="A limit of a process."),
+        click.option("--shm-size", metavar="SIZE", help="The size of /dev/shm.  [default: 64m]"),
+        click.option("--add-host", "extra_hosts", multiple=True, metavar="HOST:IP", help="A name for /etc/hosts."),
+    ):
+        command = option(command)
+    return command
+
+
+def resources(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of ``resource_options``, as the requests have them; raise UsageError."""
+    from ocibuild.graph import parse_extra_hosts, parse_shm_size, parse_ulimits
+
+    return {
+        "extra_hosts": parse_extra_hosts(options["extra_hosts"]),
+        "shm_size": parse_shm_size(options["shm_size"]),
+        "ulimits": parse_ulimits(options["ulimits"]),
+    }
 
 
 def refused_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
-from ocibuild.executor import Forced, Process
+from ocibuild.executor import Connection, Forced, Process
 from ocibuild.rootfs import unpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocibuild.executor import Executor
+    from ocibuild.graph import ExtraHost, Ulimit
     from ocibuild.layer import Ownership
     from ocibuild.oci import Limits, RunConfig
     from ocibuild.rootfs import Snapshotter
@@ -25,7 +26,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
-    ``forced`` is how it must be run.
+    ``forced`` is how it must be run; the rest is as in ``Process``.
     """
 
     command: tuple[str, ...] = ()
@@ -33,8 +34,13 @@ class RunRequest:
     env: tuple[str, ...] = ()
     user: str | None = None
     working_dir: str | None = None
-    network: bool = True
+    connection: Connection = Connection.MACHINE
     hostname: str = "ocibuild"
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    interactive: bool = False
+    terminal: bool = False
     forced: Forced = field(default_factory=Forced)
 
 
@@ -50,7 +56,8 @@ def process_of(config: RunConfig, request: RunRequest) -> Process:
     if not args:
         raise UsageError("the image has no command", remedy="give one after the image")
     env: dict[str, str] = {}
-    for entry in (_PATH, f"HOSTNAME={request.hostname}", *config.env, *request.env):
+    usual = (_PATH, f"HOSTNAME={request.hostname}", *(("TERM=xterm",) if request.terminal else ()))
+    for entry in (*usual, *config.env, *request.env):
         name, _, value = entry.partition("=")
         env[name] = value
     return Process(
@@ -59,7 +66,12 @@ def process_of(config: RunConfig, request: RunRequest) -> Process:
         user=config.user if request.user is None else request.user,
         working_dir=request.working_dir or config.working_dir or "/",
         hostname=request.hostname,
-        network=request.network,
+        connection=request.connection,
+        extra_hosts=request.extra_hosts,
+        shm_size=request.shm_size,
+        ulimits=request.ulimits,
+        interactive=request.interactive,
+        terminal=request.terminal,
     )
 
 

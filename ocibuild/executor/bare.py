@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
+from ocibuild.executor.foreign import as_it_is
 from ocibuild.executor.placing import Placer
+from ocibuild.executor.refusals import refuse_unshared
 from ocibuild.fs import Root
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
@@ -31,6 +33,7 @@ NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
     "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
 )
+_NO_EMULATOR = "install proot and qemu-user-static"
 _PAUSE = 0.02
 
 
@@ -40,7 +43,7 @@ class BareExecutor(SpawnedExecutor):
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, list[str]]]:
         """See SpawnedExecutor."""
-        _refuse(process)
+        refuse_unshared(process, where="this container")
         assert isinstance(root, Folder)
         self.warn_once(NO_PROC)
         touched: list[str] = []
@@ -110,15 +113,8 @@ class BareExecutor(SpawnedExecutor):
                 return
 
 
-def _refuse(process: Process) -> None:
-    if not process.network:
-        raise SandboxError(
-            "--network=none: this container gives a step no network of its own",
-            remedy="allow namespaces, as `ocibuild doctor` tells, or leave it out",
-        )
-
-
 def _spec(process: Process, root: Folder) -> StepSpec:
+    foreign = as_it_is(process.platform)
     return StepSpec(
         root=root,
         mount_point="",
@@ -130,8 +126,11 @@ def _spec(process: Process, root: Folder) -> StepSpec:
         working_dir=process.working_dir,
         hostname=process.hostname,
         insecure=process.insecure,
+        ulimits=process.ulimits,
+        terminal=process.terminal,
         kept=True,
         bare=True,
+        foreign=foreign and foreign._replace(remedy=_NO_EMULATOR),
     )
 
 

@@ -1,9 +1,10 @@
-"""The ``chroot`` executor: a process in namespaces of its own, with the machine's network unless it wants none."""
+"""The ``chroot`` executor: a process in namespaces of its own, with the machine's network unless it wants another."""
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -11,10 +12,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import Interrupted
+from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.emulation import Emulation
-from ocibuild.graph import Stream
-from ocibuild.sandbox import Bind, FileSystem, IDs, Secret, StepSpec, Sysfs
+from ocibuild.executor.netfiles import asks_pasta, hosts_file, resolv_conf
+from ocibuild.executor.process import Connection
+from ocibuild.executor.terminal import relay
+from ocibuild.graph import HOST_GATEWAY, Stream
+from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sysfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -88,13 +92,17 @@ class SpawnedExecutor(ABC):
 
     def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
         """See Executor."""
-        with self.prepared(process, root, scratch) as (spec, _):
-            running = self._start(spec, 0, 1, 2)
-            try:
-                with _forwarded_to(running):
-                    return running.wait()
-            finally:
-                self._forget(running)
+        with self.prepared(process, root, scratch) as (spec, _), ExitStack() as cleanup:
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+            cleanup.callback(os.close, null)
+            stdin = 0 if process.interactive else null
+            # a step with a terminal opens that itself
+            running = self._start(spec, *((null, null, null) if process.terminal else (stdin, 1, 2)))
+            cleanup.callback(self._forget, running)
+            with _forwarded_to(running):
+                if process.terminal and not relay(running.terminal(), interactive=process.interactive):
+                    running.kill()
+                return running.wait()
 
     def warn_once(self, text: str) -> None:
         """Say what a user should know, once however many steps it concerns."""
@@ -155,7 +163,7 @@ class ChrootExecutor(SpawnedExecutor):
             root=root._replace(devices=process.insecure),
             mount_point=mount_point,
             mounts=[
-                *_system_mounts(writable=process.insecure),
+                *_system_mounts(writable=process.insecure, shm_size=process.shm_size),
                 *network_files(scratch, process),
                 *_emulator_mounts(foreign),
             ],
@@ -165,10 +173,13 @@ class ChrootExecutor(SpawnedExecutor):
             user=process.user,
             working_dir=process.working_dir,
             hostname=process.hostname,
-            own_network=not process.network,
+            own_network=process.connection is not Connection.MACHINE,
+            pasta=_pasta(scratch, process) if process.connection is Connection.PASTA else None,
             extra_groups=self._identity.ids is not IDs.ONE,
             own_mounts=self._owned(process.mounts),
             insecure=process.insecure,
+            ulimits=process.ulimits,
+            terminal=process.terminal,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,
@@ -181,17 +192,18 @@ class ChrootExecutor(SpawnedExecutor):
         return [mount._replace(uid=0, gid=0) if isinstance(mount, Secret) else mount for mount in mounts]
 
 
-def _system_mounts(*, writable: bool) -> list[Mount]:
+def _system_mounts(*, writable: bool, shm_size: int | None) -> list[Mount]:
     """Return /proc, /sys and /dev as docker gives them.
 
     The device nodes are the machine's own: a step may use them, but not change their modes or owners. ``writable``
     concerns /sys alone.
     """
+    shm = "65536k" if shm_size is None else str(shm_size)
     return [
         FileSystem("tmpfs", "/dev", [("mode", "755"), ("size", "65536k")]),
         *(Bind(f"/dev/{name}", f"/dev/{name}", read_only=True) for name in DEVICES),
         FileSystem("devpts", "/dev/pts", [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")], devices=True),
-        FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", "65536k")]),  # noqa: S108  (the step's, not ours)
+        FileSystem("tmpfs", "/dev/shm", [("mode", "1777"), ("size", shm)]),  # noqa: S108  (the step's, not ours)
         FileSystem("mqueue", "/dev/mqueue"),
         FileSystem("proc", "/proc"),
         Sysfs(writable=writable),
@@ -207,11 +219,27 @@ def _emulator_mounts(foreign: Foreign | None) -> list[Mount]:
 def network_files(scratch: str, process: Process) -> list[Bind]:
     """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
     hosts = os.path.join(scratch, "hosts")
-    text = f"127.0.0.1\tlocalhost {process.hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-    _write(hosts, text.encode("utf-8", "surrogateescape"))
+    _write(hosts, hosts_file(process.hostname, process.extra_hosts, process.connection))
     resolv = os.path.join(scratch, "resolv.conf")
-    _write(resolv, _own_resolv_conf())
+    _write(resolv, resolv_conf(process.connection))
     return [Bind(hosts, "/etc/hosts"), Bind(resolv, "/etc/resolv.conf")]
+
+
+def _pasta(scratch: str, process: Process) -> Pasta:
+    """Return what connects the step; raise SandboxError where there is no pasta."""
+    program = shutil.which("pasta")
+    if program is None:
+        raise SandboxError(
+            "there is no pasta here to connect a step", remedy="install passt, or choose another --network"
+        )
+    network = os.path.join(scratch, "network")
+    _write(network, b"")
+    return Pasta(
+        program,
+        network,
+        reaches_machine=any(host.address == HOST_GATEWAY for host in process.extra_hosts),
+        resolves_names=asks_pasta(resolv_conf(process.connection)),
+    )
 
 
 def _write(path: str, content: bytes) -> None:
@@ -221,22 +249,14 @@ def _write(path: str, content: bytes) -> None:
         file.write(content)
 
 
-def _own_resolv_conf() -> bytes:
-    try:
-        with open("/etc/resolv.conf", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
 @contextmanager
 def _forwarded_to(running: Running) -> Iterator[None]:
     """Give the signals that mean to end this process to the one that runs."""
     sent: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
-        running.kill() if sent else running.signal(number)
-        sent.append(number)
+        sent.append(number)  # first: the next signal may come while this one is handled
+        running.kill() if len(sent) > 1 else running.signal(number)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -27,6 +27,7 @@ class Executor(Protocol):
     def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
         """Run a process to its end with the standard streams of this one; for the main thread.
 
+        Where it is to have a terminal, that is shown on them.
         SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
         """
 

@@ -6,12 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from ocibuild.executor.elf import PROCESSORS, is_static, pattern
+from ocibuild.oci import Platform
 from ocibuild.sandbox import Emulator, Foreign, Handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from ocibuild.oci import Platform
 
 EMULATOR = "/dev/.ocibuild-emulator"
 """Where a step finds the emulator that is put before its command: in its own /dev, so in no layer."""
@@ -40,6 +39,18 @@ def find_emulator(platform: Platform, folders: Sequence[str]) -> str | None:
     name = f"qemu-{_QEMU_NAMES.get(architecture, architecture)}"
     paths = (os.path.join(folder, program) for program in (f"{name}-static", name) for folder in folders)
     return next((os.path.realpath(path) for path in paths if _is_static_program(path)), None)
+
+
+def as_it_is(platform: Platform | None) -> Foreign | None:
+    """Return how programs of ``platform`` are run where nothing can be set up: by the processor, or what is registered.
+
+    None where they are this machine's.
+    """
+    host = Platform.host()
+    if platform is None or platform.normalized().architecture == host.architecture:
+        return None
+    architecture = platform.normalized().architecture
+    return Foreign(str(platform.normalized()), short=_SHORT.get(host.architecture) == architecture, works=False)
 
 
 def _is_static_program(path: str) -> bool:

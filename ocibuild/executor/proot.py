@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
+from ocibuild.executor.foreign import as_it_is, find_emulator
 from ocibuild.executor.placing import Placer
+from ocibuild.executor.refusals import refuse_unshared
 from ocibuild.fs import Root
 from ocibuild.sandbox import Bind, FileSystem, Folder, ProgramSpec, Secret, Sysfs, Tmpfs, Tree, find_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ocibuild.executor.process import Process
+    from ocibuild.oci import Platform
     from ocibuild.sandbox import Mount, RootTree, Spawner, User
 
 # calls that take a path and that no version translates; that of fork is one that it does not follow
@@ -148,11 +151,8 @@ class ProotExecutor(SpawnedExecutor):
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[ProgramSpec, list[str]]]:
         """See SpawnedExecutor."""
-        if not process.network:
-            raise SandboxError(
-                "--network=none: proot gives a step no network of its own",
-                remedy="allow namespaces, as `ocibuild doctor` tells, or leave it out",
-            )
+        refuse_unshared(process, where="proot")
+        emulator = _emulator(process.platform)
         assert isinstance(root, Folder)
         proot = self._tried(scratch)
         touched: list[str] = []
@@ -166,7 +166,7 @@ class ProotExecutor(SpawnedExecutor):
                 view.show(mount)
             user = find_user(process.user, _read(tree, "etc/passwd"), _read(tree, "etc/group"))
             view.make_folder(process.working_dir)
-            yield self._spec(proot, process, root.path, view, user), touched
+            yield self._spec(proot, process, root.path, view, user, emulator), touched
             cleanup.close()
             touched += view.placer.touched
 
@@ -176,17 +176,44 @@ class ProotExecutor(SpawnedExecutor):
                 self._proot = try_proot(self._path, self._spawner, scratch)
             return self._proot
 
-    def _spec(self, proot: Proot, process: Process, root: str, view: _View, user: User) -> ProgramSpec:
+    def _spec(
+        self, proot: Proot, process: Process, root: str, view: _View, user: User, emulator: Sequence[str]
+    ) -> ProgramSpec:
         env = dict(entry.partition("=")[::2] for entry in process.env)
         env.setdefault("HOME", user.home or "/")
-        args = [proot.path, "-v", "-1", "-r", root, "-w", process.working_dir, *view.options()]
+        args = [proot.path, "-v", "-1", *emulator, "-r", root, "-w", process.working_dir, *view.options()]
         command, report = view.reporting(_located(view.tree, process))
         env[_NO_SECCOMP] = "1"
         env[_SCRATCH] = view.new_folder("scratch", 0o1777)
         env[_LOADER] = view.write("loader", proot.loader, 0o755)
         return ProgramSpec(
-            proot.path, [*args, *command], env, "/", proot.unknown, folder=root, believes=user, report=report
+            proot.path,
+            [*args, *command],
+            env,
+            "/",
+            proot.unknown,
+            folder=root,
+            believes=user,
+            report=report,
+            ulimits=process.ulimits,
+            terminal=process.terminal,
         )
+
+
+def _emulator(platform: Platform | None) -> Sequence[str]:
+    """Return proot's option for what runs the programs of ``platform``, nothing where this machine does.
+
+    Raises CannotStart where there is no such emulator.
+    """
+    foreign = as_it_is(platform)
+    if platform is None or foreign is None or foreign.short:
+        return ()
+    path = find_emulator(platform, os.get_exec_path())
+    if path is None:
+        raise CannotStart(
+            f"this machine runs no programs for {foreign.platform}", exit_status=126, remedy=foreign.remedy
+        )
+    return "-q", path
 
 
 class _View:

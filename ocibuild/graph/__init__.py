@@ -3,6 +3,16 @@
 from ocibuild.graph.events import Emit, Event, Finished, Output, Started, Stream, Transferred, Warned
 from ocibuild.graph.gitreference import GitReference
 from ocibuild.graph.mounts import BindMount, CacheMount, Mount, SecretMount, Sharing, SSHMount, TmpfsMount
+from ocibuild.graph.resources import (
+    HOST_GATEWAY,
+    UNLIMITED,
+    ExtraHost,
+    Ulimit,
+    parse_extra_hosts,
+    parse_shm_size,
+    parse_ulimits,
+)
+from ocibuild.graph.sizes import parse_size
 from ocibuild.graph.urls import shown_url
 from ocibuild.graph.vertex import (
     DEFAULT_HOSTNAME,
@@ -28,7 +38,9 @@ from ocibuild.graph.vertex import (
 
 __all__ = [
     "DEFAULT_HOSTNAME",
+    "HOST_GATEWAY",
     "NOWHERE",
+    "UNLIMITED",
     "BindMount",
     "CacheMount",
     "Context",
@@ -36,6 +48,7 @@ __all__ = [
     "CopySource",
     "Emit",
     "Event",
+    "ExtraHost",
     "Finished",
     "GitReference",
     "GitTree",
@@ -58,9 +71,14 @@ __all__ = [
     "Stream",
     "TmpfsMount",
     "Transferred",
+    "Ulimit",
     "Vertex",
     "Warned",
     "inputs",
+    "parse_extra_hosts",
+    "parse_shm_size",
+    "parse_size",
+    "parse_ulimits",
     "shown_url",
     "sources",
 ]

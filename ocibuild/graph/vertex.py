@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.fs import ModeChange
     from ocibuild.graph.gitreference import GitReference
     from ocibuild.graph.mounts import Mount
+    from ocibuild.graph.resources import ExtraHost, Ulimit
     from ocibuild.oci import Digest, Platform, Reference
 
 
@@ -121,6 +122,7 @@ class Run:
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
     machine as the process sees it. ``platform`` is what the programs of the tree are made for, None the machine's.
+    ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
     """
 
     base: Vertex
@@ -133,6 +135,9 @@ class Run:
     network: Network = Network.DEFAULT
     security: Security = Security.SANDBOX
     mounts: tuple[Mount, ...] = ()
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
     platform: Platform | None = None
     origin: Origin = NOWHERE
 

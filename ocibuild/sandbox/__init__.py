@@ -4,6 +4,7 @@ from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
+from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.spawner import Outcome, Running, Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
@@ -11,6 +12,8 @@ from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.users import User, find_user
 
 __all__ = [
+    "PASTA_GATEWAY",
+    "PASTA_RESOLVER",
     "Bind",
     "Emulator",
     "FileSystem",
@@ -22,6 +25,7 @@ __all__ = [
     "Mount",
     "Outcome",
     "Overlay",
+    "Pasta",
     "ProgramSpec",
     "RootTree",
     "Running",

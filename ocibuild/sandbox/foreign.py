@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _FLAGS = "OCF"  # the program is opened for the interpreter, whose IDs it changes, and which was opened when registered
 _KEEPS_ARGV0 = "P"
+REMEDY = "install qemu-user-static"
 
 
 class Handler(NamedTuple):
@@ -57,7 +58,8 @@ class Foreign(NamedTuple):
 
     ``handlers`` are registered in a binfmt_misc, that of a user namespace of the step's. ``emulator`` is put before
     the command instead; what the command starts is then not emulated. With neither, the kernel runs them by itself;
-    ``short`` has it tell them of a machine of 32 bits. ``works`` is False where no way was found.
+    ``short`` has it tell them of a machine of 32 bits. ``works`` is False where no way was found;
+    ``remedy`` is what to do then.
     """
 
     platform: str
@@ -65,6 +67,7 @@ class Foreign(NamedTuple):
     emulator: Emulator | None = None
     short: bool = False
     works: bool = True
+    remedy: str = REMEDY
 
     @classmethod
     def load(cls, value: Sequence[object] | None) -> Foreign | None:

@@ -65,6 +65,7 @@ class Keeper:
         self._depth = depth
         self._poll = select.poll()
         self._attended: dict[int, Callable[[], bool]] = {}
+        self._ends: list[Callable[[], None]] = []
         self._told_to_end = False
         self._status: int | None = None
 
@@ -76,6 +77,10 @@ class Keeper:
     def attend(self, one: Attended) -> None:
         """Look after something more, from now on until the step's first process ends."""
         self._add(one.fileno(), one.attend)
+
+    def end_too(self, end: Callable[[], None]) -> None:
+        """Have ``end()`` called once the step's first process has ended, before that is told."""
+        self._ends.append(end)
 
     def keep(self, start: Child, spawner: int) -> None:
         """Start the step, wait for its end, and end what is left of it."""
@@ -93,6 +98,8 @@ class Keeper:
         self._look_after(0)  # its last words may have come with its end
         _end(first, process)  # its group, whose number is not given to another while it is not reaped
         _, status = os.waitpid(first, 0)
+        for end in self._ends:
+            end()
         end_descendants()
         tell(self._channel, {"exit": shell_status(status) if self._status is None else self._status})
 
@@ -128,10 +135,13 @@ class Keeper:
             number = self._channel.recv(1)
         except ConnectionResetError:
             number = b""
-        if number:
-            signal_below(first, self._depth, number[0])
-        else:
+        if not number:
             _end(first, process)
+        elif self._depth:
+            signal_below(first, self._depth, number[0])
+        else:  # by no number: in namespaces /proc has others
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, number[0])
         return bool(number)
 
     def _has_ended(self, first: int) -> bool:

@@ -12,11 +12,13 @@ from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.program import Command, execute
 from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
 from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.terminal import take_terminal
+from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class ProgramSpec(NamedTuple):
@@ -25,7 +27,8 @@ class ProgramSpec(NamedTuple):
     To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed,
     which would see what it makes of calls. Programs that would give privileges give none. Where ``believes`` is given,
     they believe to be that user, and that they have all IDs, in the tree ``folder``. ``report`` is a FIFO into which
-    the step may write the status that it ends with, which is then its end.
+    the step may write the status that it ends with, which is then its end. ``ulimits`` and ``terminal`` are as in
+    StepSpec.
     """
 
     path: str
@@ -36,6 +39,8 @@ class ProgramSpec(NamedTuple):
     folder: str = ""
     believes: User | None = None
     report: str | None = None
+    ulimits: Sequence[tuple[str, int, int]] = ()
+    terminal: bool = False
 
     @property
     def supervised(self) -> bool:
@@ -104,6 +109,9 @@ def _try_to_become(
     syscalls.join_new_session_keyring()
     rules = _rules(spec.unknown)
     os.chdir(spec.working_dir)
+    if spec.terminal:
+        take_terminal(channel)
+    take_ulimits(spec.ulimits, numbered=supervisor is not None)
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if supervisor is None or spec.believes is None:

@@ -139,7 +139,7 @@ def execute(command: Command, *, foreign: Foreign | None = None) -> NoReturn:
             raise CannotStart(
                 f"{command.path}: this machine runs no programs for {foreign.platform}",
                 exit_status=126,
-                remedy="install qemu-user-static",
+                remedy=foreign.remedy,
             ) from error
         raise CannotStart(explain(error), exit_status=126, remedy=_REMEDIES.get(error.errno or 0)) from error
     except ValueError as error:

@@ -2,10 +2,10 @@
 
 It is the first process of a PID namespace, so that when it ends, however that happens, the kernel ends every step with
 it; and it is killed when the builder dies. Where there is no such namespace, each step has a keeper to end it, which
-takes over its channel. A request carries the step's spec (JSON in a memory file), its standard
-streams and a channel of its own. Over the channel come the step's messages, each a JSON object: ``created`` once the
-root is made, ``error`` where the process could not be started, ``exit`` at the end. A byte the other way is a signal
-for the step's first process; closing the channel kills the step.
+takes over its channel. A request carries the step's spec (JSON in a memory file), its standard streams and a channel of
+its own. Over the channel come the step's messages, each a JSON object: ``terminal``, with its other end, where the step
+has one, ``created`` once the root is made, ``error`` where the process could not be started, ``exit`` at the end. A
+byte the other way is a signal for the step's first process; closing the channel kills the step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox import syscalls
@@ -30,6 +30,7 @@ from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import keep_and_exit
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
+from ocibuild.sandbox.pasta import Connector, Pasta
 from ocibuild.sandbox.program import explain
 from ocibuild.sandbox.specs import become_step, load_spec
 from ocibuild.sandbox.step import STEP_NAMESPACES, Outside, prepare, try_namespaces
@@ -69,22 +70,33 @@ class Running:
         """Wait for the end; raise SandboxError where the process could not be started."""
         created: tuple[str, ...] = ()
         pretended = False
-        while data := self._receive():
-            message = json.loads(data)
-            if "error" in message:
-                status = message.get("status", 125)
-                raise CannotStart(message["error"], remedy=message["remedy"], exit_status=status)
+        while True:
+            message, _ = self._next()
             if "exit" in message:
                 return Outcome(message["exit"], created, pretended)
             created = tuple(message.get("created", created))
             pretended = message.get("pretended", pretended)
-        raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
 
-    def _receive(self) -> bytes:
+    def terminal(self) -> int:
+        """Wait for the other end of the step's terminal, and return it: it is the caller's; before ``wait()``."""
+        _, (descriptor,) = self._next()
+        return descriptor
+
+    def _next(self) -> tuple[dict[str, Any], list[int]]:
+        data, descriptors = self._receive()
+        if not data:
+            raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
+        message = json.loads(data)
+        if "error" in message:
+            raise CannotStart(message["error"], remedy=message["remedy"], exit_status=message.get("status", 125))
+        return message, descriptors
+
+    def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            return self._channel.recv(_MESSAGE_LIMIT)
+            data, descriptors, *_ = socket.recv_fds(self._channel, _MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:  # the spawner died
-            return b""
+            return b"", []
+        return data, descriptors
 
     def signal(self, number: int) -> None:
         """Send a signal to the step's first process; like any first process it gets only those that it handles."""
@@ -99,8 +111,9 @@ class Running:
     def close(self) -> None:
         """Let go of the step once nothing of it runs any more, killing it where it still does."""
         self.kill()
-        while self._receive():
-            pass
+        while (received := self._receive())[0]:
+            for descriptor in received[1]:  # a terminal that nobody asked for
+                os.close(descriptor)
         self._channel.close()
 
 
@@ -174,6 +187,7 @@ class _Child:
     pid: int
     pidfd: int
     channel: socket.socket | None
+    connector: Connector | None = None
 
     @property
     def descriptors(self) -> list[int]:
@@ -293,6 +307,8 @@ def _reap(children: dict[int, _Child], child: _Child, poll: select.poll) -> int:
     del children[child.pidfd]
     poll.unregister(child.pidfd)
     os.close(child.pidfd)
+    if child.connector is not None:
+        child.connector.end()
     return status
 
 
@@ -343,21 +359,39 @@ def _start(channel: socket.socket, descriptors: list[int], handlers: Handlers) -
     users = handlers.namespace(foreign.handlers) if foreign and foreign.handlers else None
     if spec.kept:
         return _start_keeper(spec, channel, standard, users)
-    return _Child(*_fork(spec, channel, standard, users), channel)
+    link, connector = _start_connector(getattr(spec, "pasta", None))
+    try:
+        forked = _fork(spec, channel, standard, Outside(users, link))
+    except OSError:
+        if connector is not None:
+            connector.end()
+        raise
+    return _Child(*forked, channel, connector)
 
 
-def _fork(
-    spec: Spec,
-    channel: socket.socket,
-    standard: list[int],
-    users: int | None,
-    supervisor: socket.socket | None = None,
-) -> tuple[int, int]:
-    """Fork the step's first process; return its number and a descriptor of it."""
+def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connector | None]:
+    """Start what connects a step's network, where anything does; return the step's end of a link to it."""
+    if pasta is None:
+        return None, None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        return ours, Connector.start(pasta, theirs)
+
+
+def _fork(spec: Spec, channel: socket.socket, standard: list[int], outside: Outside) -> tuple[int, int]:
+    """Fork the step's first process, which takes its end of the link; return its number and a descriptor of it."""
     pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
     if pid == 0:
-        become_step(spec, standard, channel, Outside(users, supervisor))
+        become_step(spec, standard, channel, outside)
+    if outside.link is not None:
+        outside.link.close()
     return pid, pidfd
+
+
+def _fork_supervised(
+    spec: Spec, channel: socket.socket, standard: list[int], outside: Outside, supervisor: socket.socket
+) -> tuple[int, int]:
+    return _fork(spec, channel, standard, outside._replace(supervisor=supervisor))
 
 
 def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users: int | None) -> _Child:
@@ -366,10 +400,14 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users
     def start(keeper: Keeper) -> tuple[int, int]:
         if isinstance(spec, ProgramSpec) and spec.report is not None:
             keeper.attend(StatusReport(spec.report, keeper.conclude))
+        link, connector = _start_connector(getattr(spec, "pasta", None))
+        if connector is not None:
+            keeper.end_too(connector.end)
+        outside = Outside(users, link)
         if spec.supervised:
-            forked = start_supervised(spec, keeper, partial(_fork, spec, channel, standard, users))
+            forked = start_supervised(spec, keeper, partial(_fork_supervised, spec, channel, standard, outside))
         else:
-            forked = _fork(spec, channel, standard, users)
+            forked = _fork(spec, channel, standard, outside)
         for fd in standard:
             os.close(fd)
         return forked

@@ -24,6 +24,7 @@ from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import confine, furnish, place
 from ocibuild.sandbox.landlock import scope
+from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
 from ocibuild.sandbox.privileges import (
     drop_capabilities,
     last_capability,
@@ -32,6 +33,8 @@ from ocibuild.sandbox.privileges import (
     take_real_ids,
 )
 from ocibuild.sandbox.program import emulated, execute, explain, find_command
+from ocibuild.sandbox.terminal import give_terminal, take_terminal
+from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ class StepSpec(NamedTuple):
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
     kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
+    ``own_network`` has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With
+    ``terminal`` the process's streams are a terminal of its own.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
     all IDs. ``foreign`` is how its programs are run, where they are for another processor.
@@ -65,9 +70,12 @@ class StepSpec(NamedTuple):
     working_dir: str
     hostname: str
     own_network: bool = False
+    pasta: Pasta | None = None
     extra_groups: bool = True
     own_mounts: Sequence[Mount] = ()
     insecure: bool = False
+    ulimits: Sequence[tuple[str, int, int]] = ()
+    terminal: bool = False
     kept: bool = False
     bare: bool = False
     supervised: bool = False
@@ -86,6 +94,7 @@ class StepSpec(NamedTuple):
         """Return the spec that ``to_json()`` wrote."""
         members: dict[str, Any] = json.loads(data)
         members["root"] = mounts.load(members["root"])
+        members["pasta"] = Pasta(*members["pasta"]) if members["pasta"] else None
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.load(value) for value in members[key]]
         members["foreign"] = Foreign.load(members["foreign"])
@@ -128,11 +137,12 @@ def try_namespaces() -> None:
 class Outside(NamedTuple):
     """What a step's process is given from outside.
 
-    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``supervisor`` is where a
-    supervised one submits.
+    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``link`` leads to what
+    connects the network, where anything does; ``supervisor`` is where a supervised one submits.
     """
 
     users: int | None = None
+    link: socket.socket | None = None
     supervisor: socket.socket | None = None
 
 
@@ -161,6 +171,10 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
 def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
     os.umask(0o022)
     take_streams(standard)
+    if outside.link is not None:
+        offer_network(outside.link)
+    if spec.terminal and spec.bare:
+        take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
     syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
@@ -172,11 +186,18 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     # while there is no /proc or /dev that the image's files could lead to
     user = _find_user(spec.user)
     created = furnish(opened, spec.links)
+    if spec.terminal:
+        if not spec.bare:
+            console = syscalls.open_tree(take_terminal(channel), recursive=False)
+            furnish([(console, "/dev/console")], [])
+        give_terminal(user.uid)
     bound_processes()
     if not spec.insecure and not spec.bare:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
+    if outside.link is not None:
+        await_network(outside.link)
     tell(channel, {"created": created})
     if outside.users is not None:
         _enter_user_namespace(outside.users, insecure=spec.insecure)
@@ -185,6 +206,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
     if spec.foreign:
         command = emulated(command, spec.foreign)
+    take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
     _restrict_calls(spec, channel, outside.supervisor, user)
     if spec.insecure:

@@ -145,7 +145,14 @@ class Keys:
 def _process(vertex: Run) -> list[Any]:
     where = [vertex.user, vertex.working_dir, vertex.hostname]
     foreign = [str(vertex.platform)] if vertex.platform else []
-    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *foreign]
+    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *foreign, *_resources(vertex)]
+
+
+def _resources(vertex: Run) -> list[Any]:
+    """Return what a step is given; as in BuildKit the names of hosts count, and not where they are today."""
+    hosts = [host.name for host in vertex.extra_hosts]
+    given = {"hosts": hosts, "shm": vertex.shm_size, "ulimits": vertex.ulimits}
+    return [{name: value for name, value in given.items() if value}] if any(given.values()) else []
 
 
 def _copy_options(vertex: Copy) -> list[Any]:

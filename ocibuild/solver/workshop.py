@@ -84,7 +84,8 @@ class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
-    that were there before. ``limits`` are asked for when an image is unpacked.
+    that were there before. ``limits`` are asked for when an image is unpacked. With ``pasta`` a step of
+    the network DEFAULT has one of its own, which pasta connects.
     """
 
     snapshotter: Snapshotter
@@ -97,3 +98,4 @@ class Workshop(Inputs):
     agents: Agents = nothing_given
     ready: Callable[[Descriptor], None] = nobody_told
     limits: Callable[[], Limits] = usual_limits
+    pasta: bool = False

@@ -144,7 +144,6 @@ def test_unknown_target(shared: Program, busybox_base: str) -> None:
         (["biuld", "."], ["biuld", "build"]),
         (["build", "-o", "type=nothing", "."], ["nothing"]),
         (["build", "-o", "type=oci", "."], ["dest"]),
-        (["build", "--add-host", "a:127.0.0.1", "."], ["--add-host"]),
         (["build", "--label", "novalue", "."], ["novalue"]),
         (["build", "--network", "bridge", "."], ["bridge"]),
         (["--unknown", "build", "."], ["--unknown"]),

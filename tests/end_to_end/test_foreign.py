@@ -71,13 +71,6 @@ def builder(request: pytest.FixtureRequest) -> Iterator[Builder]:
         yield found
 
 
-@pytest.fixture(scope="module", params=["root", "range"])
-def owner(request: pytest.FixtureRequest) -> Iterator[Builder]:
-    """The two that can give files to others."""
-    with WHO[request.param]() as found:
-        yield found
-
-
 @pytest.fixture(scope="session")
 def both(arm64_base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The reference of an index: busybox for this machine, Debian for arm64."""
@@ -123,14 +116,14 @@ def test_exit_statuses_come_through(builder: Builder, arm64_base: str, command: 
     assert built.errors[0].endswith(f"did not complete successfully: exit code: {status}")
 
 
-def test_owners_and_setuid_programs(owner: Builder, arm64_base: str) -> None:
-    archive = owner.program.user.home / "image.tar"
+def test_owners_and_setuid_programs(builder: Builder, arm64_base: str) -> None:
+    archive = builder.program.user.home / "image.tar"
     dockerfile = f"""FROM {arm64_base}
 RUN touch /owned && chown 1234:5678 /owned && cp /usr/bin/id /usr/bin/others-id && chmod 4755 /usr/bin/others-id
 USER 1000:1000
 RUN id -u; others-id -u
 """
-    built = owner.build(dockerfile, "-o", f"type=oci,dest={archive}")
+    built = builder.build(dockerfile, "-o", f"type=oci,dest={archive}")
     assert built.status == 0, built.stderr
     assert built.output == ["1000", "0"]
     image = read_archive(archive)
@@ -167,7 +160,7 @@ def _state(path: Path) -> tuple[int, int, int, int, bytes]:
     return found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, path.read_bytes()
 
 
-def test_packages_are_made_and_installed(owner: Builder, arm64_base: str) -> None:
+def test_packages_are_made_and_installed(builder: Builder, arm64_base: str) -> None:
     dockerfile = f"""FROM {arm64_base}
 RUN <<END
 set -e
@@ -182,7 +175,7 @@ END
 RUN apt-get update && apt-get install -y --no-install-recommends adduser hello && apt-get install -y /p.deb
 RUN p && stat -c %U /usr/bin/p && hello
 """
-    built = owner.build(dockerfile)
+    built = builder.build(dockerfile)
     assert built.status == 0, built.stderr
     assert built.output[-3:] == ["aarch64", "p-user", "Hello, world!"]
 

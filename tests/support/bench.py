@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.executor import Process
 from ocibuild.executor.bare import BareExecutor
+from ocibuild.executor.chroot import SpawnedExecutor
 from ocibuild.executor.proot import ProotExecutor
 from ocibuild.graph import Stream
 from ocibuild.sandbox import Folder, Spawner
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocibuild.executor import Executor
-    from ocibuild.sandbox import Mount, Outcome
+    from ocibuild.sandbox import Mount, Outcome, RootTree
 
 
 class Bench:
@@ -40,18 +42,27 @@ class Bench:
 
     def run(self, *args: str, **settings: object) -> Ended:
         """Run a program as a step."""
-        scratch = self.folder / f"scratch-{len(os.listdir(self.folder))}"
-        scratch.mkdir()
+        scratch = self._new_scratch()
         pieces: dict[Stream, bytes] = dict.fromkeys(Stream, b"")
 
         def output(stream: Stream, piece: bytes) -> None:
             pieces[stream] += piece
 
-        process = Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
-        outcome = self.executor.run(process, Folder(str(self.tree)), str(scratch), output=output)
+        outcome = self.executor.run(_process(args, settings), Folder(str(self.tree)), scratch, output=output)
         self.outcome = outcome
         out, err = (pieces[stream].decode() for stream in Stream)
         return Ended(outcome.exit_status, out, err, outcome.created)
+
+    def on_terminal(self, script: str, **settings: object) -> tuple[str, int]:
+        """Run a script on a terminal of its own; return what it shows there and its status."""
+        process = _process(("/bin/sh", "-c", script), {**settings, "terminal": True})
+        assert isinstance(self.executor, SpawnedExecutor)
+        return on_terminal(self.executor, process, Folder(str(self.tree)), self._new_scratch())
+
+    def _new_scratch(self) -> str:
+        scratch = self.folder / f"scratch-{len(os.listdir(self.folder))}"
+        scratch.mkdir()
+        return str(scratch)
 
     @property
     def touched(self) -> set[str]:
@@ -67,6 +78,25 @@ class Bench:
             ids = (status.st_ino, status.st_mode, status.st_uid, status.st_gid)
             found[str(path.relative_to(self.tree))] = (*ids, size, status.st_mtime_ns)
         return found
+
+
+def on_terminal(executor: SpawnedExecutor, process: Process, root: RootTree, scratch: str) -> tuple[str, int]:
+    """Run a process that has a terminal; return what it shows there and its status."""
+    with executor.prepared(process, root, scratch) as (spec, _):
+        null = os.open("/dev/null", os.O_RDWR)
+        running = executor._start(spec, null, null, null)
+        terminal = running.terminal()
+        shown = b""
+        with suppress(OSError):  # EIO, where nobody has it any more
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        outcome = running.wait()
+        executor._forget(running)
+    return shown.decode(), outcome.exit_status
+
+
+def _process(args: tuple[str, ...], settings: dict[str, object]) -> Process:
+    return Process(args=args, **{"env": ("PATH=/bin",), **settings})  # type: ignore[arg-type]
 
 
 def bare(spawner: Spawner, warn: Callable[[str], None]) -> Executor:

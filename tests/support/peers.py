@@ -47,6 +47,7 @@ PEERS = (
     Peer("perl", "perl-base", "making system calls in a step"),
     Peer("qemu-aarch64-static", "qemu-user-static", "images for other processors, a Debian for arm64 first"),
     Peer("git", "git", "a repository that ADD clones"),
+    Peer("pasta", "passt", "steps with a network of their own"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),
     Peer("proot", "proot", "running steps where nothing else is allowed"),
     Peer("bsdtar", "libarchive-tools", "tars by another hand"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ocibuild.dockerfile.parser.instructions import StageInstruction
     from ocibuild.errors import SourceRange
-    from ocibuild.graph import GitReference, Vertex
+    from ocibuild.graph import ExtraHost, GitReference, Ulimit, Vertex
     from ocibuild.oci import Digest, ImageConfig, Reference
 
 
@@ -95,7 +95,7 @@ class Options:
     ``build_platform`` the machine that builds it. ``network`` is that of a RUN that names none. ``contexts`` are the
     named contexts: each replaces the stage, or the image, of its name. With ``every_stage``, those that the target does
     not need are converted, too, for ``observers`` to see. ``allowed`` is what a RUN may ask for: ``network.host``,
-    ``security.insecure``.
+    ``security.insecure``. ``extra_hosts``, ``shm_size`` and ``ulimits`` are what every RUN is given.
     """
 
     target: str | None = None
@@ -106,6 +106,9 @@ class Options:
     network: Network = Network.DEFAULT
     contexts: Mapping[str, NamedContext] = field(default_factory=dict)
     allowed: Collection[str] = frozenset()
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
     every_stage: bool = False
     observers: tuple[Observer, ...] = ()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,9 +32,6 @@ _ALONE = ("readonly", "readwrite", "required")
 _PART = "/part"
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")  # as Go's strconv.ParseBool
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
-_SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
-_UNITS = {unit: 1 << 10 * power for power, unit in enumerate("kmgtp", 1)}
-_MAX_SIZE = (1 << 63) - 1
 _MAX_ID = (1 << 32) - 1
 
 
@@ -286,8 +282,7 @@ def _number(name: str, value: str, base: int) -> int:
 
 def _size(value: str) -> int:
     """Return a size in bytes: ``10m``, ``1.5 GiB``; units are of 1024."""
-    found = _SIZE.fullmatch(value[:64])
-    size = float(found[1]) * _UNITS.get((found[2] or "").lower(), 1) if found else -1.0
-    if not 0 <= size <= _MAX_SIZE:
+    size = graph.parse_size(value)
+    if size is None:
         raise DockerfileError(f"invalid value for size in RUN --mount: {value!r}", remedy="write it like 64m or 1g")
-    return int(size)
+    return size

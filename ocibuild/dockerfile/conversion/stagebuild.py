@@ -191,6 +191,9 @@ class StageBuilder:
             network=run_network(instruction, self._options),
             security=run_security(instruction, self._options),
             mounts=(script, *mounts) if script else mounts,
+            extra_hosts=self._options.extra_hosts,
+            shm_size=self._options.shm_size,
+            ulimits=self._options.ulimits,
             platform=self._foreign_platform(),
             origin=self._origin(instruction, label, trigger=trigger),
         )

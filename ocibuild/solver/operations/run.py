@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import StepFailed
-from ocibuild.executor import Process, killed_for_memory
+from ocibuild.executor import Connection, Process, killed_for_memory
 from ocibuild.graph import Network, Output, Security
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(
     killed = killed_for_memory()
     with shop.snapshotter.running(stack, active) as root:
         with _given(shop, vertex, active, stack_of) as given:
-            outcome = shop.executor.run(_process(vertex, given), root, active.scratch, output=output)
+            outcome = shop.executor.run(_process(shop, vertex, given), root, active.scratch, output=output)
         if outcome.exit_status:
             raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
         shop.snapshotter.forget_targets(active, outcome.created, outcome.touched)
@@ -62,18 +62,33 @@ def _given(
     return given_to(shop, vertex, active, stack_of)
 
 
-def _process(vertex: Run, given: Given | None) -> Process:
+def _process(shop: Workshop, vertex: Run, given: Given | None) -> Process:
     return Process(
         args=vertex.args,
         env=(*vertex.env, *vertex.hidden_env, *(given.env if given else ())),
         user=vertex.user,
         working_dir=vertex.working_dir,
         hostname=vertex.hostname,
-        network=vertex.network is not Network.NONE,
+        connection=_connection(shop, vertex.network),
         mounts=given.mounts if given else (),
         insecure=vertex.security is Security.INSECURE,
         platform=vertex.platform,
+        extra_hosts=vertex.extra_hosts,
+        shm_size=vertex.shm_size,
+        ulimits=vertex.ulimits,
     )
+
+
+def _connection(shop: Workshop, network: Network) -> Connection:
+    match network:
+        case Network.DEFAULT:
+            return Connection.PASTA if shop.pasta else Connection.MACHINE
+        case Network.HOST:
+            return Connection.MACHINE
+        case Network.NONE:
+            return Connection.NONE
+        case _:
+            assert_never(network)
 
 
 def _failure(vertex: Run, exit_status: int, tail: bytes, *, starved: bool) -> StepFailed:

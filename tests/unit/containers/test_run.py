@@ -4,6 +4,7 @@ import pytest
 
 from ocibuild.containers import RunRequest, process_of
 from ocibuild.errors import UsageError
+from ocibuild.executor import Connection
 from ocibuild.oci import RunConfig
 
 CONFIG = RunConfig(
@@ -40,6 +41,6 @@ def test_environment_of_the_request_comes_last() -> None:
 
 def test_settings_of_the_image_stand_unless_they_are_changed() -> None:
     process = process_of(CONFIG, RunRequest())
-    assert (process.user, process.working_dir, process.network) == ("app", "/srv", True)
-    process = process_of(CONFIG, RunRequest(user="", working_dir="/", network=False))
-    assert (process.user, process.working_dir, process.network) == ("", "/", False)
+    assert (process.user, process.working_dir, process.connection) == ("app", "/srv", Connection.MACHINE)
+    process = process_of(CONFIG, RunRequest(user="", working_dir="/", connection=Connection.NONE))
+    assert (process.user, process.working_dir, process.connection) == ("", "/", Connection.NONE)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import CannotStart, Interrupted, SandboxError
-from ocibuild.executor import Process
+from ocibuild.executor import Connection, Process
+from ocibuild.executor.elf import PROCESSORS, counting_program
 from ocibuild.executor.proot import ProotExecutor, find_proot
+from ocibuild.graph import HOST_GATEWAY, ExtraHost, Ulimit
+from ocibuild.oci import Platform
 from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
 from tests.support.bench import Bench, under_proot
 from tests.support.containers import be_root_of_container, be_user_of_container
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [needs_root, needs_busybox]
 
+FOREIGN = "riscv64" if Platform.host().architecture == "arm64" else "arm64"
 both = pytest.mark.parametrize("uid", [0, LONELY], ids=["root", "user"])
 
 
@@ -236,6 +240,62 @@ def test_a_proot_that_does_not_work_is_one_clear_line(tmp_path: Path, script: st
             Bench(tmp_path, make).sh("true")
 
     in_child(inside)
+
+
+@both
+def test_a_step_has_the_hosts_the_limits_and_the_terminal_that_it_is_given(tmp_path: Path, uid: int) -> None:
+    def work(bench: Bench) -> None:
+        given = bench.sh(
+            "tail -n 1 /etc/hosts; ulimit -n; ulimit -Hn",
+            extra_hosts=(ExtraHost("machine", HOST_GATEWAY),),
+            ulimits=(Ulimit("nofile", 60, 61),),
+        )
+        assert given.out == "127.0.0.1\tmachine\n60\n61\n"
+        script = "test -t 0 && test -t 1 && test -t 2 && echo here >/dev/tty; exit 3"
+        assert bench.on_terminal(script) == ("here\r\n", 3)
+
+    at_bench(tmp_path, work, uid)
+
+
+@both
+def test_what_cannot_be_offered_is_refused_by_name(tmp_path: Path, uid: int) -> None:
+    def work(bench: Bench) -> None:
+        for settings, option in (
+            ({"connection": Connection.NONE}, "--network=none"),
+            ({"connection": Connection.PASTA}, "--network=pasta"),
+            ({"shm_size": 1 << 20}, "--shm-size"),
+        ):
+            with pytest.raises(SandboxError, match=option):
+                bench.sh("true", **settings)
+        with pytest.raises(SandboxError, match="ulimit locks"):
+            bench.sh("true", ulimits=(Ulimit("locks", 1, 1),))
+
+    at_bench(tmp_path, work, uid)
+
+
+@both
+def test_programs_for_another_processor_run_in_qemu_and_start_others(tmp_path: Path, uid: int) -> None:
+    require_peer("qemu-aarch64-static")  # with those for all others
+
+    def work(bench: Bench) -> None:
+        (bench.tree / "count").write_bytes(counting_program(PROCESSORS[FOREIGN]))
+        (bench.tree / "count").chmod(0o755)
+        platform = Platform("linux", FOREIGN)
+        assert bench.run("/count", "a", "b", platform=platform).status == 3
+        assert bench.sh("/count a b c; echo $?", platform=platform).out == "4\n"
+
+    at_bench(tmp_path, work, uid)
+
+
+def test_without_qemu_the_platform_is_named(tmp_path: Path) -> None:
+    def work(bench: Bench) -> None:
+        os.environ["PATH"] = str(bench.folder)
+        with pytest.raises(CannotStart) as caught:
+            bench.sh("true", platform=Platform("linux", FOREIGN))
+        expected = f"this machine runs no programs for linux/{FOREIGN} (install qemu-user-static)"
+        assert str(caught.value) == expected
+
+    at_bench(tmp_path, work, LONELY)
 
 
 def test_proot_is_the_one_that_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import CannotStart, Interrupted, SandboxError
-from ocibuild.executor import Process
+from ocibuild.executor import Connection, Process
 from ocibuild.sandbox import Spawner
 from tests.support.lab import Ended, Lab, in_child, in_lab, lab, needs_busybox, needs_root
 
@@ -193,7 +193,7 @@ def test_no_descriptor_is_left_after_many_steps(tmp_path: Path) -> None:
                 case 2:
                     _attempt(made, "true", user="none")
                 case 3:
-                    made.sh("exit 1", network=False)
+                    made.sh("exit 1", connection=Connection.NONE)
         return set(before), set(listing())
 
     before, after = in_lab(tmp_path, work)

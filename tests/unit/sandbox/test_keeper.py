@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.executor import Process
 from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.sandbox import Folder, Spawner, StepSpec
 from tests.support.containers import be_root_of_container
-from tests.support.lab import busybox, in_child, in_lab, needs_busybox, needs_root
+from tests.support.lab import LONELY, busybox, in_child, in_lab, needs_busybox, needs_root
 from tests.support.processes import processes_with, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.executor import Process
+    from ocibuild.graph import Stream
     from ocibuild.sandbox import RootTree, Running
     from tests.support.lab import Lab
 
@@ -194,6 +195,23 @@ def test_a_keeper_keeps_steps_in_namespaces_too(tmp_path: Path) -> None:
         assert Path(f"/proc/{spawner}/task/{spawner}/children").read_text() == ""
 
     in_lab(tmp_path, work)
+
+
+def test_a_signal_reaches_the_first_process_in_its_own_namespace(tmp_path: Path) -> None:
+    """There its number is another than in /proc."""
+    script = "trap 'exit 5' TERM; echo ready; i=0; while [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done"
+
+    def work(lab: Lab) -> int:
+        def output(_stream: Stream, piece: bytes) -> None:
+            if piece == b"ready\n":
+                (running,) = lab.executor._running
+                running.signal(signal.SIGTERM)
+
+        process = Process(args=("/bin/sh", "-c", script), env=("PATH=/bin",))
+        with lab.store.snapshots.begin() as active, lab.snapshotter.running(lab.base, active) as root:
+            return lab.executor.run(process, root, active.scratch, output=output).exit_status
+
+    assert in_lab(tmp_path, work, uid=LONELY) == 5
 
 
 def processes_of(uid: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.executor import Process
+from ocibuild.executor import Connection, Process
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.landlock import scope
 from tests.support.calls import add_perl, call, probing
@@ -66,7 +66,7 @@ def test_abstract_socket_of_the_machine_is_out_of_reach(uid: int | None, tmp_pat
             return (
                 _perl(made, CONNECT, name),
                 _perl(made, CONNECT, name, insecure=True),
-                _perl(made, CONNECT, name, network=False),
+                _perl(made, CONNECT, name, connection=Connection.NONE),
             )
 
         seen = in_lab(tmp_path, work, uid=uid)

@@ -15,6 +15,7 @@ from ocibuild.graph import (
     Context,
     Copy,
     CopySource,
+    ExtraHost,
     HttpFile,
     Image,
     Inline,
@@ -26,6 +27,7 @@ from ocibuild.graph import (
     Scratch,
     SecretMount,
     Security,
+    Ulimit,
 )
 from ocibuild.graph import Vertex as AnyVertex
 from ocibuild.oci import Digest, Platform, Reference
@@ -34,6 +36,9 @@ from ocibuild.solver.plan import topological
 
 _IMAGE = Image(Reference.parse("base"), Platform("linux", "amd64"), Digest.of(b"manifest"))
 _RUN = Run(_IMAGE, ("sh", "-c", "make"), ("A=1", "B=2"), ("http_proxy=x",), "app", "/w", Network.DEFAULT)
+_GIVEN = replace(
+    _RUN, extra_hosts=(ExtraHost("db", "192.0.2.7"),), shm_size=1 << 20, ulimits=(Ulimit("nofile", 10, 20),)
+)
 _MODE, _OTHER_MODE = ModeChange.parse("755"), ModeChange.parse("go-w")
 _COPY = Copy(_IMAGE, (CopySource(Context(), ("a", "b")),), "/to", "app", _MODE)
 _FROM = Copy(_IMAGE, (CopySource(_RUN, ("a", "b")),), "/to", "app", _MODE)
@@ -69,6 +74,13 @@ def keys_of(
         (_RUN, {"working_dir": "/"}),
         (_RUN, {"network": Network.NONE}),
         (_RUN, {"hostname": "other"}),
+        (_RUN, {"extra_hosts": (ExtraHost("db", "192.0.2.7"),)}),
+        (_GIVEN, {"extra_hosts": (ExtraHost("cache", "192.0.2.7"),)}),
+        (_RUN, {"shm_size": 1 << 20}),
+        (_GIVEN, {"shm_size": 2 << 20}),
+        (_RUN, {"ulimits": (Ulimit("nofile", 10, 20),)}),
+        (_GIVEN, {"ulimits": (Ulimit("nofile", 10, 30),)}),
+        (_GIVEN, {"ulimits": (Ulimit("nproc", 10, 20),)}),
         (_RUN, {"platform": Platform("linux", "arm64")}),
         (_RUN, {"base": Scratch()}),
         (_RUN, {"base": MakeDirectory(_IMAGE, "/x")}),
@@ -120,6 +132,7 @@ def test_a_part_of_the_meaning_changes_the_key(vertex: Any, change: dict[str, An
     [
         (_RUN, {"hidden_env": ("http_proxy=y",)}),
         (_RUN, {"origin": Origin("[2/2] RUN make", SourceRange("Dockerfile", 3, 4))}),
+        (_GIVEN, {"extra_hosts": (ExtraHost("db", "198.51.100.9"),)}),
         (_COPY, {"origin": Origin("other")}),
         (_COPY, taking("pattern*", tree=Context())),
         (_LINK, {"base": Scratch()}),
@@ -128,6 +141,7 @@ def test_a_part_of_the_meaning_changes_the_key(vertex: Any, change: dict[str, An
     ids=[
         "proxies",
         "origin",
+        "where-a-host-is",
         "origin-of-copy",
         "how-files-are-named",
         "what-a-link-lies-on",

@@ -1,0 +1,37 @@
+"""A terminal of a step's own, in its own /dev/pts; its other end goes to whoever started the step."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import termios
+
+_MESSAGE = json.dumps({"terminal": True}).encode()
+
+
+def take_terminal(channel: socket.socket) -> str:
+    """Make a terminal the standard streams of this process, which leads a session without one; return its path.
+
+    Its other end goes to ``channel``.
+    """
+    other_end, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(terminal, number, inheritable=True)
+    socket.send_fds(channel, [_MESSAGE], [other_end])
+    path = os.ttyname(terminal)
+    os.close(other_end)
+    os.close(terminal)
+    return path
+
+
+def give_terminal(uid: int) -> None:
+    """Make ``uid`` the owner of the terminal."""
+    try:
+        os.fchown(0, uid, -1)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a user that we have not: whoever takes the IDs says so, or knows better
+            raise
