@@ -97,7 +97,7 @@ class Laboratory:
 
     def doctor(self, row: Row) -> dict[str, Any]:
         """Return what ``ocibuild doctor`` says in a row."""
-        done = self.run(row, "doctor", "--format", "json")
+        done = self.run(row, "doctor", "--format", "json", *row.flags)
         assert done.stdout, done.stderr
         diagnosis: dict[str, Any] = json.loads(done.stdout)
         assert done.returncode == (0 if diagnosis["executor"] else 1)
