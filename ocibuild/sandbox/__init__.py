@@ -5,7 +5,8 @@ from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
-from ocibuild.sandbox.spawner import Outcome, Running, Spawner
+from ocibuild.sandbox.running import Outcome, Running
+from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time, looker

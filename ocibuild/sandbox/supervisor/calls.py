@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
+ID = 0xFFFFFFFF
+"""The bits of an argument that is a user or group ID."""
 _O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
 
 IDENTITIES = (

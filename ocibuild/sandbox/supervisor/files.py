@@ -96,18 +96,10 @@ def owner_of_new(path: str, credentials: Credentials) -> Record:
 
 
 def make_file(path: str, flags: int, mode: int, owner: Record) -> int:
-    """Make a new file and return it open, with ``flags`` of open(2) and a mode that the umask has been taken from."""
-    fd = os.open(path, flags | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        _give(fd, owner)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+    """Make a new file and return it open, with ``flags`` of open(2) and a mode that the umask has been taken from.
 
-
-def make_unnamed_file(path: str, flags: int, mode: int, owner: Record) -> int:
-    """Make a new file without a name, see O_TMPFILE in open(2), and return it open."""
+    It may be one without a name, see O_TMPFILE; else ``flags`` must say that it is new, O_EXCL.
+    """
     fd = os.open(path, flags | os.O_CLOEXEC, mode)
     try:
         _give(fd, owner)

@@ -1,0 +1,85 @@
+"""A step that was started, as the builder sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ocibuild.errors import CannotStart, SandboxError
+
+_MESSAGE_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended: ``exit_status`` as a shell shows it, and the mount targets that were made in its tree.
+
+    ``pretended`` says that owners and IDs only looked changed, since the kernel lets nobody answer for it.
+    ``touched`` are names in the tree of what is as it was before the step but for its ctime.
+    """
+
+    exit_status: int
+    created: tuple[str, ...]
+    pretended: bool = False
+    touched: tuple[str, ...] = ()
+
+
+class Running:
+    """A step that was started; ``wait()`` or ``kill()`` it, then ``close()``."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def wait(self) -> Outcome:
+        """Wait for the end; raise SandboxError where the process could not be started."""
+        created: tuple[str, ...] = ()
+        pretended = False
+        while True:
+            message, _ = self._next()
+            if "exit" in message:
+                return Outcome(message["exit"], created, pretended)
+            created = tuple(message.get("created", created))
+            pretended = message.get("pretended", pretended)
+
+    def terminal(self) -> int:
+        """Wait for the other end of the step's terminal, and return it: it is the caller's; before ``wait()``."""
+        _, (descriptor,) = self._next()
+        return descriptor
+
+    def _next(self) -> tuple[dict[str, Any], list[int]]:
+        data, descriptors = self._receive()
+        if not data:
+            raise SandboxError("the step's process was lost", remedy="see whether the machine is out of memory")
+        message = json.loads(data)
+        if "error" in message:
+            raise CannotStart(message["error"], remedy=message["remedy"], exit_status=message.get("status", 125))
+        return message, descriptors
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        try:
+            data, descriptors, *_ = socket.recv_fds(self._channel, _MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:  # the spawner died
+            return b"", []
+        return data, descriptors
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the step's first process; like any first process it gets only those that it handles."""
+        with suppress(OSError):
+            self._channel.send(bytes([number]))
+
+    def kill(self) -> None:
+        """End the step and everything it started; safe to repeat and from another thread."""
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Let go of the step once nothing of it runs any more, killing it where it still does."""
+        self.kill()
+        while (received := self._receive())[0]:
+            for descriptor in received[1]:  # a terminal that nobody asked for
+                os.close(descriptor)
+        self._channel.close()

@@ -1,0 +1,147 @@
+"""The spawner's own process: takes requests, and tells how steps end."""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.binfmt import Handlers
+from ocibuild.sandbox.channel import close_inherited, shell_status, tell
+from ocibuild.sandbox.descendants import end_descendants
+from ocibuild.sandbox.starting import DESCRIPTORS, start
+from ocibuild.sandbox.step import prepare
+from ocibuild.sandbox.trial import refusal_of_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ocibuild.sandbox.starting import Child
+
+
+def serve_and_exit(control: socket.socket, *, namespaced: bool) -> NoReturn:
+    """Serve the builder at the other end of ``control``, in a process forked for it, until it is gone.
+
+    Where it is ``namespaced``, the first message says what steps are refused, empty where that is nothing.
+    """
+    try:
+        gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # should a keeper die, we get what it kept
+        close_inherited({control.fileno()})
+        # the builder decides what an interrupt means for the steps
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if namespaced:
+            control.send(refusal_of_step().encode())
+        prepare()
+        _serve(control)
+    finally:
+        os._exit(0)
+
+
+def _serve(control: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    children: dict[int, Child] = {}  # by pidfd and by channel
+    handlers = Handlers()
+    while True:
+        # the control socket, registered first, comes first: no number in this list is used again before its turn
+        for fd, _ in poll.poll():
+            if fd in children:
+                _attend(children, fd, poll)
+            elif fd == control.fileno():
+                request = _receive(control)
+                if request is None:
+                    _end_keepers(children.values())
+                    return
+                child = _admit(request, handlers)
+                if child is not None:
+                    for key in child.descriptors:
+                        children[key] = child
+                        poll.register(key, select.POLLIN)
+
+
+def _attend(children: dict[int, Child], fd: int, poll: select.poll) -> None:
+    child = children[fd]
+    if child.channel is None:
+        _bury_keeper(children, child, poll)
+        return
+    if fd == child.pidfd:
+        _bury(children, child, child.channel, poll)
+        return
+    number = child.channel.recv(1)
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, number[0] if number else signal.SIGKILL)
+    if not number:  # the builder closed the channel: it wants no more of this step
+        del children[fd]
+        poll.unregister(fd)
+
+
+def _bury(children: dict[int, Child], child: Child, channel: socket.socket, poll: select.poll) -> None:
+    """Tell how a step ended, and forget it."""
+    status = _reap(children, child, poll)
+    tell(channel, {"exit": shell_status(status)})
+    if children.pop(channel.fileno(), None):
+        poll.unregister(channel.fileno())
+    channel.close()
+
+
+def _bury_keeper(children: dict[int, Child], keeper: Child, poll: select.poll) -> None:
+    """Forget a keeper; where it was killed, end what it kept."""
+    if _reap(children, keeper, poll):
+        end_descendants([child.pid for child in children.values()])
+
+
+def _reap(children: dict[int, Child], child: Child, poll: select.poll) -> int:
+    _, status = os.waitpid(child.pid, 0)
+    del children[child.pidfd]
+    poll.unregister(child.pidfd)
+    os.close(child.pidfd)
+    if child.connector is not None:
+        child.connector.end()
+    return status
+
+
+def _end_keepers(children: Iterable[Child]) -> None:
+    """Have the keepers end their steps, and wait for them; other steps end with us."""
+    keepers = [child for child in children if child.channel is None]
+    for keeper in keepers:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(keeper.pidfd, signal.SIGTERM)
+    for keeper in keepers:
+        os.waitpid(keeper.pid, 0)
+
+
+def _receive(control: socket.socket) -> list[int] | None:
+    """Take the descriptors of one request, as many as we may open; return None when the builder is gone."""
+    room = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
+    data, ancillary, _, _ = control.recvmsg(16, room, socket.MSG_CMSG_CLOEXEC)
+    if not data:
+        return None
+    descriptors = array.array("i")
+    for _, _, content in ancillary:
+        descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _admit(descriptors: list[int], handlers: Handlers) -> Child | None:
+    """Fork the step; return None, and tell the channel, where that is not possible."""
+    if not descriptors:  # the builder sees the channel end
+        return None
+    channel = socket.socket(fileno=descriptors[0])
+    try:
+        return start(channel, descriptors[1:], handlers)
+    except OSError as error:
+        tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
+        channel.close()
+        return None
+    finally:
+        for fd in descriptors[1:]:
+            os.close(fd)
