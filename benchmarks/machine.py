@@ -39,12 +39,17 @@ def myself(scratch: str) -> User:
     return _user(pwd.getpwuid(os.geteuid()), scratch)
 
 
-def ordinary_user(name: str, scratch: str) -> User:
-    """Return the user of this name; root makes it where it is missing. Raises LookupError where it cannot be."""
+def ordinary_user(name: str, scratch: str, *, subordinates: bool = True) -> User:
+    """Return the user of this name; root makes it where it is missing, with subordinate IDs or without.
+
+    Raises LookupError where it cannot be.
+    """
     try:
         return _user(pwd.getpwnam(name), scratch)
     except KeyError:
-        made = subprocess.run(["useradd", "--create-home", name], capture_output=True, text=True, check=False)
+        without = [] if subordinates else ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
+        command = ["useradd", "--create-home", *without, name]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             raise LookupError(f"no user {name}: {made.stderr.strip()}") from None
         return _user(pwd.getpwnam(name), scratch)

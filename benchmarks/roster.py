@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import Buildah, Contestant, Crowd, Docker, Ocibuild, Podman, Skopeo
+from benchmarks.contestants import Buildah, Chroot, Contestant, Crowd, Docker, Ocibuild, Podman, Skopeo
 from benchmarks.contestants.ocibuild import install
 from benchmarks.machine import User, myself, ordinary_user
 from benchmarks.measure import CommandFailed
@@ -38,6 +38,9 @@ class Roster:
             "ocibuild, root": lambda: self._ocibuild_of_root(program),
             "ocibuild, user": lambda: self._ocibuild_of_user(program, given),
             "ocibuild, four at once": lambda: Crowd(Ocibuild(program, self._me, self._folder("crowd"), _CHECKOUT)),
+            "ocibuild, one ID": lambda: self._ocibuild_in_row(given, "one ID"),
+            "ocibuild, proot": lambda: self._ocibuild_in_row(given, "proot", "--executor", "proot"),
+            "unshare -r chroot": self._chroot,
             "docker": self._docker,
             "buildah": lambda: Buildah(*self._rootless_peer("buildah")),
             "podman": lambda: Podman(*self._rootless_peer("podman")),
@@ -81,6 +84,18 @@ class Roster:
         return Ocibuild(
             given or install(_CHECKOUT, self._folder("environment")), self._user, self._folder("user-store")
         )
+
+    def _ocibuild_in_row(self, given: tuple[str, ...], row: str, *flags: str) -> Contestant:
+        if self._me.uid:
+            raise LookupError("only root makes a user without subordinate IDs")
+        user = ordinary_user(f"{self._options.user}-one", self._scratch, subordinates=False)
+        installed = given or install(_CHECKOUT, self._folder(f"environment {row}"))
+        return Ocibuild(installed, user, self._folder(f"store {row}"), row=row, flags=flags)
+
+    def _chroot(self) -> Contestant:
+        if self._user is None:
+            raise LookupError("no ordinary user")
+        return Chroot(self._user, self._folder("chroot"))
 
     def _docker(self) -> Contestant:
         docker = Docker(self._peers, self._me)

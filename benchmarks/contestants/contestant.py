@@ -31,6 +31,10 @@ class Contestant(ABC):
         """Return the command that builds the context's Dockerfile into the contestant's store."""
         raise NotImplementedError(context, tag)
 
+    def run(self, reference: str, script: str) -> Command:
+        """Return the command that runs a shell script in an image that is there, and forgets what it changes."""
+        raise NotImplementedError(reference, script)
+
     def pull(self, reference: str) -> Command:
         """Return the command that pulls an image into the contestant's store and unpacks it."""
         raise NotImplementedError(reference)

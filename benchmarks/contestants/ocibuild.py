@@ -18,10 +18,24 @@ _PLAIN = ("--progress", "plain")
 
 
 class Ocibuild(Contestant):
-    """``program`` is how it is started, in the folder ``cwd``; ``folder`` holds its stores."""
+    """``program`` is how it is started, in the folder ``cwd``; ``folder`` holds its stores.
 
-    def __init__(self, program: tuple[str, ...], user: User, folder: str, cwd: str = "/") -> None:
-        self.name = "ocibuild, root" if user.uid == 0 else "ocibuild, user"
+    ``row`` is a name for what is otherwise than for root and for a user with a range of IDs; ``flags`` are those that
+    run a step so.
+    """
+
+    def __init__(
+        self,
+        program: tuple[str, ...],
+        user: User,
+        folder: str,
+        cwd: str = "/",
+        *,
+        row: str = "",
+        flags: tuple[str, ...] = (),
+    ) -> None:
+        self.name = f"ocibuild, {row or ('user' if user.uid else 'root')}"
+        self._flags = flags
         self._program = program
         self._user = user
         self._folder = folder
@@ -48,6 +62,9 @@ class Ocibuild(Contestant):
     def build_by_copying(self, context: str) -> Command:
         """Return the command that builds by the copy snapshotter, and tells of each step as JSON."""
         return self._in_store("build", "--snapshotter", "copy", "--progress", "rawjson", context)
+
+    def run(self, reference: str, script: str) -> Command:
+        return self._in_store("run", *self._flags, reference, "sh", "-c", script)
 
     def pull(self, reference: str) -> Command:
         return self._in_store("pull", *_PLAIN, reference)

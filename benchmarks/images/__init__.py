@@ -12,6 +12,10 @@ _DEBIAN = Debian("bookworm")
 BASE = Image("debian", (_DEBIAN,))
 """A Debian tree of about 75 MB as sent."""
 
+COMPILER_LAYER = Debian("bookworm", ("gcc",))
+COMPILER = Image("compiler", (COMPILER_LAYER,))
+"""The same, with gcc's packages downloaded and not installed."""
+
 BIG = Image(
     "big",
     (
@@ -35,4 +39,4 @@ HUGE = Image("huge", (Huge(8704 * _MIB),))
 MANY = Image("many", (_DEBIAN, Files("small", 90_000, 64, 2 * _KIB)))
 """A Debian tree of 10,000 files, and 90,000 small ones."""
 
-__all__ = ["BASE", "BIG", "HUGE", "MANY", "TEN", "Image", "Variant", "publish"]
+__all__ = ["BASE", "BIG", "COMPILER", "COMPILER_LAYER", "HUGE", "MANY", "TEN", "Image", "Variant", "publish"]

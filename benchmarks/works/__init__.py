@@ -5,6 +5,7 @@ from benchmarks.works.cached import Cached
 from benchmarks.works.cold import Cold
 from benchmarks.works.copy import Copy
 from benchmarks.works.copyrow import CopyRow
+from benchmarks.works.install import Install
 from benchmarks.works.pull import Pull
 from benchmarks.works.push import Push
 from benchmarks.works.steps import Steps
@@ -19,6 +20,9 @@ WORKS: tuple[Work, ...] = (
     Cached(),
     CopyRow("copy-row", "one more RUN by copying, 10,000 files", BASE, 60),
     CopyRow("copy-row-many", "one more RUN by copying, 100,000 files", MANY, 500),
+    Install("install", "apt-get install gcc, a range of IDs", "ocibuild, user", 1.05),
+    Install("install-one", "apt-get install gcc, one ID", "ocibuild, one ID", 1.15),
+    Install("install-proot", "apt-get install gcc, under proot", "ocibuild, proot", 2.0),
     Push(),
     Copy("copy", "copy a 1 GiB image between registries", BIG, {"skopeo": 0.7}),
     Together(),
