@@ -212,8 +212,9 @@ def in_lab(
     uid: int | None = None,
     copies: bool = False,
     file_system: str | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Do ``work`` in a lab of its own, in a child."""
+    """Do ``work`` in a lab of its own, in a child that has done ``before``."""
     folder = root / "lab"
     folder.mkdir(exist_ok=True)
     if uid is not None:
@@ -221,6 +222,7 @@ def in_lab(
         _open_way(folder)
 
     def inside() -> Result:
+        before()
         with lab(folder / "store", copies=copies, file_system=file_system) as made:
             return work(made)
 

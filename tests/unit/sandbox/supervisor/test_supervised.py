@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.executor.chroot import ChrootExecutor
+from ocibuild.sandbox.seccomp import NOTIFY, Rule, compile_rules, install
+from ocibuild.sandbox.syscalls import PR_SET_NO_NEW_PRIVS, prctl
 from tests.support.lab import LONELY, in_lab, needs_busybox, needs_root
 
 if TYPE_CHECKING:
@@ -147,3 +151,24 @@ def test_owner_of_a_lower_layer_is_kept_when_a_file_is_copied_up(tmp_path: Path)
 
     expected = ["d 3:4", "d/f 3:4", "d/.wh.l 0:0", "d/m 3:4", "d/p 3:4"]
     assert in_lab(tmp_path, work, uid=LONELY) == expected
+
+
+def _listen() -> None:
+    """Be somebody who listens already, as the kernel lets only one."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    install(compile_rules([Rule(("acct",), NOTIFY)], machine=os.uname().machine), listener=True)
+
+
+def test_where_nobody_can_answer_calls_only_look_done_and_a_word_is_said_once(tmp_path: Path) -> None:
+    def work(made: Lab) -> tuple[list[int], list[str], Layer]:
+        warnings: list[str] = []
+        made.executor = ChrootExecutor(made.spawner, made.identity, warn=warnings.append)
+        script = "touch /f; chown 3:4 /f; su app -s /bin/sh -c true"
+        first, second = (_outcome(made, script, "") for _ in range(2))
+        return [first[0], second[0]], warnings, first[2]
+
+    statuses, warnings, layer = in_lab(tmp_path, work, uid=LONELY, before=_listen)
+    assert statuses == [0, 0]
+    assert len(warnings) == 1
+    assert "belong to root" in warnings[0]
+    assert layer["f"][2:4] == (0, 0)
