@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
-    "--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+    "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
 )
 _NO_EMULATOR = "install proot and qemu-user-static"
 _PAUSE = 0.02

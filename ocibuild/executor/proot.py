@@ -102,13 +102,18 @@ def _loader(proot: Proot, spawner: Spawner, scratch: str) -> bytes:
                 said = (
                     f"{pid} {line}" if line and not pid.isdecimal() else "it does not show the files that it is told to"
                 )
-                no_place = "temporary file" in said  # 5.1 knows of no other
-                remedy = "let it write to /tmp" if no_place else "allow ptrace(2), or install a newer proot"
-                raise SandboxError(f"{proot.path} does not work here: {' '.join(said.split())}", remedy=remedy)
+                raise SandboxError(f"{proot.path} does not work here: {' '.join(said.split())}", remedy=_remedy(said))
         with open(f"/proc/{pid}/exe", "rb") as program:
             loader = program.read()
         os.write(answer, b"\n")
     return loader
+
+
+def _remedy(said: str) -> str:
+    """Return what to do about what proot says; 5.1 has no other place than /tmp for its loader, whatever it is told."""
+    if os.statvfs("/tmp").f_flag & os.ST_NOEXEC:  # noqa: S108  (it is proot that uses it)
+        return "mount /tmp so that programs in it can be run: docker run --tmpfs /tmp:exec"
+    return "let it write to /tmp" if "temporary file" in said else "allow ptrace(2), or install a newer proot"
 
 
 def _said_by(spawner: Spawner, spec: ProgramSpec) -> str:

@@ -42,7 +42,6 @@ class OverlaySnapshotter:
     def prepare(self) -> None:
         """See Snapshotter."""
         os.makedirs(self._empty, exist_ok=True)
-        _refuse_without_attributes(self._store.root)
         os.makedirs(self._mount_point, exist_ok=True)
         for name in STUBS:  # in the lowest directory of every step, they are never a change
             make_stub(self._stubs, name)
@@ -51,6 +50,8 @@ class OverlaySnapshotter:
         """Return why trees of this store cannot be mounted here, None where they can."""
         if os.path.exists(os.path.join(self._store.root, SOCKETS)):
             return "the store's file system refuses whiteouts of overlayfs"
+        if not _has_attributes(self._store.root):
+            return "the store's file system has no extended attributes of users, which overlay mounts need"
         probe = self._store.trees.begin()
         try:
             lower, upper, work, scratch = (os.path.join(probe.path, name) for name in "luws")
@@ -139,8 +140,8 @@ class OverlaySnapshotter:
         return Overlay(lowers, active.upper, work, self._mount_point)
 
 
-def _refuse_without_attributes(root: str) -> None:
-    """Raise SandboxError where the store's file system has no user xattrs: what is opaque could not be marked so.
+def _has_attributes(root: str) -> bool:
+    """Tell whether the store's file system has user xattrs: without them what is opaque could not be marked so.
 
     The kernel would mount an overlay all the same, and fail only when a step replaces a directory.
     """
@@ -150,10 +151,8 @@ def _refuse_without_attributes(root: str) -> None:
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
-        raise SandboxError(
-            f"{root}: its file system has no extended attributes of users, which overlay mounts need",
-            remedy="choose a store on ext4, xfs, btrfs or, from Linux 6.6 on, tmpfs with --root",
-        ) from error
+        return False
+    return True
 
 
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:

@@ -14,7 +14,6 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,8 +130,7 @@ _KEYRING = rf"""exec perl -e '
     my ($type, $name) = ("user", "{_KEY}");
     syscall({_SYSCALL["keyctl"]}, 8, $_, -3) for -4, -5;
     exit !grep {{ syscall({_SYSCALL["keyctl"]}, 10, $_, $type, $name, 0) > 0 }} -3, -4, -5;'"""
-if find_spec("ocibuild.sandbox.seccomp"):
-    ATTACKS |= {"keyring": _KEYRING, "user-namespace": "unshare -U true"}
+ATTACKS |= {"keyring": _KEYRING, "user-namespace": "unshare -U true"}
 
 _ATTEMPT = """\
 for attack in /attacks/*; do

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.support.lab import LONELY
 from tests.support.peers import require_root
 from tests.support.program import Built
 
@@ -164,9 +165,13 @@ def test_user_without_a_home_is_asked_for_a_store(environ: dict[str, str], home:
 
 
 @pytest.mark.parametrize("setup", [_OVERLAY, f"mount -t ramfs none $PLACE; {_PLACE}"], ids=["overlay", "no-attributes"])
-def test_store_on_a_file_system_that_overlay_cannot_use(setup: str, home: Home) -> None:
+def test_store_on_a_file_system_that_overlay_cannot_use_is_copied_in(setup: str, home: Home) -> None:
+    """But owners cannot be recorded, as one ID needs it, where there are no attributes."""
     built = home.build("--root", home.folder / "store", "build", "--progress=plain", setup=setup)
     if built.status:
+        assert home.program.user.account.uid == LONELY
+        assert "cannot record owners" in built.errors[0]
         _check_line(built, "--root")
     else:
         assert built.output == ["built"]
+        assert "--snapshotter copy" in built.stderr
