@@ -43,6 +43,10 @@ _USUAL = (
     Rule(("setrlimit",), refuse(0), (equal_int(0, RLIMIT_LOCKS),)),
     Rule(("prlimit64",), refuse(0), (equal_int(1, RLIMIT_LOCKS), any_of(2, (1 << 64) - 1))),
 )
+# who names a file, which may be a symbolic link: its time of access is its owner
+_TIMES = (Rule(("utimensat",), NOTIFY, (any_of(1, (1 << 64) - 1),)),)
+NATIVE = (*LOOKING, "utimensat")
+"""Calls whose arguments have a form that is known for the machine's own architecture alone."""
 # without statx(2), of which Python knows nothing, C libraries fall back to the others
 _STATUS = (Rule(LOOKING, NOTIFY), Rule(("statx",), refuse(errno.ENOSYS)))
 
@@ -64,7 +68,7 @@ def rules_of(machine: str, *, capabilities: bool = True) -> tuple[Rule, ...]:
 
     With ``capabilities`` those of programs are its concern too, where the kernel lets nobody set them.
     """
-    rules = (*_USUAL, *_STATUS) if machine in MACHINES else _USUAL
+    rules = (*_USUAL, *_TIMES, *_STATUS) if machine in MACHINES else (*_USUAL, *_TIMES)
     return (*rules, *_CAPABILITIES) if capabilities else rules
 
 

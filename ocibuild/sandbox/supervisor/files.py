@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import records
@@ -15,6 +16,8 @@ from ocibuild.sandbox.supervisor.credentials import UNCHANGED, Refused
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.credentials import Credentials
 
+_SECOND = 1_000_000_000
+_NOW, _OMIT = (1 << 30) - 1, (1 << 30) - 2  # UTIME_NOW and UTIME_OMIT, in place of nanoseconds
 # of a file that is the machine's or the kernel's, such as one of /proc or a pipe: its owner is nobody's concern here
 _CARRIES_NONE = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.EROFS)
 
@@ -66,6 +69,23 @@ def status_with_record(path: str, *, follow: bool) -> bytes | None:
     if record == ROOTS and (found.st_uid == 0 or found.st_uid != os.geteuid()):
         return None
     return status.packed(found, record)
+
+
+def change_time(path: str, times: tuple[int, ...] | None, *, follow: bool) -> bool:
+    """Do what utimensat(2) does to what has its owner in its time of access, which stays; False where it has none.
+
+    ``times`` are seconds and nanoseconds of access, and of modification, None for now.
+    """
+    found = os.stat(path, follow_symlinks=follow)
+    if records.carries(found.st_mode) or records.marked(found.st_atime_ns) == ROOTS:
+        return False
+    modified = time.time_ns()
+    if times is not None and times[3] == _OMIT:
+        modified = found.st_mtime_ns
+    elif times is not None and times[3] != _NOW:
+        modified = times[2] * _SECOND + times[3]
+    os.utime(path, ns=(found.st_atime_ns, modified), follow_symlinks=follow)
+    return True
 
 
 def set_capability(path: str, value: bytes, flags: int, *, follow: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.supervisor import files
@@ -13,6 +14,9 @@ from ocibuild.sandbox.supervisor.views import Elsewhere
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.desk import Answer, Desk
     from ocibuild.sandbox.supervisor.notifications import Notification
+
+
+_TIMES = struct.Struct("=qqqq")  # two of struct timespec: seconds and nanoseconds of access, and of modification
 
 
 def _change_owner(desk: Desk, call: Notification, place: Place, uid: int, gid: int) -> None:
@@ -57,10 +61,25 @@ def _fchownat(desk: Desk, call: Notification) -> None:
     _change_owner(desk, call, arguments.place(flags=flags), arguments[1], arguments[2])
 
 
+def _utimensat(desk: Desk, call: Notification) -> None:
+    """Keep the time of access of what has its owner there."""
+    try:
+        path, follow = desk.go(call, Arguments(call, at=True).place(flags=call.fourth))
+        times = _TIMES.unpack(desk.processes.read(call.pid, call.third, _TIMES.size)) if call.third else None
+        is_done = files.change_time(path, times, follow=follow)
+    except (OSError, Elsewhere):
+        is_done = False
+    if is_done:
+        desk.listener.succeed(call)
+    else:
+        desk.listener.proceed(call)
+
+
 ANSWERS: dict[str, Answer] = {
     "chown": _chown,
     "lchown": _lchown,
     "fchown": _fchown,
     "fchownat": _fchownat,
+    "utimensat": _utimensat,
 }
 """The system calls that are answered here."""

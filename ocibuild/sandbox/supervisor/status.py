@@ -7,6 +7,8 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
+from ocibuild.sandbox.records import ROOTS, marked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +34,9 @@ def _generic(found: os.stat_result, mode: int, record: Record, device: int) -> b
 
 
 def _times(found: os.stat_result) -> tuple[int, ...]:
-    times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
+    # what has its owner in its time of access was last looked at when it was made
+    accessed = found.st_mtime_ns if marked(found.st_atime_ns) != ROOTS else found.st_atime_ns
+    times = (accessed, found.st_mtime_ns, found.st_ctime_ns)
     return tuple(part for time in times for part in divmod(time, _SECOND))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.seccomp.numbers import ABIS
 from ocibuild.sandbox.supervisor import attributes, identities, looking, making, owners
-from ocibuild.sandbox.supervisor.calls import LOOKING, names_of
+from ocibuild.sandbox.supervisor.calls import NATIVE, names_of
 from ocibuild.sandbox.supervisor.credentials import Book, Refused
 from ocibuild.sandbox.supervisor.desk import Desk
 from ocibuild.sandbox.supervisor.processes import Processes
@@ -67,12 +67,13 @@ class Supervisor:
 def _by_number(machine: str) -> dict[tuple[int, int], Answer]:
     """Return the answers by architecture and number of the call.
 
-    Programs for another architecture than the machine's see the owners that the files have for the kernel.
+    Programs for another architecture than the machine's see the owners that files have for the kernel, and times that
+    they set take the owner of a symbolic link away.
     """
     native = ABIS[machine][0]
     answers: dict[tuple[int, int], Answer] = {}
     for key, name in names_of(machine).items():
-        is_foreign = name in LOOKING and key != (native.audit_arch, native.number(name))
+        is_foreign = name in NATIVE and key != (native.audit_arch, native.number(name))
         answers[key] = _leave_to_the_kernel if is_foreign else _ANSWERS[name]
     return answers
 
