@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PACKAGES = ("redis-server", "openssh-server", "libcap2-bin", "python3-venv", "gcc", "libc6-dev")
+PACKAGES = ("redis-server", "openssh-server", "libcap2-bin", "python3-venv", "gcc", "libc6-dev", "rpm")
 SOURCE = "deb [trusted=yes] http://packages.example ./\n"
 """How the base names the mirror: its port is another each time, and is given as a proxy's, which is in no image."""
 

@@ -11,6 +11,8 @@ UNSTEADY = {
     "var/cache/ldconfig/aux-cache": "inode numbers and times",
     "var/cache/apt/*.bin": "apt's index has times of files, and gaps with what was in memory",
     "*.pyc": "the time of the source",
+    "var/lib/rpm/*": "a database with times",
+    "root/.rpmdb/*": "a database with times",
 }
 """The reason, by a pattern of names; owners and modes of these are compared."""
 
