@@ -39,10 +39,16 @@ _NUMBERS = {
     "keyctl": (250, 219),
     "clock_settime": (227, 112),
     "open_by_handle_at": (304, 265),
+    "getxattr": (191, 8),
 }
 _SYSCALL = {name: row[0 if platform.machine() == "x86_64" else 1] for name, row in _NUMBERS.items()}
 _KEY = "ocibuild-test-canary"
 INSECURE = "--security=insecure"
+# with one ID, mknod makes an empty file with a record, which anybody may open: it is no device
+_IS_DEVICE = rf"""is_device() {{ (exec 3< $1) && perl -e '
+    my ($path, $key, $value) = (shift, "user.containers.override_stat", " " x 99);
+    exit(syscall({_SYSCALL["getxattr"]}, $path, $key, $value, 99) >= 0)' $1; }}
+"""
 
 # Each succeeds where it reaches what it must not; CANARY is a file, VICTIM a process of the machine
 ATTACKS = {
@@ -85,18 +91,19 @@ ATTACKS = {
         open my $hosts, "<", "/etc/hosts"; my $handle = pack("IiII", 8, 1, 2, 0);
         my $fd = syscall({_SYSCALL["open_by_handle_at"]}, fileno($hosts), $handle, 0);
         exit($fd < 0)'""",
-    "disks": r"""
+    "disks": _IS_DEVICE
+    + r"""
         for file in /sys/class/block/*/dev; do
             number=$(cat $file); rm -f /disk
-            mknod /disk b ${number%:*} ${number#*:} && head -c 1 /disk > /dev/null && exit 0
+            mknod /disk b ${number%:*} ${number#*:} && is_device /disk && exit 0
             rm -f /dev/disk
-            mknod /dev/disk b ${number%:*} ${number#*:} && head -c 1 /dev/disk > /dev/null && exit 0
+            mknod /dev/disk b ${number%:*} ${number#*:} && is_device /dev/disk && exit 0
             rm -f /dev/shm/disk
-            mknod /dev/shm/disk b ${number%:*} ${number#*:} && head -c 1 /dev/shm/disk > /dev/null && exit 0
+            mknod /dev/shm/disk b ${number%:*} ${number#*:} && is_device /dev/shm/disk && exit 0
         done; rm -f /disk; exit 1""",
-    "memory": "rm -f /mem; mknod /mem c 1 1 && head -c 1 /mem > /dev/null",
-    "kernel-log": "rm -f /kmsg; mknod /kmsg c 1 11 && echo x > /kmsg",
-    "console": "rm -f /console; mknod /console c 5 1 && echo > /console",
+    "memory": _IS_DEVICE + "rm -f /mem; mknod /mem c 1 1 && is_device /mem",
+    "kernel-log": _IS_DEVICE + "rm -f /kmsg; mknod /kmsg c 1 11 && is_device /kmsg",
+    "console": _IS_DEVICE + "rm -f /console; mknod /console c 5 1 && is_device /console",
     "kernel-memory": "test $(head -c 16 /proc/kcore | wc -c) -gt 0",
     "keys-in-proc": "grep -q . /proc/keys",
     "timers": "grep -q . /proc/timer_list",
