@@ -36,6 +36,7 @@ The library raises; only ``cli`` prints and exits.
 
 from __future__ import annotations
 
+import errno
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -269,3 +270,12 @@ class Interrupted(OcibuildError):
 
     def __init__(self, message: str = "interrupted") -> None:
         super().__init__(message)
+
+
+# limits that a process inherits: see getrlimit(2)
+_LIMITS = {errno.EMFILE: "raise it with ulimit -n", errno.EFBIG: "raise it with ulimit -f"}
+
+
+def remedy_of_limit(error: OSError) -> str | None:
+    """Return what to do about a limit of this process that an error is about, None where it is about something else."""
+    return _LIMITS.get(error.errno or 0)

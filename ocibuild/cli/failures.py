@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ocibuild.cli.text import printable
-from ocibuild.errors import DockerfileErrors, OcibuildError, StepFailed, without_passwords
+from ocibuild.errors import DockerfileErrors, OcibuildError, StepFailed, remedy_of_limit, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _AROUND = 2
 _MAX_LINES = 12
 _MAX_WIDTH = 200
-# limits that a process inherits: see getrlimit(2)
-_REMEDIES = {errno.EMFILE: "raise it with ulimit -n", errno.EFBIG: "raise it with ulimit -f"}
 
 
 def report(error: Exception, status: int) -> int:
@@ -86,5 +84,5 @@ def _explain(error: Exception) -> str:
         return f"{where}no space left on the device (free some space)"
     if error.errno == errno.ENOENT and not where:
         return "the current directory is gone (go to another one)"  # nobody else asks for a file without a name
-    remedy = _REMEDIES.get(error.errno or 0)
+    remedy = remedy_of_limit(error)
     return f"{where}{error.strerror or error}" + (f" ({remedy})" if remedy else "")

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ocibuild.errors import SourceError
+from ocibuild.errors import SourceError, remedy_of_limit
 from ocibuild.oci import Digest
 
 if TYPE_CHECKING:
@@ -163,9 +163,8 @@ def _capability(fd: int) -> bytes:
 def _cannot_be_read(path: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
         return changed_meanwhile(path)
-    return SourceError(
-        f"{path!r} cannot be read: {error.strerror}", remedy="make it readable, or exclude it in .dockerignore"
-    )
+    remedy = remedy_of_limit(error) or "make it readable, or exclude it in .dockerignore"
+    return SourceError(f"{path!r} cannot be read: {error.strerror}", remedy=remedy)
 
 
 def changed_meanwhile(path: str) -> SourceError:

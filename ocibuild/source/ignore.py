@@ -7,7 +7,7 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import DockerfileError, SourceError, SourceRange
+from ocibuild.errors import DockerfileError, SourceError, SourceRange, remedy_of_limit
 from ocibuild.fs import IgnorePatterns, PatternError, literal_start, may_match_below
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def _read(open_file: Callable[[], int], file: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SourceError(f"{file} cannot be read: {error.strerror}", remedy="make it readable") from error
+        remedy = remedy_of_limit(error) or "make it readable"
+        raise SourceError(f"{file} cannot be read: {error.strerror}", remedy=remedy) from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise SourceError(f"{file} is not a file", remedy="remove or rename it")
