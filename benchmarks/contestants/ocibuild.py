@@ -59,9 +59,9 @@ class Ocibuild(Contestant):
     def build(self, context: str, tag: str) -> Command:
         return self._in_store("build", "-t", tag, *_PLAIN, context)
 
-    def build_by_copying(self, context: str) -> Command:
-        """Return the command that builds by the copy snapshotter, and tells of each step as JSON."""
-        return self._in_store("build", "--snapshotter", "copy", "--progress", "rawjson", context)
+    def build_telling(self, context: str, *flags: str) -> Command:
+        """Return the command that builds with flags, and tells of each step as JSON."""
+        return self._in_store("build", *self._flags, *flags, "--progress", "rawjson", context)
 
     def run(self, reference: str, script: str) -> Command:
         return self._in_store("run", *self._flags, reference, "sh", "-c", script)

@@ -4,8 +4,8 @@ from benchmarks.images import BASE, BIG, HUGE, MANY
 from benchmarks.works.cached import Cached
 from benchmarks.works.cold import Cold
 from benchmarks.works.copy import Copy
-from benchmarks.works.copyrow import CopyRow
 from benchmarks.works.install import Install
+from benchmarks.works.onemore import OneMore
 from benchmarks.works.pull import Pull
 from benchmarks.works.push import Push
 from benchmarks.works.steps import Steps
@@ -18,8 +18,9 @@ WORKS: tuple[Work, ...] = (
     Cold(),
     Steps(),
     Cached(),
-    CopyRow("copy-row", "one more RUN by copying, 10,000 files", BASE, 60),
-    CopyRow("copy-row-many", "one more RUN by copying, 100,000 files", MANY, 500),
+    OneMore("one-more", "one more RUN", BASE, 10, snapshotter="overlay", ours=(*_BOTH, "ocibuild, one ID")),
+    OneMore("one-more-copy", "one more RUN by copying, 10,000 files", BASE, 60, snapshotter="copy", ours=_BOTH),
+    OneMore("one-more-many", "one more RUN by copying, 100,000 files", MANY, 500, snapshotter="copy", ours=_BOTH[:1]),
     Install("install", "apt-get install gcc, a range of IDs", "ocibuild, user", 1.05),
     Install("install-one", "apt-get install gcc, one ID", "ocibuild, one ID", 1.15),
     Install("install-proot", "apt-get install gcc, under proot", "ocibuild, proot", 2.0),
