@@ -107,7 +107,7 @@ def _try_to_become(
     os.umask(0o022)
     take_streams(standard)
     syscalls.join_new_session_keyring()
-    rules = _rules(spec.unknown)
+    rules = further_rules(spec)
     os.chdir(spec.working_dir)
     if spec.terminal:
         take_terminal(channel)
@@ -125,9 +125,10 @@ def _try_to_become(
     execute(Command(spec.path, spec.args, spec.env))
 
 
-def _rules(unknown: list[str]) -> tuple[Rule, ...]:
+def further_rules(spec: ProgramSpec) -> tuple[Rule, ...]:
+    """Return the rules for system calls that such a program has, beside those of its supervisor where it has one."""
     return (
-        Rule(tuple(unknown), refuse(errno.ENOSYS)),
+        Rule(tuple(spec.unknown), refuse(errno.ENOSYS)),
         Rule(("seccomp",), refuse(errno.EINVAL)),
         Rule(("prctl",), refuse(errno.EINVAL), (equal_int(0, syscalls.PR_SET_SECCOMP),)),
     )

@@ -106,7 +106,9 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users
         return forked
 
     if spec.supervised:
-        from ocibuild.sandbox.supervision import start_supervised  # for the few steps that are
+        from ocibuild.sandbox.supervision import prepare_supervision, start_supervised  # for the few steps that are
+
+        prepare_supervision(spec)
     pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
     if pid == 0:
         kept = (*standard, *([] if users is None else [users]))

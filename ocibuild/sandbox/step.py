@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ocibuild.sandbox.mounts import Mount, RootTree
+    from ocibuild.sandbox.seccomp import Rule
 
 _ACCOUNT_FILE_LIMIT = 4 << 20
 STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
@@ -218,6 +219,13 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     execute(command, foreign=spec.foreign)
 
 
+def further_rules(spec: StepSpec) -> tuple[Rule, ...]:
+    """Return the rules for system calls that a supervised step has beside those of its supervisor."""
+    from ocibuild.sandbox.seccomp import profile
+
+    return profile.rules(os.uname().machine) if not spec.insecure and not spec.bare else ()
+
+
 def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
     """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
     from ocibuild.sandbox.seccomp import profile
@@ -228,7 +236,7 @@ def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.s
     if supervisor is not None:
         from ocibuild.sandbox.supervisor.handover import submit
 
-        if not submit(supervisor, user, profile.rules(os.uname().machine) if is_confined else ()):
+        if not submit(supervisor, user, further_rules(spec)):
             tell(channel, {"pretended": True})
     elif is_confined:
         profile.enforce()

@@ -6,9 +6,9 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from ocibuild.sandbox import syscalls
+from ocibuild.sandbox import machine_program, step, syscalls
 from ocibuild.sandbox.step import StepSpec
-from ocibuild.sandbox.supervisor.handover import Arrival
+from ocibuild.sandbox.supervisor.handover import Arrival, prepare
 from ocibuild.sandbox.supervisor.views import BelowFolder, SameRoot
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.keeper import Keeper
     from ocibuild.sandbox.specs import Spec
     from ocibuild.sandbox.supervisor.views import View
+
+
+def prepare_supervision(spec: Spec) -> None:
+    """Make what supervised steps like this one have in common, in the process that forks them."""
+    if isinstance(spec, StepSpec):
+        prepare(step.further_rules(spec))
+    else:
+        prepare(machine_program.further_rules(spec), capabilities=True)
 
 
 def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket], tuple[int, int]]) -> tuple[int, int]:

@@ -28,6 +28,11 @@ _MACHINE = os.uname().machine
 _LONGEST = 1 << 20  # bytes of a message: a user may be in 65,536 groups
 
 
+def prepare(further: tuple[Rule, ...], *, capabilities: bool = False) -> None:
+    """Make the filter of ``submit()``, for the process that forks those who submit: it is made once then."""
+    _program((*rules_of(_MACHINE, capabilities=capabilities), *further))
+
+
 def submit(
     connection: socket.socket, user: User, further: tuple[Rule, ...] = (), *, capabilities: bool = False
 ) -> bool:
