@@ -219,7 +219,7 @@ def in_lab(
     folder.mkdir(exist_ok=True)
     if uid is not None:
         os.chown(folder, uid, uid)
-        _open_way(folder)
+        open_way(folder)
 
     def inside() -> Result:
         before()
@@ -229,7 +229,7 @@ def in_lab(
     return in_child(inside, uid=uid)
 
 
-def _open_way(folder: Path) -> None:
+def open_way(folder: Path) -> None:
     """Let other users reach a folder of pytest's, which are closed to them."""
     for parent in folder.parents:
         if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & stat.S_IXOTH:

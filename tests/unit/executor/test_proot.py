@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from ocibuild.oci import Platform
 from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
 from tests.support.bench import Bench, under_proot
 from tests.support.containers import be_root_of_container, be_user_of_container
-from tests.support.lab import LONELY, in_child, needs_busybox, needs_root
+from tests.support.lab import LONELY, in_child, needs_busybox, needs_root, open_way
 from tests.support.peers import require_peer
 from tests.support.processes import processes_with, wait_until
 
@@ -39,9 +38,7 @@ def at_bench(folder: Path, work: Callable[[Bench], None], uid: int) -> None:
     place = folder / "bench"
     place.mkdir()
     os.chown(place, uid, uid)
-    for parent in place.parents:
-        if not parent.stat().st_mode & stat.S_IXOTH:
-            parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXOTH)
+    open_way(place)
 
     def inside() -> None:
         if uid:

@@ -17,7 +17,7 @@ from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor import Connection
 from ocibuild.graph import HOST_GATEWAY, ExtraHost
 from ocibuild.sandbox import syscalls
-from tests.support.lab import LONELY, Lab, become_user, in_child, lab, needs_busybox, needs_root
+from tests.support.lab import LONELY, Lab, become_user, in_child, lab, needs_busybox, needs_root, open_way
 from tests.support.peers import require_peer
 from tests.support.processes import processes_with
 
@@ -44,8 +44,7 @@ def _connected(folder: Path, work: Callable[[Lab], Result], *, uid: int | None =
     tun_device.chmod(tun)
     store = folder / "lab"
     store.mkdir()
-    for path in (folder, *folder.parents[:3]):
-        path.chmod(path.stat().st_mode | stat.S_IXOTH)
+    open_way(store)
     if uid is not None:
         os.chown(store, uid, uid)
 

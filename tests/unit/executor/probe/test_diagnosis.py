@@ -6,7 +6,6 @@ import os
 import pkgutil
 import pwd
 import shutil
-import stat
 import struct
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from ocibuild.errors import SandboxError
 from ocibuild.executor import Forced, Row
 from ocibuild.executor.probe import diagnose
 from ocibuild.sandbox import enter, syscalls
-from tests.support.lab import LONELY, become_user, in_child, needs_root
+from tests.support.lab import LONELY, become_user, in_child, needs_root, open_way
 from tests.support.peers import require_peer
 from tests.support.setup_peers import ORDINARY_USER
 
@@ -48,9 +47,7 @@ def store(tmp_path: Path) -> Path:
     folder = tmp_path / "store"
     folder.mkdir()
     folder.chmod(0o1777)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & stat.S_IXOTH:
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    open_way(folder)
     return folder
 
 
