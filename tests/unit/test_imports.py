@@ -11,10 +11,11 @@ import pytest
 from tests.unit.solver.bench import SHELL, Bench
 
 _CHECKOUT = Path(__file__).parents[2]
+_EXECUTORS = (f"ocibuild.executor.{name}" for name in ("bare", "chroot", "emulation", "probe", "proot"))
 _NEVER = frozenset(
     {
         "_pytest", "asyncio", "concurrent.futures", "certifi", "http.client", "isal", "jsonschema", "lzma",
-        "multiprocessing", "ocibuild.archive", "ocibuild.executor", "ocibuild.registry", "ocibuild.rootfs.overlay",
+        "multiprocessing", "ocibuild.archive", *_EXECUTORS, "ocibuild.registry", "ocibuild.rootfs.overlay",
         "referencing", "requests", "rich", "ssl", "subprocess", "tarfile", "tomllib", "urllib.request", "urllib3",
         "zstandard",
     }
