@@ -42,7 +42,7 @@ class OneMore(Work):
         assert isinstance(contestant, Ocibuild)
         base = site.publish(self._image, "rows").reference
         site.do(contestant.build(site.context(base, "RUN echo present"), "bench-present"))
-        steps = (f"RUN echo {turn} {step}" for step in range(_STEPS))
+        steps = (f"RUN echo {self.name} {turn} {step}" for step in range(_STEPS))
         return contestant.build_telling(site.context(base, *steps), "--snapshotter", self._snapshotter)
 
     def count(self, site: Site) -> int:
