@@ -11,21 +11,24 @@ import fcntl
 import os
 import stat
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
 from ocibuild.executor.foreign import as_it_is
-from ocibuild.executor.placing import Placer
+from ocibuild.executor.placing import placing
 from ocibuild.executor.refusals import refuse_unshared
+from ocibuild.executor.sources import opened_source
 from ocibuild.fs import Root
-from ocibuild.layer.copying import FileCopier, copy_attributes
+from ocibuild.layer import copy_entry
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
 
+    from ocibuild.executor.placing import Placer
     from ocibuild.executor.process import Process
     from ocibuild.sandbox import Mount, RootTree
 
@@ -47,30 +50,21 @@ class BareExecutor(SpawnedExecutor):
         assert isinstance(root, Folder)
         self.warn_once(NO_PROC)
         touched: list[str] = []
-        with ExitStack() as cleanup:
-            tree = cleanup.enter_context(Root.open(root.path))
-            placer = Placer(tree, _open_new(os.path.join(scratch, "covered"), cleanup), cleanup)
-            made: list[str] = []
-            for name in ("proc", "sys", "dev"):
-                tree.make_directories(name, made.append)  # they stay, as with docker
+        with placing(root.path, scratch, touched) as placer:
             placer.put("/dev", _make_dev, folder=True)
-            for bind in network_files(scratch, process):
-                self._place(placer, bind, cleanup)
-            for mount in process.mounts:
-                self._place(placer, mount, cleanup)
+            for mount in (*network_files(scratch, process), *process.mounts):
+                self._place(placer, mount)
             yield _spec(process, root), touched
-            cleanup.close()
-            touched += [name for name in placer.touched if name not in made]
 
-    def _place(self, placer: Placer, mount: Mount, cleanup: ExitStack) -> None:
+    def _place(self, placer: Placer, mount: Mount) -> None:
         """Put what a mount shows into the tree."""
         match mount:
             case Bind(source):
-                self._place_bind(placer, source, mount.target, cleanup)
+                self._place_bind(placer, source, mount.target)
             case Tree():
-                with _part(mount) as (fd, name):
+                with opened_source(mount) as (tree, path), tree.parent_of(path) as (fd, name):
                     folder = stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
-                    placer.put(mount.target, lambda to, last: _copy(fd, name, to, last), folder=folder)
+                    placer.put(mount.target, lambda to, last: copy_entry(fd, name, to, last), folder=folder)
             case Tmpfs():
                 mode = placer.mode_at(mount.target)
                 placer.put(mount.target, lambda to, last: _make_folder(to, last, mode), folder=True)
@@ -81,16 +75,16 @@ class BareExecutor(SpawnedExecutor):
             case _:
                 assert_never(mount)
 
-    def _place_bind(self, placer: Placer, source: str, target: str, cleanup: ExitStack) -> None:
+    def _place_bind(self, placer: Placer, source: str, target: str) -> None:
         mode = _mode(source)
         if mode is not None and stat.S_ISSOCK(mode):  # an agent's: what connects to a link connects to it
             placer.put(target, lambda to, last: os.link(source, last, dst_dir_fd=to), folder=False)
         elif mode is not None and not stat.S_ISDIR(mode):
             with Root.open(os.path.dirname(source)) as folder:
                 name = os.path.basename(source)
-                placer.put(target, lambda to, last: _copy(folder.fd, name, to, last), folder=False)
+                placer.put(target, lambda to, last: copy_entry(folder.fd, name, to, last), folder=False)
         else:
-            self._take_turn(source, cleanup)
+            self._take_turn(source, placer.cleanup)
             placer.put(
                 target,
                 lambda to, last: _move_in(source, to, last),
@@ -132,13 +126,6 @@ def _spec(process: Process, root: Folder) -> StepSpec:
         bare=True,
         foreign=foreign and foreign._replace(remedy=_NO_EMULATOR),
     )
-
-
-def _open_new(path: str, cleanup: ExitStack) -> int:
-    os.mkdir(path, 0o700)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    cleanup.callback(os.close, fd)
-    return fd
 
 
 def _make_dev(parent: int, name: str) -> None:
@@ -213,38 +200,3 @@ def _move_out(parent: int, name: str, source: str) -> None:
         os.rename(name, source, src_dir_fd=parent)
     except (FileNotFoundError, NotADirectoryError):  # the step has removed it
         os.mkdir(source, 0o755)
-
-
-@contextmanager
-def _part(mount: Tree) -> Iterator[tuple[int, str]]:
-    """Give the directory and the name that are the source of a mount in its tree."""
-    assert isinstance(mount.tree, Folder)
-    with Root.open(mount.tree.path) as tree:
-        try:
-            name = tree.resolve(mount.path)
-            if name == ".":
-                yield tree.fd, "."
-                return
-            tree.lstat(name)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise SandboxError(f"mount at {mount.target}: its source has no {mount.path}") from error
-        with tree.parent_of(name) as (fd, last):
-            yield fd, last
-
-
-def _copy(source_fd: int, source: str, dir_fd: int, name: str) -> None:
-    """Copy a file, or a directory with all that it holds; sockets are left out."""
-    status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
-    if stat.S_ISSOCK(status.st_mode):
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        FileCopier().copy(source_fd, source, dir_fd, name, status)
-        return
-    original = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_fd)
-    try:
-        with _new_folder(dir_fd, name, 0o700) as copied:
-            for entry in os.listdir(original):
-                _copy(original, entry, copied, entry)
-            copy_attributes(original, copied)
-    finally:
-        os.close(original)

@@ -9,19 +9,35 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
-from ocibuild.fs import remove_tree
+from ocibuild.fs import Root, remove_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import ExitStack
-
-    from ocibuild.fs import Root
+    from collections.abc import Callable, Iterator
 
 _MAX_LINKS = 40
+
+
+@contextmanager
+def placing(path: str, scratch: str, touched: list[str]) -> Iterator[Placer]:
+    """Give what puts things into the tree at ``path``, which has /proc, /sys and /dev then; the block's end undoes it.
+
+    ``scratch`` is a directory on the tree's file system. After the block ``touched`` has the names of what is as it was
+    before, but for its ctime.
+    """
+    aside = os.path.join(scratch, "covered")
+    os.mkdir(aside, 0o700)
+    made: list[str] = []
+    with ExitStack() as cleanup:
+        root = cleanup.enter_context(Root.open(path))
+        for name in ("proc", "sys", "dev"):
+            root.make_directories(name, made.append)  # they stay, as with docker
+        placer = Placer(root, cleanup.enter_context(Root.open(aside)).fd, cleanup)
+        yield placer
+    touched += [name for name in placer.touched if name not in made]
 
 
 class Placer:
@@ -32,10 +48,10 @@ class Placer:
     """
 
     def __init__(self, root: Root, aside: int, cleanup: ExitStack) -> None:
+        self.root = root
+        self.cleanup = cleanup
         self.touched: list[str] = []
-        self._root = root
         self._aside = aside
-        self._cleanup = cleanup
         self._count = 0
 
     def put(
@@ -59,7 +75,7 @@ class Placer:
     def ensure(self, target: str, *, folder: bool) -> None:
         """Have something be at ``target``, for proot to show something else there; what had to be made is removed."""
         try:
-            status = self._root.lstat(self._root.resolve(target))
+            status = self.root.lstat(self.root.resolve(target))
         except (FileNotFoundError, NotADirectoryError):
             self.put(target, _make_folder if folder else _make_file, folder=folder)
             return
@@ -76,10 +92,10 @@ class Placer:
         name = self._resolve(target)
         if name in ("", "."):
             raise SandboxError(f"mount at {target}: nothing can be mounted at /")
-        with self._root.parent_of(name) as (fd, last):
-            parent = _Directory(os.dup(fd), name.rpartition("/")[0], self._cleanup)
+        with self.root.parent_of(name) as (fd, last):
+            parent = _Directory(os.dup(fd), name.rpartition("/")[0], self.cleanup)
         covered = self._cover(parent.fd, last, target, folder=folder)
-        self._cleanup.callback(self._uncover, parent, last, covered, take_back)
+        self.cleanup.callback(self._uncover, parent, last, covered, take_back)
         make(parent.fd, last)
         parent.seal()
 
@@ -88,8 +104,8 @@ class Placer:
         parts = target.strip("/").split("/")[:-1]
         while True:
             with suppress(FileNotFoundError, NotADirectoryError):
-                name = self._root.resolve("/".join(parts)).strip(".")
-                with self._root.open_directory(name) as found:
+                name = self.root.resolve("/".join(parts)).strip(".")
+                with self.root.open_directory(name) as found:
                     return os.dup(found.fd), name
             parts.pop()
 
@@ -105,10 +121,10 @@ class Placer:
     def _make_parent(self, target: str) -> tuple[str, str, str | None]:
         """Make the directories above ``target``; return the real name of the last, the name in it, and its link."""
         made: list[str] = []
-        above = _Directory(*self._deepest(target), self._cleanup)
-        self._cleanup.callback(self._remove_made, made, above)
-        with self._root.make_parent_of(target, made.append) as (fd, last):
-            parent = self._root.lent
+        above = _Directory(*self._deepest(target), self.cleanup)
+        self.cleanup.callback(self._remove_made, made, above)
+        with self.root.make_parent_of(target, made.append) as (fd, last):
+            parent = self.root.lent
             link = _link(fd, last) if last != "." else None
         above.seal()
         return parent, last, link
@@ -116,7 +132,7 @@ class Placer:
     def mode_at(self, target: str) -> int | None:
         """Return the mode of the directory to which ``target`` leads; None where there is none."""
         try:
-            status = self._root.lstat(self._root.resolve(target))
+            status = self.root.lstat(self.root.resolve(target))
         except (FileNotFoundError, NotADirectoryError):
             return None
         return stat.S_IMODE(status.st_mode) if stat.S_ISDIR(status.st_mode) else None
@@ -130,7 +146,7 @@ class Placer:
         _check_kind(target, there, folder=folder)
         self._count += 1
         name = f"covered-{self._count}"
-        self._root.forget()
+        self.root.forget()
         os.rename(last, name, src_dir_fd=parent, dst_dir_fd=self._aside)
         return name
 
@@ -138,12 +154,12 @@ class Placer:
         self, parent: _Directory, last: str, covered: str | None, take_back: Callable[[int, str], None] | None
     ) -> None:
         """Remove what was put, and put back what it covered, unless the step has removed the directory of both."""
-        self._root.forget()
+        self.root.forget()
         is_as_we_left_it = parent.is_as_sealed()
         if take_back is not None:
             take_back(parent.fd, last)
         with suppress(FileNotFoundError):
-            _remove(parent.fd, last)
+            remove_entry(parent.fd, last)
         if covered is not None:
             with suppress(FileNotFoundError):
                 os.rename(covered, last, src_dir_fd=self._aside, dst_dir_fd=parent.fd)
@@ -153,11 +169,11 @@ class Placer:
 
     def _remove_made(self, made: list[str], above: _Directory) -> None:
         """Remove the directories that were made, where nothing is in them."""
-        self._root.forget()
+        self.root.forget()
         is_as_we_left_it = above.is_as_sealed()
         for name in reversed(made):
             try:
-                with self._root.parent_of(name) as (fd, last):
+                with self.root.parent_of(name) as (fd, last):
                     os.rmdir(last, dir_fd=fd)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ENOTDIR):
@@ -225,10 +241,3 @@ def _link(fd: int, name: str) -> str | None:
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
         return None
-
-
-def _remove(fd: int, name: str) -> None:
-    if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-        remove_tree(fd, name)
-    else:
-        os.unlink(name, dir_fd=fd)

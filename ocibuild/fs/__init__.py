@@ -6,7 +6,7 @@ from ocibuild.fs.modes import ModeChange
 from ocibuild.fs.opening import open_readable
 from ocibuild.fs.patterns import IgnorePatterns, Match, PatternError, has_wildcard, literal_start, may_match_below
 from ocibuild.fs.root import Root
-from ocibuild.fs.tree import remove_tree
+from ocibuild.fs.tree import remove_entry
 
 __all__ = [
     "ContentCopier",
@@ -20,5 +20,5 @@ __all__ = [
     "literal_start",
     "may_match_below",
     "open_readable",
-    "remove_tree",
+    "remove_entry",
 ]

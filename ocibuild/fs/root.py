@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import UnsafePath
-from ocibuild.fs.tree import remove_tree, sorted_entries
+from ocibuild.fs.tree import remove_entry, sorted_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,12 +154,7 @@ class Root:
 
     def remove_at(self, dir_fd: int, last: str) -> None:
         """Remove the component ``last`` of the borrowed directory ``dir_fd``; it is not good any more after that."""
-        kind = stat.S_IFMT(os.stat(last, dir_fd=dir_fd, follow_symlinks=False).st_mode)
-        if kind == stat.S_IFDIR:
-            remove_tree(dir_fd, last)
-        else:
-            os.unlink(last, dir_fd=dir_fd)
-        if kind in (stat.S_IFDIR, stat.S_IFLNK):
+        if remove_entry(dir_fd, last) in (stat.S_IFDIR, stat.S_IFLNK):
             self.forget()
 
     def walk(self, name: str = ".") -> Iterator[tuple[str, os.stat_result]]:

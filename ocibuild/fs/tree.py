@@ -14,7 +14,17 @@ def sorted_entries(fd: int) -> list[str]:
     return sorted(os.listdir(fd), key=os.fsencode)
 
 
-def remove_tree(dir_fd: int, name: str) -> None:
+def remove_entry(dir_fd: int, name: str) -> int:
+    """Remove a file, or a directory with all that it holds; return its kind, as in ``stat.S_IFMT``. Raises OSError."""
+    kind = stat.S_IFMT(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    if kind == stat.S_IFDIR:
+        _remove_tree(dir_fd, name)
+    else:
+        os.unlink(name, dir_fd=dir_fd)
+    return kind
+
+
+def _remove_tree(dir_fd: int, name: str) -> None:
     """Remove the directory ``name`` of the open directory ``dir_fd``, with all that it holds.
 
     No symlink is followed and no other file system is treated differently. Directories that their owner may not write

@@ -7,6 +7,7 @@ from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import Entry, Kind, clean_name
 from ocibuild.layer.header import split_header
 from ocibuild.layer.limits import Allowance, Meter
+from ocibuild.layer.materialise import copy_entry, link_from, materialise
 from ocibuild.layer.merged import Merged
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import Packed, pack
@@ -40,12 +41,15 @@ __all__ = [
     "apply",
     "clean_name",
     "copy_attributes",
+    "copy_entry",
     "decompress",
     "is_mark",
     "is_opaque",
     "is_whiteout",
+    "link_from",
     "make_opaque",
     "make_whiteout",
+    "materialise",
     "pack",
     "put_xattrs",
     "read_xattrs",

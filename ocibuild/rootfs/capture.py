@@ -13,10 +13,10 @@ from ocibuild.layer import (
     Opaque,
     Removed,
     copy_attributes,
+    link_from,
     make_opaque,
     make_whiteout,
 )
-from ocibuild.rootfs.materialise import link_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

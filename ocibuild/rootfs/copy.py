@@ -13,46 +13,42 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import RecordedOwners, make_whiteout
-from ocibuild.oci import Compression
+from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
-from ocibuild.rootfs.changes import pack_changes
-from ocibuild.rootfs.materialise import copy_part
-from ocibuild.rootfs.snapshotter import MountedTree
+from ocibuild.rootfs.snapshotter import MountedTree, Snapshotter
 from ocibuild.rootfs.targets import Stubs, forget
 from ocibuild.rootfs.trees import TreePool
 from ocibuild.sandbox import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ocibuild.layer import Ownership
     from ocibuild.rootfs.trees import Tree
-    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
+    from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
 SOCKETS = "whiteouts-are-sockets"
 """An empty file of a store whose file system refuses the whiteouts of overlayfs: its snapshots cannot be mounted."""
+_PART = "content"
 
 
-class CopySnapshotter:
+class CopySnapshotter(Snapshotter):
     """Makes trees of snapshots by copying them; close it at the end.
 
     Unless ``mounts_are_kept``, a step could write to what is mounted read-only in it, and gets a copy of its own.
     """
 
     def __init__(self, store: Store, ownership: Ownership, *, mounts_are_kept: bool = True) -> None:
-        self._store = store
-        self._ownership = ownership
+        super().__init__(store, ownership)
         self._mounts_are_kept = mounts_are_kept
         self._pool = TreePool(store.trees)
         self._running: dict[int, Tree] = {}  # by the number of the active snapshot, the tree that its step runs in
-        self._mount_point = os.path.join(store.root, "mount-point")
 
     def prepare(self) -> None:
         """See Snapshotter; raise SandboxError where the store cannot keep what it must."""
-        os.makedirs(self._mount_point, exist_ok=True)
-        tree = self._store.trees.begin()
+        super().prepare()
+        tree = self.store.trees.begin()
         try:
             self._try(tree.path)
         finally:
@@ -96,7 +92,7 @@ class CopySnapshotter:
                 yield MountedTree(Folder(tree.path, read_only=True), path)
                 return
             folder = os.path.join(active.scratch, f"mount-{len(os.listdir(active.scratch))}")
-            part = copy_part(tree.path, path, folder)
+            part = _copy_part(tree.path, path, folder)
         yield MountedTree(Folder(folder), part)
 
     @contextmanager
@@ -120,38 +116,40 @@ class CopySnapshotter:
         with self._pool.shared(stack) as tree, Root.open(tree.path) as root:
             yield root
 
-    @property
-    def mount_point(self) -> str:
-        """See Snapshotter."""
-        return self._mount_point
-
-    def pack(
-        self,
-        stack: Sequence[Snapshot],
-        snapshot: Snapshot,
-        *,
-        compression: Compression = Compression.GZIP,
-        progress: Callable[[int], None] | None = None,
-    ) -> Layer:
-        """See Snapshotter."""
-        return pack_changes(self._store, self._ownership, stack, snapshot, compression, progress)
-
     def _try(self, folder: str) -> None:
         """Find out what the store's file system can keep."""
         with Root.open(folder) as root:
             make_whiteout(root.fd, "whiteout")
             if stat.S_ISSOCK(root.lstat("whiteout").st_mode):
                 os.close(
-                    os.open(os.path.join(self._store.root, SOCKETS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                    os.open(os.path.join(self.store.root, SOCKETS), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 )
-            if isinstance(self._ownership, RecordedOwners):
+            if isinstance(self.ownership, RecordedOwners):
                 try:
                     os.setxattr(root.fd, "user.ocibuild", b"")
                 except OSError as error:
                     raise SandboxError(
-                        f"{self._store.root}: its file system cannot record owners of files ({error.strerror})",
+                        f"{self.store.root}: its file system cannot record owners of files ({error.strerror})",
                         remedy="choose another place with --root: user extended attributes are needed",
                     ) from error
+
+
+def _copy_part(tree: str, path: str, folder: str) -> str:
+    """Make the new ``folder`` hold a copy of what is at ``path`` in a tree, symlinks followed inside of that.
+
+    Returns the path of the copy in the folder; nothing is there where nothing is in the tree. Raises OSError.
+    """
+    os.mkdir(folder, 0o700)
+    os.chmod(folder, 0o755)
+    with Root.open(tree) as root, Root.open(folder) as there:
+        try:
+            real = root.resolve(path)
+            root.lstat(real)
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        with root.parent_of(real) as (fd, last):
+            copy_entry(fd, last, there.fd, _PART)
+    return _PART
 
 
 def _dress(folder: str) -> None:

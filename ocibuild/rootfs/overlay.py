@@ -13,46 +13,42 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
 from ocibuild.layer import is_opaque
-from ocibuild.oci import Compression
-from ocibuild.rootfs.changes import pack_changes
 from ocibuild.rootfs.copy import SOCKETS
-from ocibuild.rootfs.snapshotter import MountedTree
+from ocibuild.rootfs.snapshotter import MountedTree, Snapshotter
 from ocibuild.rootfs.targets import STUBS, forget, make_stub
 from ocibuild.sandbox import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ocibuild.layer import Ownership
-    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
+    from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
 _PROBE = "user.ocibuild.probe"
 
 
-class OverlaySnapshotter:
+class OverlaySnapshotter(Snapshotter):
     """Makes trees of snapshots by mounting them, as the owner of the mount namespace that this process is in."""
 
     def __init__(self, store: Store, ownership: Ownership) -> None:
-        self._store = store
-        self._ownership = ownership
+        super().__init__(store, ownership)
         self._empty = os.path.join(store.root, "empty")
-        self._mount_point = os.path.join(store.root, "mount-point")
         self._stubs = os.path.join(store.root, "stubs")
 
     def prepare(self) -> None:
         """See Snapshotter."""
+        super().prepare()
         os.makedirs(self._empty, exist_ok=True)
-        os.makedirs(self._mount_point, exist_ok=True)
         for name in STUBS:  # in the lowest directory of every step, they are never a change
             make_stub(self._stubs, name)
 
     def refusal(self) -> str | None:
         """Return why trees of this store cannot be mounted here, None where they can."""
-        if os.path.exists(os.path.join(self._store.root, SOCKETS)):
+        if os.path.exists(os.path.join(self.store.root, SOCKETS)):
             return "the store's file system refuses whiteouts of overlayfs"
-        if not _has_attributes(self._store.root):
+        if not _has_attributes(self.store.root):
             return "the store's file system has no extended attributes of users, which overlay mounts need"
-        probe = self._store.trees.begin()
+        probe = self.store.trees.begin()
         try:
             lower, upper, work, scratch = (os.path.join(probe.path, name) for name in "luws")
             for path in (lower, upper, work, scratch):
@@ -85,14 +81,14 @@ class OverlaySnapshotter:
         """See Snapshotter."""
         lowers = [*_topmost_first(stack), self._empty]
         if read_only:
-            yield MountedTree(Overlay(lowers, None, None, self._mount_point), path)
+            yield MountedTree(Overlay(lowers, None, None, self.mount_point), path)
             return
         folder = os.path.join(active.scratch, f"mount-{len(os.listdir(active.scratch))}")
         upper, work = os.path.join(folder, "upper"), os.path.join(folder, "work")
         for made in (folder, upper, work):
             os.mkdir(made)
         os.chmod(upper, 0o755)
-        yield MountedTree(Overlay(lowers, upper, work, self._mount_point), path)
+        yield MountedTree(Overlay(lowers, upper, work, self.mount_point), path)
 
     @contextmanager
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
@@ -103,13 +99,8 @@ class OverlaySnapshotter:
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
         """See Snapshotter."""
-        with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self._mount_point)) as root:
+        with _mounted(Overlay([*_topmost_first(stack), self._empty], None, None, self.mount_point)) as root:
             yield root
-
-    @property
-    def mount_point(self) -> str:
-        """See Snapshotter."""
-        return self._mount_point
 
     def forget_targets(
         self,
@@ -121,23 +112,12 @@ class OverlaySnapshotter:
         with Root.open(active.upper) as upper:
             forget(upper, created)
 
-    def pack(
-        self,
-        stack: Sequence[Snapshot],
-        snapshot: Snapshot,
-        *,
-        compression: Compression = Compression.GZIP,
-        progress: Callable[[int], None] | None = None,
-    ) -> Layer:
-        """See Snapshotter."""
-        return pack_changes(self._store, self._ownership, stack, snapshot, compression, progress)
-
     def _overlay(self, lowers: list[str], active: ActiveSnapshot) -> Overlay:
         # a new one for each mount: overlayfs refuses one that a volatile mount has used
         work = os.path.join(active.scratch, f"work-{len(os.listdir(active.scratch))}")
         os.mkdir(work)
         os.chmod(active.upper, 0o755)  # it shows as the tree's root, whatever our umask
-        return Overlay(lowers, active.upper, work, self._mount_point)
+        return Overlay(lowers, active.upper, work, self.mount_point)
 
 
 def _has_attributes(root: str) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.oci import Compression
+from ocibuild.rootfs.changes import pack_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from ocibuild.fs import Root
+    from ocibuild.layer import Ownership
     from ocibuild.sandbox import RootTree
-    from ocibuild.store import ActiveSnapshot, Layer, Snapshot
+    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
 
 
 class MountedTree(NamedTuple):
@@ -22,19 +26,26 @@ class MountedTree(NamedTuple):
     path: str
 
 
-class Snapshotter(Protocol):
-    """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads."""
+class Snapshotter(ABC):
+    """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads.
 
-    @property
-    def mount_point(self) -> str:
-        """An empty directory that a step may mount over for a moment."""
+    ``mount_point`` is an empty directory that a step may mount over for a moment.
+    """
+
+    def __init__(self, store: Store, ownership: Ownership) -> None:
+        self.store = store
+        self.ownership = ownership
+        self.mount_point = os.path.join(store.root, "mount-point")
 
     def prepare(self) -> None:
         """Make the store's own directories that every tree rests on; idempotent."""
+        os.makedirs(self.mount_point, exist_ok=True)
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of what was made for this build alone; to be called at its end."""
 
+    @abstractmethod
     def running(
         self, stack: Sequence[Snapshot], active: ActiveSnapshot, *, keep: bool = True
     ) -> AbstractContextManager[RootTree]:
@@ -43,6 +54,7 @@ class Snapshotter(Protocol):
         Unless ``keep``, nobody wants these. Where the block raises, the tree is not used again.
         """
 
+    @abstractmethod
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
         """Remove the mount targets that had to be made in a step's tree, where nothing was put into them.
 
@@ -51,6 +63,7 @@ class Snapshotter(Protocol):
         To be called before the block of ``running()`` is left.
         """
 
+    @abstractmethod
     def tree_of_mount(
         self, stack: Sequence[Snapshot], active: ActiveSnapshot, path: str, *, read_only: bool
     ) -> AbstractContextManager[MountedTree]:
@@ -59,9 +72,11 @@ class Snapshotter(Protocol):
         The block is not left before the step has ended.
         """
 
+    @abstractmethod
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``; once the block is left what was changed in it is in ``active``."""
 
+    @abstractmethod
     def reading(self, stack: Sequence[Snapshot]) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``, to be read."""
 
@@ -74,3 +89,4 @@ class Snapshotter(Protocol):
         progress: Callable[[int], None] | None = None,
     ) -> Layer:
         """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store."""
+        return pack_changes(self.store, self.ownership, stack, snapshot, compression, progress)

@@ -10,8 +10,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ocibuild.layer import materialise
 from ocibuild.rootfs.index import Index
-from ocibuild.rootfs.materialise import materialise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

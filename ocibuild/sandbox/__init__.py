@@ -1,5 +1,6 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
+from ocibuild.sandbox.accounts import read_accounts, user_of_image
 from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
@@ -10,7 +11,7 @@ from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time, looker
-from ocibuild.sandbox.users import User, find_user
+from ocibuild.sandbox.users import User
 
 __all__ = [
     "PASTA_GATEWAY",
@@ -40,7 +41,8 @@ __all__ = [
     "User",
     "birth_time",
     "enter",
-    "find_user",
     "looker",
+    "read_accounts",
     "stay",
+    "user_of_image",
 ]

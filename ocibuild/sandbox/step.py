@@ -12,13 +12,13 @@ import json
 import os
 import signal
 import socket
-import stat
 import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.accounts import user_of_image
 from ocibuild.sandbox.bounds import bound_processes
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.foreign import Foreign
@@ -35,15 +35,14 @@ from ocibuild.sandbox.privileges import (
 from ocibuild.sandbox.program import emulated, execute, explain, find_command
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
-from ocibuild.sandbox.users import User, find_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ocibuild.sandbox.mounts import Mount, RootTree
     from ocibuild.sandbox.seccomp import Rule
+    from ocibuild.sandbox.users import User
 
-_ACCOUNT_FILE_LIMIT = 4 << 20
 STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 
 
@@ -185,7 +184,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     else:
         _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
-    user = _find_user(spec.user)
+    user = user_of_image(spec.user, _open_waiting_for_nothing)
     created = furnish(opened, spec.links)
     if spec.terminal:
         if not spec.bare:
@@ -307,21 +306,8 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, 0x8914, request)
 
 
-def _find_user(text: str) -> User:
-    return find_user(text, _read_account_file("/etc/passwd"), _read_account_file("/etc/group"))
-
-
-def _read_account_file(path: str) -> str:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""  # an image need not have one
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return os.read(fd, _ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(fd)
+def _open_waiting_for_nothing(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def reset_signals() -> None:

@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError
+from ocibuild.sandbox import read_accounts
 
 if TYPE_CHECKING:
     from ocibuild.fs import Root
 
-_ACCOUNT_FILE_LIMIT = 4 << 20
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
 _HIGHEST = 2**31 - 1
 
@@ -60,14 +60,6 @@ def _entries(root: Root | None, file: str, name: str) -> list[list[str]]:
             f"the owner {name!r} is a name, and there is no image to look it up in",
             remedy="give numbers, or leave out --link",
         )
-    lines = (line.strip().split(":") for line in _account_file(root, file).split("\n"))
+    accounts = read_accounts(file, lambda path: root.open_file(root.resolve(path)))
+    lines = (line.strip().split(":") for line in accounts.split("\n"))
     return [fields for fields in lines if fields[0] == name]
-
-
-def _account_file(root: Root, name: str) -> str:
-    try:
-        fd = root.open_file(root.resolve(name))
-    except OSError:
-        return ""  # an image need not have one
-    with open(fd, "rb") as file:
-        return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "surrogateescape")

@@ -11,6 +11,7 @@ import pytest
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.executor import Connection
 from ocibuild.executor.elf import PROCESSORS, counting_program
+from ocibuild.fs import Cursor, Root
 from ocibuild.graph import HOST_GATEWAY, ExtraHost, Ulimit
 from ocibuild.oci import Platform
 from ocibuild.sandbox import Bind, Folder, Secret, Tmpfs, Tree
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [needs_root, needs_busybox]
+
+_DEEP = 1500
 
 
 def at_bench(tmp_path: Path, work: Callable[[Bench], object]) -> object:
@@ -123,6 +126,27 @@ def test_run_mounts_are_there_for_the_step_alone(tmp_path: Path) -> None:
         assert bench.look() == before
         assert (cache / "new").read_text() == "new\n"
         assert (source / "sub/file").read_text() == "from there"
+
+    at_bench(tmp_path, work)
+
+
+def test_a_mounted_tree_is_copied_however_deep_it_is_and_with_its_links(tmp_path: Path) -> None:
+    def work(bench: Bench) -> None:
+        source = bench.folder / "source"
+        source.mkdir()
+        (source / "one").write_text("x")
+        os.link(source / "one", source / "two")
+        with Cursor(str(source)) as cursor:
+            for _ in range(_DEEP):
+                os.mkdir("d", dir_fd=cursor.fd)
+                cursor.down("d")
+        ended = bench.sh(
+            f"stat -c %h /src/one; cd /src; i=0; while [ $i -lt {_DEEP} ]; do cd -P d; i=$((i + 1)); done; echo $i",
+            Tree(Folder(str(source)), ".", "/src", "", read_only=False),
+        )
+        assert ended.out == f"2\n{_DEEP}\n"
+        with Root.open(bench.folder) as folder:
+            folder.remove("source")  # pytest could not
 
     at_bench(tmp_path, work)
 

@@ -192,7 +192,8 @@ def test_a_keeper_keeps_steps_in_namespaces_too(tmp_path: Path) -> None:
         ended = lab.sh("echo $$; (sleep 1000 &); exit 6")
         assert (ended.status, ended.out) == (6, "1\n")
         spawner = lab.spawner._pid
-        assert Path(f"/proc/{spawner}/task/{spawner}/children").read_text() == ""
+        children = Path(f"/proc/{spawner}/task/{spawner}/children")
+        wait_until(lambda: children.read_text() == "")  # the keeper tells the end before its own
 
     in_lab(tmp_path, work)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ocibuild.errors import SandboxError
-from ocibuild.sandbox import User, find_user
+from ocibuild.sandbox.users import User, find_user
 
 PASSWD = """\
 # a comment:x:9:9::/:/

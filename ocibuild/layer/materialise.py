@@ -1,4 +1,4 @@
-"""A snapshot applied to a tree: what it adds is copied, what it hides is removed."""
+"""Snapshots applied to trees: what one adds is copied, what it hides is removed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.fs import Cursor, Root, remove_tree
-from ocibuild.layer import FileCopier, copy_attributes, is_opaque, is_whiteout
+from ocibuild.fs import Cursor, remove_entry
+from ocibuild.layer.copying import FileCopier, copy_attributes
+from ocibuild.layer.whiteouts import is_opaque, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_PART = "content"
 
 
 def materialise(snapshots: Sequence[str], tree: str) -> None:
@@ -27,26 +26,24 @@ def materialise(snapshots: Sequence[str], tree: str) -> None:
             _Applier(source, target, copier).apply()
 
 
-def copy_part(tree: str, path: str, folder: str) -> str:
-    """Make the new ``folder`` hold a copy of what is at ``path`` in a tree, symlinks followed inside of that.
+def copy_entry(source_fd: int, source: str, dir_fd: int, name: str) -> None:
+    """Make the new ``name`` in ``dir_fd`` a copy of ``source`` in ``source_fd``, with all that it holds.
 
-    Returns the path of the copy in the folder; nothing is there where nothing is in the tree. Raises OSError.
+    ``source`` may be ``.``. Sockets are left out, as in layers. Raises OSError.
     """
-    os.mkdir(folder, 0o700)
-    os.chmod(folder, 0o755)
-    with Root.open(tree) as root:
-        try:
-            real = root.resolve(path)
-            status = root.lstat(real)
-        except (FileNotFoundError, NotADirectoryError):
-            return path
-        if stat.S_ISDIR(status.st_mode):
-            os.mkdir(os.path.join(folder, _PART), 0o700)
-            materialise([os.path.join(tree, real)], os.path.join(folder, _PART))
-        else:
-            with root.parent_of(real) as (fd, last), Root.open(folder) as there:
-                FileCopier().copy(fd, last, there.fd, _PART, status)
-    return _PART
+    status = os.stat(source, dir_fd=source_fd, follow_symlinks=False)
+    if stat.S_ISSOCK(status.st_mode):
+        return
+    copier = FileCopier()
+    if not stat.S_ISDIR(status.st_mode):
+        copier.copy(source_fd, source, dir_fd, name, status)
+        return
+    os.mkdir(name, 0o700, dir_fd=dir_fd)
+    with Cursor(source_fd) as original, Cursor(dir_fd) as copy:
+        if source != ".":
+            original.down(source)
+        copy.down(name)
+        _Applier(original, copy, copier, [name]).apply()
 
 
 class _Level(NamedTuple):
@@ -57,20 +54,23 @@ class _Level(NamedTuple):
 
 
 class _Applier:
-    """Applies one snapshot; both cursors move together."""
+    """Applies one snapshot, which begins where ``source`` stands; both cursors move together.
 
-    def __init__(self, source: Cursor, target: Cursor, copier: FileCopier) -> None:
+    ``names`` lead to where ``target`` stands.
+    """
+
+    def __init__(self, source: Cursor, target: Cursor, copier: FileCopier, names: Sequence[str] = ()) -> None:
         self._source = source
         self._target = target
         self._copier = copier
-        self._names: list[str] = []
+        self._names = list(names)
         self._links: dict[tuple[int, int], str] = {}
 
     def apply(self) -> None:
         top = self._target.fd
         if is_opaque(self._source.fd):
             for name in os.listdir(top):
-                _remove(top, name)
+                remove_entry(top, name)
         trail = [self._fill(is_fresh=not os.listdir(top))]
         while trail:
             if trail[-1].below:
@@ -89,7 +89,7 @@ class _Applier:
         self._source.down(name)
         there = None if is_fresh else _status(self._target.fd, name)
         if there is not None and (not stat.S_ISDIR(there.st_mode) or is_opaque(self._source.fd)):
-            _remove(self._target.fd, name)
+            remove_entry(self._target.fd, name)
             there = None
         if there is None:
             os.mkdir(name, 0o700, dir_fd=self._target.fd)
@@ -107,7 +107,7 @@ class _Applier:
                 below.append(name)
                 continue
             if not is_fresh and _status(target, name) is not None:
-                _remove(target, name)
+                remove_entry(target, name)
             if is_whiteout(status) or stat.S_ISSOCK(status.st_mode):
                 continue
             if status.st_nlink == 1 or not self._link(name, status):
@@ -139,10 +139,3 @@ def _status(dir_fd: int, name: str) -> os.stat_result | None:
     with suppress(FileNotFoundError):
         return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     return None
-
-
-def _remove(dir_fd: int, name: str) -> None:
-    if stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
-        remove_tree(dir_fd, name)
-    else:
-        os.unlink(name, dir_fd=dir_fd)

@@ -1,0 +1,124 @@
+"""Processes run under proot."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ocibuild.errors import CannotStart, SandboxError
+from ocibuild.executor.chroot import SpawnedExecutor, network_files
+from ocibuild.executor.foreign import as_it_is, find_emulator
+from ocibuild.executor.placing import placing
+from ocibuild.executor.proot.program import LOADER, NO_SECCOMP, SCRATCH, try_proot
+from ocibuild.executor.proot.view import View, is_program
+from ocibuild.executor.refusals import refuse_unshared
+from ocibuild.sandbox import Folder, ProgramSpec, user_of_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ocibuild.executor.process import Process
+    from ocibuild.executor.proot.program import Proot
+    from ocibuild.fs import Root
+    from ocibuild.oci import Platform
+    from ocibuild.sandbox import RootTree, Spawner, User
+
+
+class ProotExecutor(SpawnedExecutor):
+    """Runs processes under proot, through a spawner without namespaces; ``warn`` hears what it cannot offer, once.
+
+    All is done as who we are: a supervisor has the processes believe that they are others, and records owners. So a
+    process that becomes another can still be followed by proot, which without CAP_SYS_PTRACE not even root's could.
+    """
+
+    def __init__(self, spawner: Spawner, path: str, warn: Callable[[str], None] = lambda _text: None) -> None:
+        super().__init__(spawner, warn)
+        self._path = path
+        self._proot: Proot | None = None
+
+    @contextmanager
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[ProgramSpec, list[str]]]:
+        """See SpawnedExecutor."""
+        refuse_unshared(process, where="proot")
+        emulator = _emulator(process.platform)
+        assert isinstance(root, Folder)
+        proot = self._tried(scratch)
+        touched: list[str] = []
+        with placing(root.path, scratch, touched) as placer:
+            view = View(placer, scratch)
+            view.show_system()
+            for mount in (*network_files(scratch, process), *process.mounts):
+                view.show(mount)
+            tree = placer.root
+            user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
+            view.make_folder(process.working_dir)
+            command, report = view.reporting(_located(tree, process))
+            options = [*emulator, "-r", root.path, "-w", process.working_dir, *view.options()]
+            spec = ProgramSpec(
+                proot.path,
+                [proot.path, "-v", "-1", *options, *command],
+                _environment(process, user, proot, view),
+                "/",
+                proot.unknown,
+                folder=root.path,
+                believes=user,
+                report=report,
+                ulimits=process.ulimits,
+                terminal=process.terminal,
+            )
+            yield spec, touched
+
+    def _tried(self, scratch: str) -> Proot:
+        with self.lock:
+            if self._proot is None:
+                self._proot = try_proot(self._path, self._spawner, scratch)
+            return self._proot
+
+
+def _environment(process: Process, user: User, proot: Proot, view: View) -> dict[str, str]:
+    """Return the step's environment, with what proot reads there."""
+    return {
+        "HOME": user.home or "/",
+        **dict(entry.partition("=")[::2] for entry in process.env),
+        NO_SECCOMP: "1",
+        SCRATCH: view.new_folder("scratch", 0o1777),
+        LOADER: view.write("loader", proot.loader, 0o755),
+    }
+
+
+def _emulator(platform: Platform | None) -> Sequence[str]:
+    """Return proot's option for what runs the programs of ``platform``, nothing where this machine does.
+
+    Raises CannotStart where there is no such emulator.
+    """
+    foreign = as_it_is(platform)
+    if platform is None or foreign is None or foreign.short:
+        return ()
+    path = find_emulator(platform, os.get_exec_path())
+    if path is None:
+        raise CannotStart(
+            f"this machine runs no programs for {foreign.platform}", exit_status=126, remedy=foreign.remedy
+        )
+    return "-q", path
+
+
+def _located(tree: Root, process: Process) -> list[str]:
+    """Return the arguments with the program's path, which is no name that means something to a shell.
+
+    Raises CannotStart where no folder of PATH has it: proot says so in words of its own.
+    """
+    if not process.args:
+        raise SandboxError("there is no command to run")
+    name, *others = process.args
+    folders = next((entry[5:] for entry in process.env if entry.startswith("PATH=")), "").split(":")
+    if "/" in name:
+        return [name, *others]
+    found = [f"{folder}/{name}" for folder in folders if folder and is_program(tree, f"{folder}/{name}")]
+    if found:
+        return [found[0], *others]
+    if any(f"{folder}/".startswith(f"{mount.target}/") for folder in folders for mount in process.mounts):
+        return [name, *others]
+    raise CannotStart(
+        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
+    )
