@@ -7,7 +7,6 @@ import os
 import platform
 import shlex
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
@@ -175,7 +174,7 @@ class Canary:
     """What is outside: a folder with a file, and a process of the user who builds."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
 
     @property
     def file(self) -> Path:
@@ -189,8 +188,7 @@ def _canary(program: Program) -> Iterator[Canary]:
     folder.mkdir()
     (folder / "canary").write_text("alive")
     program.user.give(folder)
-    account = program.user.account
-    process = subprocess.Popen(["sleep", "1000"], user=account.uid, group=account.gid, extra_groups=[])
+    process = program.user.start("sleep", "1000")
     try:
         before = _seen(folder)
         begun = time.time() - time.monotonic()
@@ -199,8 +197,8 @@ def _canary(program: Program) -> Iterator[Canary]:
         assert process.poll() is None
         assert abs(time.time() - time.monotonic() - begun) < 5
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.communicate()
         shutil.rmtree(folder)
 
 

@@ -145,8 +145,11 @@ def test_a_build_that_waits_for_another_can_be_interrupted(shared: Program, busy
         outputs = [process.stdout for process in (first, second)]
         for output in outputs:
             assert output is not None
-            while "RUN echo" not in output.readline():
-                pass
+            said = ""
+            while "RUN echo" not in said:
+                line = output.readline()
+                assert line, said
+                said += line
         time.sleep(0.5)
         for process in (second, first):
             process.send_signal(signal.SIGINT)
