@@ -46,10 +46,10 @@ class OverlaySnapshotter(Snapshotter):
         """Return why trees of this store cannot be mounted here, None where they can."""
         if os.path.exists(os.path.join(self.store.root, SOCKETS)):
             return "the store's file system refuses whiteouts of overlayfs"
-        if not _has_attributes(self.store.root):
-            return "the store's file system has no extended attributes of users, which overlay mounts need"
         probe = self.store.trees.begin()
         try:
+            if not _has_attributes(probe.path):
+                return "the store's file system has no extended attributes of users, which overlay mounts need"
             lower, upper, work, scratch = (os.path.join(probe.path, name) for name in "luws")
             for path in (lower, upper, work, scratch):
                 os.mkdir(path)
@@ -120,14 +120,13 @@ class OverlaySnapshotter(Snapshotter):
         return Overlay(lowers, active.upper, work, self.mount_point)
 
 
-def _has_attributes(root: str) -> bool:
-    """Tell whether the store's file system has user xattrs: without them what is opaque could not be marked so.
+def _has_attributes(folder: str) -> bool:
+    """Tell whether a file system has user xattrs: without them what is opaque could not be marked so.
 
     The kernel would mount an overlay all the same, and fail only when a step replaces a directory.
     """
     try:
-        os.setxattr(root, _PROBE, b"")
-        os.removexattr(root, _PROBE)
+        os.setxattr(folder, _PROBE, b"")
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise

@@ -6,7 +6,6 @@ registered is never changed.
 
 from __future__ import annotations
 
-import array
 import errno
 import os
 import signal
@@ -14,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.channel import receive
 from ocibuild.sandbox.identity import map_all
 
 if TYPE_CHECKING:
@@ -67,14 +67,10 @@ def _make(handlers: Sequence[Handler]) -> _Made:
 
 
 def _received(channel: socket.socket) -> _Made:
-    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
-    reply, ancillary, _, _ = channel.recvmsg(_REPLY, room, socket.MSG_CMSG_CLOEXEC)
-    if not ancillary:
+    reply, descriptors = receive(channel, _REPLY, 2)
+    if not descriptors:
         number = int(reply or str(errno.EIO))
         raise OSError(number, os.strerror(number))
-    descriptors = array.array("i")
-    for _, _, content in ancillary:
-        descriptors.frombytes(content)
     return _Made(*descriptors)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import json
 import os
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Collection
 
 
@@ -16,6 +17,22 @@ def tell(channel: socket.socket, message: dict[str, Any]) -> None:
     """Send a message to the builder, which may have given the step up."""
     with suppress(OSError):
         channel.send(json.dumps(message).encode())
+
+
+def receive(channel: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
+    """Take a message, and its descriptors, up to ``most`` of them; raise OSError.
+
+    None is for a program that we execute, which ``socket.recv_fds`` does not see to. Fewer come where we may open no
+    more.
+    """
+    descriptors = array.array("i")
+    room = socket.CMSG_LEN(most * descriptors.itemsize)
+    data, ancillary, _, _ = channel.recvmsg(size, room, socket.MSG_CMSG_CLOEXEC)
+    for _, _, content in ancillary:
+        descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    for surplus in descriptors[most:]:  # the kernel rounds the room up
+        os.close(surplus)
+    return data, list(descriptors[:most])
 
 
 def close_inherited(kept: Collection[int]) -> None:

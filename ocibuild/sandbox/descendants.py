@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
+
+from ocibuild.sandbox.proc import open_proc
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 _PASSES = 64
 """How often we look for what is not stopped yet, before all that is gets killed."""
+_STAT = 4096
 
 
 class _Found(NamedTuple):
@@ -29,25 +32,29 @@ def end_descendants(spared: Collection[int] = ()) -> None:
     All are stopped before any is killed, so that what forks without end gets no room to do so.
     """
     left_alone = set(spared)
-    while left_alone or _has_children():
-        stopped = _stop_all(left_alone)
-        if not stopped:
-            return
-        for found in stopped:
-            if not _send(found, signal.SIGKILL):
-                left_alone.add(found.pid)
-        _reap(found.pid for found in stopped if found.pid not in left_alone)
+    if not left_alone and not _has_children():
+        return
+    with _table() as table:
+        while left_alone or _has_children():
+            stopped = _stop_all(table, left_alone)
+            if not stopped:
+                return
+            for found in stopped:
+                if not table.send(found, signal.SIGKILL):
+                    left_alone.add(found.pid)
+            _reap(found.pid for found in stopped if found.pid not in left_alone)
 
 
 def signal_below(top: int, depth: int, number: int) -> None:
     """Send a signal to the processes that are ``depth`` generations below ``top``, of which 0 is that itself."""
-    found = list(_processes())
-    generation = [one for one in found if one.pid == top]
-    for _ in range(depth):
-        parents = {one.pid for one in generation}
-        generation = [one for one in found if one.parent in parents]
-    for one in generation:
-        _send(one, number)
+    with _table() as table:
+        found = list(table.processes())
+        generation = [one for one in found if one.pid == top]
+        for _ in range(depth):
+            parents = {one.pid for one in generation}
+            generation = [one for one in found if one.parent in parents]
+        for one in generation:
+            table.send(one, number)
 
 
 def _has_children() -> bool:
@@ -60,15 +67,15 @@ def _has_children() -> bool:
     return True
 
 
-def _stop_all(left_alone: Collection[int]) -> list[_Found]:
+def _stop_all(table: _Table, left_alone: Collection[int]) -> list[_Found]:
     """Stop all descendants, also those that are forked meanwhile, and return them, each after its parent."""
     stopped: dict[_Found, None] = {}
     for _ in range(_PASSES):
-        new = [found for found in _descendants(left_alone) if found not in stopped]
+        new = [found for found in table.descendants(left_alone) if found not in stopped]
         if not new:
             break
         for found in new:
-            _send(found, signal.SIGSTOP)
+            table.send(found, signal.SIGSTOP)
             stopped[found] = None
     return list(stopped)
 
@@ -80,47 +87,64 @@ def _reap(pids: Iterable[int]) -> None:
             os.waitpid(pid, 0)
 
 
-def _descendants(left_alone: Collection[int]) -> list[_Found]:
-    """Return what is below this process, each after its parent."""
-    below: dict[int, list[_Found]] = {}
-    for found in _processes():
-        below.setdefault(found.parent, []).append(found)
-    reached = [found for found in below.get(os.getpid(), []) if found.pid not in left_alone]
-    for found in reached:
-        reached += [child for child in below.get(found.pid, []) if child.pid not in left_alone]
-    return reached
-
-
-def _processes() -> Iterator[_Found]:
-    """Yield all processes that we see."""
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (found := _read(int(name))):
-            yield found
-
-
-def _read(pid: int) -> _Found | None:
+@contextmanager
+def _table() -> Iterator[_Table]:
+    proc = open_proc()
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # a program's name may hold anything
-    except OSError:
-        return None  # it has ended
-    return _Found(pid, int(fields[1]), int(fields[19]))
-
-
-def _send(found: _Found, number: int) -> bool:
-    """Send a signal to a process, and to no later one that got its number; False where the kernel refuses."""
-    try:
-        fd = os.pidfd_open(found.pid)
-    except OSError:
-        return True  # it has ended
-    try:
-        now = _read(found.pid)
-        if now is not None and now.started == found.started:
-            signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+        yield _Table(proc)
     finally:
-        os.close(fd)
-    return True
+        os.close(proc)
+
+
+class _Table:
+    """All processes that we see, in a directory of /proc for our PID namespace."""
+
+    def __init__(self, proc: int) -> None:
+        self._proc = proc
+
+    def processes(self) -> Iterator[_Found]:
+        """Yield them."""
+        for name in os.listdir(self._proc):
+            if name.isdecimal() and (found := self._read(int(name))):
+                yield found
+
+    def descendants(self, left_alone: Collection[int]) -> list[_Found]:
+        """Return what is below this process, each after its parent."""
+        below: dict[int, list[_Found]] = {}
+        for found in self.processes():
+            below.setdefault(found.parent, []).append(found)
+        reached = [found for found in below.get(os.getpid(), []) if found.pid not in left_alone]
+        for found in reached:
+            reached += [child for child in below.get(found.pid, []) if child.pid not in left_alone]
+        return reached
+
+    def send(self, found: _Found, number: int) -> bool:
+        """Send a signal to a process, and to no later one that got its number; False where the kernel refuses."""
+        try:
+            fd = os.pidfd_open(found.pid)
+        except OSError:
+            return True  # it has ended
+        try:
+            now = self._read(found.pid)
+            if now is not None and now.started == found.started:
+                signal.pidfd_send_signal(fd, number)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def _read(self, pid: int) -> _Found | None:
+        try:
+            fd = os.open(f"{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        except OSError:
+            return None  # it has ended
+        try:
+            fields = os.read(fd, _STAT).rpartition(b")")[2].split()  # a program's name may hold anything
+        except ProcessLookupError:
+            return None
+        finally:
+            os.close(fd)
+        return _Found(pid, int(fields[1]), int(fields[19]))

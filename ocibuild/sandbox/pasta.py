@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.channel import close_inherited
+from ocibuild.sandbox.channel import close_inherited, receive
 
 PASTA_GATEWAY = "10.0.2.2"
 PASTA_RESOLVER = "10.0.2.3"
@@ -101,7 +101,7 @@ def _connect_and_exit(pasta: Pasta, link: socket.socket) -> NoReturn:
 
 def _connect(pasta: Pasta, link: socket.socket) -> bytes:
     """Start pasta, which goes to the background once all is ready; return what it complains of."""
-    _, descriptors, *_ = socket.recv_fds(link, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    _, descriptors = receive(link, 1, 1)
     if not descriptors:
         return b"the step has ended"
     network = descriptors[0]

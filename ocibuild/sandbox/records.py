@@ -26,6 +26,7 @@ RECORDED_CAPABILITY = "user.ocibuild.security.capability"
 """Where the capabilities of a program are kept by who may not set them; see capabilities(7), "File capabilities"."""
 
 _FORM = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):[0-7]{1,7}(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
+_LAST_ID = 0xFFFFFFFF
 _DEVICES = {b"char": stat.S_IFCHR, b"block": stat.S_IFBLK}
 _NAMES = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
 
@@ -61,6 +62,8 @@ class Record(NamedTuple):
         if match is None:
             return None
         uid, gid, kind, major, minor = match.groups()
+        if max(int(uid), int(gid)) > _LAST_ID:
+            return None
         device = (_DEVICES[kind], int(major), int(minor)) if kind in _DEVICES and major else None
         return cls(int(uid), int(gid), device)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocibuild.errors import CannotStart, SandboxError
+from ocibuild.sandbox.channel import receive
 
 _MESSAGE_LIMIT = 1 << 16
 
@@ -61,10 +62,9 @@ class Running:
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            data, descriptors, *_ = socket.recv_fds(self._channel, _MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+            return receive(self._channel, _MESSAGE_LIMIT, 1)
         except ConnectionResetError:  # the spawner died
             return b"", []
-        return data, descriptors
 
     def signal(self, number: int) -> None:
         """Send a signal to the step's first process; like any first process it gets only those that it handles."""

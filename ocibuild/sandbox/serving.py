@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import gc
 import os
 import select
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
-from ocibuild.sandbox.channel import close_inherited, shell_status, tell
+from ocibuild.sandbox.channel import close_inherited, receive, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.starting import DESCRIPTORS, start
 from ocibuild.sandbox.step import prepare
@@ -121,14 +120,8 @@ def _end_keepers(children: Iterable[Child]) -> None:
 
 def _receive(control: socket.socket) -> list[int] | None:
     """Take the descriptors of one request, as many as we may open; return None when the builder is gone."""
-    room = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
-    data, ancillary, _, _ = control.recvmsg(16, room, socket.MSG_CMSG_CLOEXEC)
-    if not data:
-        return None
-    descriptors = array.array("i")
-    for _, _, content in ancillary:
-        descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-    return list(descriptors)
+    data, descriptors = receive(control, 16, DESCRIPTORS)
+    return descriptors if data else None
 
 
 def _admit(descriptors: list[int], handlers: Handlers) -> Child | None:

@@ -10,7 +10,6 @@ byte the other way is a signal for the step's first process; closing the channel
 
 from __future__ import annotations
 
-import array
 import os
 import signal
 import socket
@@ -23,8 +22,6 @@ from ocibuild.sandbox.running import Running
 from ocibuild.sandbox.serving import serve_and_exit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ocibuild.sandbox.specs import Spec
 
 _MESSAGE_LIMIT = 1 << 16
@@ -73,15 +70,12 @@ class Spawner:
         try:
             with theirs, os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as request:
                 request.write(spec.to_json())
-                self._send([theirs.fileno(), request.fileno(), stdin, stdout, stderr])
+                descriptors = [theirs.fileno(), request.fileno(), stdin, stdout, stderr]
+                socket.send_fds(self._control, [b"r"], descriptors)
         except OSError as error:
             channel.close()
             raise _no_start(error) from error
         return Running(channel)
-
-    def _send(self, descriptors: Sequence[int]) -> None:
-        content = array.array("i", descriptors)
-        self._control.sendmsg([b"r"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, content)])
 
     def close(self) -> None:
         """End the spawner, and every step with it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import machine_program, step, syscalls
+from ocibuild.sandbox.proc import open_proc
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.supervisor.handover import Arrival, prepare
 from ocibuild.sandbox.supervisor.views import BelowFolder, SameRoot
@@ -30,18 +30,11 @@ def prepare_supervision(spec: Spec) -> None:
 def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket], tuple[int, int]]) -> tuple[int, int]:
     """Start a step, and have its keeper attend to it; return its process and a descriptor of that."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    proc = _proc(spec)
+    proc = open_proc()
     process, descriptor = fork(theirs)
     theirs.close()
     keeper.attend(Arrival(ours, proc, lambda: _view(spec, proc, descriptor), keeper.attend))
     return process, descriptor
-
-
-def _proc(spec: Spec) -> int:
-    """Return a directory of /proc for the PID namespace that this process is in."""
-    if isinstance(spec, StepSpec) and not spec.bare:
-        return syscalls.new_mount("proc", [])
-    return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _view(spec: Spec, proc: int, process: int) -> View:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.records import CAPABILITY
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import ID, Place, signed
+from ocibuild.sandbox.supervisor.calls import Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
 from ocibuild.sandbox.supervisor.views import AT_FDCWD
 
@@ -31,7 +31,7 @@ def _set_attribute(desk: Desk, call: Notification, place: Place) -> None:
         raise Refused(errno.EPERM)
     value = desk.processes.read(call.pid, call.third, min(call.fourth, _LONGEST_ATTRIBUTE))
     path, follow = desk.go(call, place)
-    files.set_capability(path, value, call.fifth & ID, follow=follow)
+    files.set_capability(path, value, signed(call.fifth), follow=follow)
     desk.listener.succeed(call)
 
 

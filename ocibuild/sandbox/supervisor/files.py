@@ -79,11 +79,14 @@ def change_time(path: str, times: tuple[int, ...] | None, *, follow: bool) -> bo
     found = os.stat(path, follow_symlinks=follow)
     if records.carries(found.st_mode) or records.marked(found.st_atime_ns) == ROOTS:
         return False
-    modified = time.time_ns()
-    if times is not None and times[3] == _OMIT:
+    if times is None or times[3] == _NOW:
+        modified = time.time_ns()
+    elif times[3] == _OMIT:
         modified = found.st_mtime_ns
-    elif times is not None and times[3] != _NOW:
+    elif times[3] in range(_SECOND):
         modified = times[2] * _SECOND + times[3]
+    else:
+        raise Refused(errno.EINVAL)
     os.utime(path, ns=(found.st_atime_ns, modified), follow_symlinks=follow)
     return True
 

@@ -9,6 +9,7 @@ import socket
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ocibuild.sandbox.channel import receive
 from ocibuild.sandbox.seccomp import compile_rules, install
 from ocibuild.sandbox.seccomp.profile import NEWEST
 from ocibuild.sandbox.supervisor.calls import pretending_rules, rules_of
@@ -82,7 +83,7 @@ class Arrival:
 
     def attend(self) -> bool:
         """Take it, or find that the process could not be started."""
-        message, descriptors, _, _ = socket.recv_fds(self._connection, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
+        message, descriptors = receive(self._connection, _LONGEST, 1)
         if descriptors:
             uid, gid, groups = json.loads(message)
             first = Credentials.of(uid, gid, tuple(sorted(groups)))

@@ -125,12 +125,12 @@ def _open_new(desk: Desk, call: Notification, place: Place, flags: int, mode: in
 
 def _open(desk: Desk, call: Notification) -> None:
     arguments = Arguments(call, at=False)
-    _open_new(desk, call, arguments.place(), arguments[1] & ID, arguments[2])
+    _open_new(desk, call, arguments.place(), signed(arguments[1]), arguments[2])
 
 
 def _openat(desk: Desk, call: Notification) -> None:
     arguments = Arguments(call, at=True)
-    _open_new(desk, call, arguments.place(), arguments[1] & ID, arguments[2])
+    _open_new(desk, call, arguments.place(), signed(arguments[1]), arguments[2])
 
 
 def _creat(desk: Desk, call: Notification) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.seccomp.numbers import ABIS
@@ -61,6 +62,8 @@ class Supervisor:
             self._listener.proceed(call)
         except OSError as error:
             self._listener.fail(call, error.errno or errno.EIO)
+        except (ValueError, OverflowError, struct.error):  # a number that no call takes, nor can be told
+            self._listener.fail(call, errno.EINVAL)
         return True
 
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -164,3 +165,12 @@ def test_layer_with_an_opaque_root_hides_all_that_is_below(tmp_path: Path) -> No
             return sorted(os.listdir(tree.fd))
 
     assert in_lab(tmp_path, look) == ["kept"]
+
+
+def test_builds_that_look_at_one_store_at_once_do_not_see_each_other(tmp_path: Path) -> None:
+    def look_often(made: Lab) -> list[str | None]:
+        with ThreadPoolExecutor(4) as pool:
+            looks = [pool.submit(made.snapshotter.refusal) for _ in range(200)]  # type: ignore[attr-defined]
+        return [look.result() for look in looks]
+
+    assert set(in_lab(tmp_path, look_often)) == {None}

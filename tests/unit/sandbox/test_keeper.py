@@ -9,10 +9,12 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.errors import SandboxError
 from ocibuild.executor import Process
 from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.sandbox import Folder, Spawner, StepSpec
@@ -196,6 +198,43 @@ def test_a_keeper_keeps_steps_in_namespaces_too(tmp_path: Path) -> None:
         wait_until(lambda: children.read_text() == "")  # the keeper tells the end before its own
 
     in_lab(tmp_path, work)
+
+
+def test_what_a_killed_keeper_kept_is_ended_in_its_own_namespace_too(tmp_path: Path) -> None:
+    """There /proc has other numbers, and those of other processes."""
+    mark = f"MARK={tmp_path}"
+    script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+
+    def work(lab: Lab) -> tuple[list[object], int]:
+        ends: dict[int, object] = {}
+
+        def run(number: int, ready: Event) -> None:
+            process = Process(args=("/bin/sh", "-c", script), env=("PATH=/bin", mark))
+            with lab.store.snapshots.begin() as active, lab.snapshotter.running(lab.base, active) as root:
+                try:
+                    outcome = lab.executor.run(process, root, active.scratch, output=lambda *_: ready.set())
+                    ends[number] = outcome.exit_status
+                except SandboxError as error:
+                    ends[number] = error.message
+
+        steps = []
+        for number in range(2):
+            ready = Event()
+            steps.append(Thread(target=run, args=(number, ready)))
+            steps[-1].start()
+            ready.wait()
+            if number == 0:
+                (first,) = lab.executor._running
+        spawner = lab.spawner._pid
+        keepers = Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
+        os.kill(int(keepers[-1]), signal.SIGKILL)
+        steps[1].join()
+        first.signal(signal.SIGTERM)
+        steps[0].join()
+        wait_until(lambda: not processes_with(mark))
+        return [ends[0], ends[1]], lab.sh("exit 7").status
+
+    assert in_lab(tmp_path, work, uid=LONELY) == ([3, "the step's process was lost"], 7)
 
 
 def test_a_signal_reaches_the_first_process_in_its_own_namespace(tmp_path: Path) -> None:
