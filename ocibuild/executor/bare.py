@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import Interrupted, SandboxError
@@ -25,8 +25,7 @@ from ocibuild.layer import copy_entry
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import ExitStack
+    from collections.abc import Iterator, Sequence
 
     from ocibuild.executor.placing import Placer
     from ocibuild.executor.process import Process
@@ -50,7 +49,7 @@ class BareExecutor(SpawnedExecutor):
         assert isinstance(root, Folder)
         self.warn_once(NO_PROC)
         touched: list[str] = []
-        with placing(root.path, scratch, touched) as placer:
+        with self._turns(process.mounts), placing(root.path, scratch, touched) as placer:
             placer.put("/dev", _make_dev, folder=True)
             for mount in (*network_files(scratch, process), *process.mounts):
                 self._place(placer, mount)
@@ -76,26 +75,45 @@ class BareExecutor(SpawnedExecutor):
                 assert_never(mount)
 
     def _place_bind(self, placer: Placer, source: str, target: str) -> None:
-        mode = _mode(source)
-        if mode is not None and stat.S_ISSOCK(mode):  # an agent's: what connects to a link connects to it
-            placer.put(target, lambda to, last: os.link(source, last, dst_dir_fd=to), folder=False)
-        elif mode is not None and not stat.S_ISDIR(mode):
-            with Root.open(os.path.dirname(source)) as folder:
-                name = os.path.basename(source)
-                placer.put(target, lambda to, last: copy_entry(folder.fd, name, to, last), folder=False)
-        else:
-            self._take_turn(source, placer.cleanup)
+        if _is_moved(source):
             placer.put(
                 target,
                 lambda to, last: _move_in(source, to, last),
                 folder=True,
                 take_back=lambda of, last: _move_out(of, last, source),
             )
+        elif stat.S_ISSOCK(os.lstat(source).st_mode):  # an agent's: what connects to a link connects to it
+            placer.put(target, lambda to, last: os.link(source, last, dst_dir_fd=to), folder=False)
+        else:
+            with Root.open(os.path.dirname(source)) as folder:
+                name = os.path.basename(source)
+                placer.put(target, lambda to, last: copy_entry(folder.fd, name, to, last), folder=False)
 
-    def _take_turn(self, source: str, cleanup: ExitStack) -> None:
-        """Wait until no other step has the directory in its tree; raise Interrupted where we are to stop meanwhile."""
-        fd = os.open(os.path.dirname(source), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        cleanup.callback(os.close, fd)
+    @contextmanager
+    def _turns(self, mounts: Sequence[Mount]) -> Iterator[None]:
+        """Wait until no other step has one of the directories in its tree that are to be moved into ours.
+
+        All steps take them in the same order, so that none waits for another that waits for it. Raises SandboxError for
+        one that is wanted twice, and Interrupted where we are to stop meanwhile.
+        """
+        wanted: dict[str, str] = {}
+        for mount in mounts:
+            if isinstance(mount, Bind) and _is_moved(mount.source):
+                if mount.source in wanted:
+                    raise SandboxError(
+                        f"mount at {mount.target}: the same directory is at {wanted[mount.source]} already, and in this "
+                        "container it can be at one place only",
+                        remedy="mount it once, or install proot",
+                    )
+                wanted[mount.source] = mount.target
+        with ExitStack() as cleanup:
+            for source in sorted(wanted):
+                fd = os.open(os.path.dirname(source), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                cleanup.callback(os.close, fd)
+                self._take_turn(fd)
+            yield
+
+    def _take_turn(self, fd: int) -> None:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,11 +198,12 @@ def _write_secret(secret: Secret, parent: int, name: str) -> None:
         os.fchmod(fd, secret.mode)
 
 
-def _mode(path: str) -> int | None:
+def _is_moved(source: str) -> bool:
+    """Tell whether it is a directory, or was one before a build was killed that had it in a tree."""
     try:
-        return os.lstat(path).st_mode
+        return stat.S_ISDIR(os.lstat(source).st_mode)
     except FileNotFoundError:
-        return None
+        return True
 
 
 def _move_in(source: str, parent: int, name: str) -> None:

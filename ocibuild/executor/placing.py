@@ -104,7 +104,8 @@ class Placer:
         parts = target.strip("/").split("/")[:-1]
         while True:
             with suppress(FileNotFoundError, NotADirectoryError):
-                name = self.root.resolve("/".join(parts)).strip(".")
+                real = self.root.resolve("/".join(parts))
+                name = "" if real == "." else real
                 with self.root.open_directory(name) as found:
                     return os.dup(found.fd), name
             parts.pop()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import time
+from contextlib import ExitStack
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,6 +130,61 @@ def test_run_mounts_are_there_for_the_step_alone(tmp_path: Path) -> None:
         assert bench.look() == before
         assert (cache / "new").read_text() == "new\n"
         assert (source / "sub/file").read_text() == "from there"
+
+    at_bench(tmp_path, work)
+
+
+def _caches(folder: Path, *names: str) -> list[str]:
+    paths = [folder / "caches" / name / "content" for name in names]
+    for path in paths:
+        path.mkdir(parents=True)
+    return [str(path) for path in paths]
+
+
+def test_a_folder_above_a_target_is_as_before_whatever_dots_its_name_has(tmp_path: Path) -> None:
+    def work(bench: Bench) -> None:
+        for name in (".cache", "cache"):
+            (bench.tree / name).mkdir()
+            os.utime(bench.tree / name, (1, 1))
+        before = bench.look()
+        (cache,) = _caches(bench.folder, "one")
+        assert bench.sh("echo kept >/.cache/made/pip/file", Bind(cache, "/.cache/made/pip")).status == 0
+        assert bench.look() == before
+        assert ".cache" in bench.touched
+
+    at_bench(tmp_path, work)
+
+
+def test_steps_that_share_caches_in_any_order_do_not_wait_for_each_other_for_good(tmp_path: Path) -> None:
+    def work(bench: Bench) -> list[int]:
+        (tmp_path / "other").mkdir()
+        other = Bench(tmp_path / "other", bare)
+        one, two = _caches(tmp_path, "one", "two")
+        ends: list[int] = []
+
+        def run(bench: Bench, first: str, second: str) -> None:
+            ends.append(bench.sh("true", Bind(first, "/a"), Bind(second, "/b")).status)
+
+        threads = [Thread(target=run, args=order, daemon=True) for order in ((bench, one, two), (other, two, one))]
+        with ExitStack() as held:  # so that each waits for its first
+            for path in (one, two):
+                fcntl.flock(held.enter_context(Root.open(os.path.dirname(path))).fd, fcntl.LOCK_EX)
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)
+        for thread in threads:
+            thread.join(10)
+        return ends
+
+    assert at_bench(tmp_path, work) == [0, 0]
+
+
+def test_one_cache_at_two_places_is_refused(tmp_path: Path) -> None:
+    def work(bench: Bench) -> None:
+        (cache,) = _caches(bench.folder, "one")
+        with pytest.raises(SandboxError, match="mount at /b: the same directory is at /a already"):
+            bench.sh("true", Bind(cache, "/a"), Bind(cache, "/b"))
+        assert bench.sh("true", Bind(cache, "/a")).status == 0
 
     at_bench(tmp_path, work)
 
