@@ -83,9 +83,7 @@ class Session:
 
     @cached_property
     def _config(self) -> RegistryConfig:
-        from ocibuild.registry import RegistryConfig, usual_certificate_folders
-
-        return RegistryConfig.load(self._settings.config, certificate_folders=usual_certificate_folders(os.environ))
+        return _load_config(self._settings.config)
 
     def _limits(self) -> Limits:
         return self._config.limits
@@ -371,10 +369,6 @@ class Session:
             raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 
-    def doctor(self, forced: Forced | None = None) -> Diagnosis:
-        """Try what this machine allows; nothing of this process changes."""
-        return examine(self._settings.root, forced)
-
     @contextmanager
     def _shown(self, title: str) -> Iterator[Emit]:
         with display(self._settings.progress, self._settings.stream, title=title) as emit:
@@ -393,14 +387,23 @@ class Session:
             self._emit(Warned(message))
 
 
-def examine(root: str | None, forced: Forced | None = None) -> Diagnosis:
-    """Try what this machine allows a build with its store at ``root``; where that is None there is no place for one."""
-    from ocibuild.executor import Forced
+def examine(root: str | None, config: str | None, forced: Forced) -> Diagnosis:
+    """Try what this machine allows a build with its store at ``root``; where that is None there is no place for one.
+
+    ``config`` is the configuration's file.
+    """
     from ocibuild.executor.probe import diagnose
 
     path = None if root is None else os.path.abspath(root)
+    proot = _load_config(config).proot
     with translate_errors(path or "the folder for temporary files"):
-        return diagnose(path, os.environ, forced or Forced())
+        return diagnose(path, os.environ, forced, proot=proot)
+
+
+def _load_config(path: str | None) -> RegistryConfig:
+    from ocibuild.registry import RegistryConfig, usual_certificate_folders
+
+    return RegistryConfig.load(path, certificate_folders=usual_certificate_folders(os.environ))
 
 
 def _nobody(_layer: Descriptor) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.executor import WAYS, Facts, Forced, Row, choose
-from ocibuild.sandbox import Identity, IDs, Spawner, enter, stay
+from ocibuild.sandbox import Identity, IDs, Spawner, enter, refuse_where_steps_are_refused, stay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ class Machine:
         refusal = SandboxError("--executor proot was asked for")
         if forced.executor != "proot":
             try:
+                refuse_where_steps_are_refused()
                 identity = enter()
                 return cls(_IN_NAMESPACES[identity.ids], identity, Spawner.start(), forced=forced)
             except SandboxError as error:

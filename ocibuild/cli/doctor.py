@@ -28,7 +28,8 @@ def doctor(ctx: click.Context, executor: str, snapshotter: str, form: str) -> No
     """
     from ocibuild.executor import Forced
 
-    diagnosis = examine(ctx.find_root().obj["root"], Forced(executor, snapshotter))
+    settings = ctx.find_root().obj
+    diagnosis = examine(settings["root"], settings["config"], Forced(executor, snapshotter))
     if form == "json":
         click.echo(json.dumps(_document(diagnosis), indent=2))
     else:

@@ -101,8 +101,8 @@ class BareExecutor(SpawnedExecutor):
             if isinstance(mount, Bind) and _is_moved(mount.source):
                 if mount.source in wanted:
                     raise SandboxError(
-                        f"mount at {mount.target}: the same directory is at {wanted[mount.source]} already, and in this "
-                        "container it can be at one place only",
+                        f"mount at {mount.target}: the same directory is at {wanted[mount.source]} already, and in "
+                        "this container it can be at one place only",
                         remedy="mount it once, or install proot",
                     )
                 wanted[mount.source] = mount.target

@@ -52,7 +52,7 @@ class SpawnedExecutor(ABC):
         self._spawner = spawner
         self._warn = warn
         self._warned: set[str] = set()
-        self.lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the two below
         self._running: set[Running] = set()
         self.stopped = False
 
@@ -82,8 +82,7 @@ class SpawnedExecutor(ABC):
             cleanup.callback(os.close, null)
             with ExitStack() as theirs:
                 ends = [_pipe(cleanup, theirs) for _ in Stream]
-                running = self._start(spec, null, ends[0][1], ends[1][1])
-                cleanup.callback(self._forget, running)
+                running = cleanup.enter_context(self.started(spec, null, ends[0][1], ends[1][1]))
             _pump({ends[0][0]: Stream.STDOUT, ends[1][0]: Stream.STDERR}, output)
             outcome = running.wait()
         if self.stopped:  # its status says only that it was killed
@@ -97,16 +96,15 @@ class SpawnedExecutor(ABC):
             cleanup.callback(os.close, null)
             stdin = 0 if process.interactive else null
             # a step with a terminal opens that itself
-            running = self._start(spec, *((null, null, null) if process.terminal else (stdin, 1, 2)))
-            cleanup.callback(self._forget, running)
-            with _forwarded_to(running):
+            streams = (null, null, null) if process.terminal else (stdin, 1, 2)
+            with self.started(spec, *streams) as running, _forwarded_to(running):
                 if process.terminal and not relay(running.terminal(), interactive=process.interactive):
                     running.kill()
                 return running.wait()
 
     def warn_once(self, text: str) -> None:
         """Say what a user should know, once however many steps it concerns."""
-        with self.lock:
+        with self._lock:
             is_new = text not in self._warned
             self._warned.add(text)
         if is_new:
@@ -114,23 +112,25 @@ class SpawnedExecutor(ABC):
 
     def stop(self) -> None:
         """See Executor."""
-        with self.lock:
+        with self._lock:
             self.stopped = True
             for running in self._running:
                 running.kill()
 
-    def _start(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Running:
-        with self.lock:
+    @contextmanager
+    def started(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Iterator[Running]:
+        """Start what is ended with the block, and by ``stop()``; raise Interrupted where that was called already."""
+        with self._lock:
             if self.stopped:
                 raise Interrupted
             running = self._spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stderr)
             self._running.add(running)
-            return running
-
-    def _forget(self, running: Running) -> None:
-        with self.lock:
-            self._running.discard(running)
-        running.close()
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._running.discard(running)
+            running.close()
 
 
 class ChrootExecutor(SpawnedExecutor):

@@ -11,6 +11,7 @@ from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Spec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time, looker
+from ocibuild.sandbox.trial import refuse_where_steps_are_refused
 from ocibuild.sandbox.users import User
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "enter",
     "looker",
     "read_accounts",
+    "refuse_where_steps_are_refused",
     "stay",
     "user_of_image",
 ]

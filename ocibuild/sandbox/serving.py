@@ -16,7 +16,6 @@ from ocibuild.sandbox.channel import close_inherited, receive, shell_status, tel
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.starting import DESCRIPTORS, start
 from ocibuild.sandbox.step import prepare
-from ocibuild.sandbox.trial import refusal_of_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.starting import Child
 
 
-def serve_and_exit(control: socket.socket, *, namespaced: bool) -> NoReturn:
-    """Serve the builder at the other end of ``control``, in a process forked for it, until it is gone.
-
-    Where it is ``namespaced``, the first message says what steps are refused, empty where that is nothing.
-    """
+def serve_and_exit(control: socket.socket) -> NoReturn:
+    """Serve the builder at the other end of ``control``, in a process forked for it, until it is gone."""
     try:
         gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -37,8 +33,6 @@ def serve_and_exit(control: socket.socket, *, namespaced: bool) -> NoReturn:
         # the builder decides what an interrupt means for the steps
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if namespaced:
-            control.send(refusal_of_step().encode())
         prepare()
         _serve(control)
     finally:

@@ -24,9 +24,6 @@ from ocibuild.sandbox.serving import serve_and_exit
 if TYPE_CHECKING:
     from ocibuild.sandbox.specs import Spec
 
-_MESSAGE_LIMIT = 1 << 16
-_DOCTOR = "`ocibuild doctor` tells what to change"
-
 
 class Spawner:
     """The builder's end: starts steps, from any thread."""
@@ -39,8 +36,8 @@ class Spawner:
     def start(cls, *, namespaced: bool = True) -> Spawner:
         """Fork the spawner; to be called while this process has one thread.
 
-        Unless ``namespaced`` it is in no PID namespace of its own, and each step must have a keeper. Raises OSError or
-        SandboxError where this machine refuses that, or the namespaces and mounts that every step has.
+        Unless ``namespaced`` it is in no PID namespace of its own, and each step must have a keeper. Raises OSError
+        where this machine refuses that.
         """
         _occupy_streams()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -51,14 +48,9 @@ class Spawner:
             theirs.close()
             raise
         if pid == 0:
-            serve_and_exit(theirs, namespaced=namespaced)
+            serve_and_exit(theirs)
         os.close(pidfd)
         theirs.close()
-        refusal = os.fsdecode(ours.recv(_MESSAGE_LIMIT)) if namespaced else ""
-        if refusal:
-            ours.close()
-            os.waitpid(pid, 0)
-            raise SandboxError(f"this machine refuses a step its own {refusal}", remedy=_DOCTOR)
         return cls(ours, pid)
 
     def run(self, spec: Spec, *, stdin: int, stdout: int, stderr: int) -> Running:

@@ -71,21 +71,29 @@ class Database:
                 raise
 
     def _prepare(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StoreTooNew(
-                f"{self._path}: the store has version {version}, and this ocibuild knows {VERSION} at most",
-                remedy="use a newer ocibuild, or another store with --root",
-            )
+        version = self._version()
         # a lost transaction costs a step run again, so one fsync a checkpoint is enough
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
         if version < VERSION:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            added = _ADDED_IN_3 if 0 < version < 3 else ""
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {added} {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            with self.transaction():
+                self._bring_up_to_date(self._version())  # again: another process may have done it meanwhile
+
+    def _version(self) -> int:
+        """Return the version that the store has, 0 for a new one; raise StoreTooNew."""
+        version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StoreTooNew(
+                f"{self._path}: the store has version {version}, and this ocibuild knows {VERSION} at most",
+                remedy="use a newer ocibuild, or another store with --root",
             )
+        return version
+
+    def _bring_up_to_date(self, version: int) -> None:
+        added = (_ADDED_IN_3,) if 0 < version < 3 else ()
+        for statement in (*added, *_SCHEMA.split(";"), f"PRAGMA user_version = {VERSION}"):
+            self._connection.execute(statement)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""

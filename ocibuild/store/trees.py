@@ -47,10 +47,15 @@ class Trees:
             lock = None if os.path.lexists(path) else self._locks.try_hold(_lock_name(str(number)))
             if lock is None:
                 continue
-            with suppress(FileExistsError):  # of somebody who was killed between our look and the lock
+            try:
                 os.mkdir(path, 0o700)
+            except FileExistsError:  # of somebody who was killed between our look and the lock
+                lock.close()
+            except BaseException:
+                lock.close()
+                raise
+            else:
                 return HeldTree(path, lock)
-            lock.close()
         raise AssertionError("numbers do not end")
 
     def recover(self) -> None:

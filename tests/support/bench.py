@@ -84,14 +84,13 @@ def on_terminal(executor: SpawnedExecutor, process: Process, root: RootTree, scr
     """Run a process that has a terminal; return what it shows there and its status."""
     with executor.prepared(process, root, scratch) as (spec, _):
         null = os.open("/dev/null", os.O_RDWR)
-        running = executor._start(spec, null, null, null)
-        terminal = running.terminal()
-        shown = b""
-        with suppress(OSError):  # EIO, where nobody has it any more
-            while piece := os.read(terminal, 4096):
-                shown += piece
-        outcome = running.wait()
-        executor._forget(running)
+        with executor.started(spec, null, null, null) as running:
+            terminal = running.terminal()
+            shown = b""
+            with suppress(OSError):  # EIO, where nobody has it any more
+                while piece := os.read(terminal, 4096):
+                    shown += piece
+            outcome = running.wait()
     return shown.decode(), outcome.exit_status
 
 

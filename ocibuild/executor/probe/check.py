@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.executor.probe.surroundings import Surroundings
 
 
@@ -26,11 +28,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where checks are made: an empty directory on the store's file system, of the kind ``file_system``."""
+    """Where checks are made: an empty directory on the store's file system, of the kind ``file_system``.
+
+    ``find_proot`` returns the path of the one that a build would take; it may raise SandboxError.
+    """
 
     folder: str
     file_system: str
     surroundings: Surroundings
+    find_proot: Callable[[], str | None]
 
     def new_folder(self, name: str) -> str:
         """Make a directory that one check has for itself."""

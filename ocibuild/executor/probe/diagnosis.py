@@ -14,11 +14,12 @@ from ocibuild.executor.probe import filters, ids, namespaces, programs, remedies
 from ocibuild.executor.probe.better import Better, next_better
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.surroundings import Surroundings, look_around
+from ocibuild.executor.proot import find_proot
 from ocibuild.executor.rows import Row
 from ocibuild.sandbox import IDs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _CHECKS = (
     namespaces.check_user_namespace,
@@ -57,13 +58,17 @@ class Diagnosis:
         return self.choice.row is not Row.NONE and all(check.passed for check in self.checks if check.name == "store")
 
 
-def diagnose(store_root: str | None, environ: Mapping[str, str], forced: Forced) -> Diagnosis:
+def diagnose(
+    store_root: str | None, environ: Mapping[str, str], forced: Forced, *, proot: str | None = None
+) -> Diagnosis:
     """Try what a build needs, on the file system of ``store_root``, and return what was found; nothing stays.
+
+    ``proot`` is what the configuration says of that.
 
     Where there can be no store, the rest is tried on the file system for temporary files.
     """
     around = look_around(environ)
-    with _place(store_root, around) as (place, store):
+    with _place(store_root, around, lambda: find_proot(proot, environ)) as (place, store):
         checks = (_kernel(), _container(around), store, *(check(place) for check in _CHECKS))
     facts = facts_of(checks)
     choice = choose(facts, forced)
@@ -98,7 +103,9 @@ def _container(around: Surroundings) -> Check:
 
 
 @contextmanager
-def _place(store_root: str | None, around: Surroundings) -> Iterator[tuple[Place, Check]]:
+def _place(
+    store_root: str | None, around: Surroundings, find_proot: Callable[[], str | None]
+) -> Iterator[tuple[Place, Check]]:
     """Yield an empty directory at the store's place, else at another, and the check of the store's."""
     with ExitStack() as cleanup:
         try:
@@ -112,7 +119,7 @@ def _place(store_root: str | None, around: Surroundings) -> Iterator[tuple[Place
         else:
             kind = storage.file_system_of(folder)
             store = Check("store", passed=True, evidence=f"{store_root}, on {kind}", value=kind)
-        yield Place(folder, storage.file_system_of(folder), around), store
+        yield Place(folder, storage.file_system_of(folder), around, find_proot), store
 
 
 @contextmanager

@@ -21,10 +21,11 @@ _ANSWER_LIMIT = 1 << 16
 
 
 class Trial(NamedTuple):
-    """Whether something worked, and what was seen."""
+    """Whether something worked, and what was seen; ``remedy`` is what an error of ours says to do, where it was one."""
 
     passed: bool
     seen: str
+    remedy: str = ""
 
 
 class Refused(Exception):
@@ -65,7 +66,7 @@ def _done(work: Callable[[], str]) -> Trial:
     try:
         return Trial(passed=True, seen=work())
     except OcibuildError as error:
-        return Trial(passed=False, seen=error.message)
+        return Trial(passed=False, seen=error.message, remedy=error.remedy or "")
     except Refused as error:
         return Trial(passed=False, seen=str(error))
     except OSError as error:

@@ -6,6 +6,6 @@ libraries fall back to those that it does know.
 """
 
 from ocibuild.executor.proot.executor import ProotExecutor
-from ocibuild.executor.proot.program import Proot, find_proot, try_proot
+from ocibuild.executor.proot.program import TAKE_NEWER, Proot, find_proot, try_proot
 
-__all__ = ["Proot", "ProotExecutor", "find_proot", "try_proot"]
+__all__ = ["TAKE_NEWER", "Proot", "ProotExecutor", "find_proot", "try_proot"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import CannotStart, SandboxError
+from ocibuild.errors import CannotStart, Interrupted, SandboxError
 from ocibuild.executor.chroot import SpawnedExecutor, network_files
 from ocibuild.executor.foreign import as_it_is, find_emulator
 from ocibuild.executor.placing import placing
@@ -36,6 +37,7 @@ class ProotExecutor(SpawnedExecutor):
         super().__init__(spawner, warn)
         self._path = path
         self._proot: Proot | None = None
+        self._trying = threading.Lock()
 
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[ProgramSpec, list[str]]]:
@@ -70,9 +72,14 @@ class ProotExecutor(SpawnedExecutor):
             yield spec, touched
 
     def _tried(self, scratch: str) -> Proot:
-        with self.lock:
+        with self._trying:
             if self._proot is None:
-                self._proot = try_proot(self._path, self._spawner, scratch)
+                try:
+                    self._proot = try_proot(self._path, self.started, scratch)
+                except SandboxError:
+                    if self.stopped:  # it was ended, whatever that looked like
+                        raise Interrupted from None
+                    raise
             return self._proot
 
 

@@ -7,15 +7,19 @@ import re
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import ProgramSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
-    from ocibuild.sandbox import Spawner
+    from ocibuild.sandbox import Running
+
+    # gives a program its standard input, output and error, and ends it with the block
+    Start: TypeAlias = Callable[[ProgramSpec, int, int, int], AbstractContextManager[Running]]
 
 # calls that take a path and that no version translates; that of fork is one that it does not follow
 _UNKNOWN = (
@@ -25,6 +29,8 @@ _UNKNOWN = (
 )  # fmt: skip
 _UNKNOWN_BEFORE_5_2 = ("faccessat2", "statx")
 _OLDEST = (5, 1)
+TAKE_NEWER = "install proot 5.1 or newer"
+"""What is to be done about one that is too old."""
 LOADER = "PROOT_LOADER"
 SCRATCH = "PROOT_TMP_DIR"
 NO_SECCOMP = "PROOT_NO_SECCOMP"  # else 5.4 waits for a filter of its own to tell it of calls, and translates none
@@ -58,29 +64,27 @@ def find_proot(named: str | None, environ: Mapping[str, str]) -> str | None:
     return shutil.which("proot", path=environ.get("PATH"))
 
 
-def try_proot(path: str, spawner: Spawner, scratch: str) -> Proot:
+def try_proot(path: str, start: Start, scratch: str) -> Proot:
     """Return the proot at ``path`` once it has shown a file elsewhere than it is; raise SandboxError.
 
     ``scratch`` is a directory for its files.
     """
-    said = _said_by(spawner, ProgramSpec(path, [path, "--version"], {}, "/"))
+    said = _said_by(start, ProgramSpec(path, [path, "--version"], {}, "/"))
     found = re.search(r"\b(\d+)\.(\d+)(?:\.(\d+))?\b", said)
     version = tuple(int(part or 0) for part in found.groups()) if found else (0,)
     if (0,) < version < _OLDEST:
-        raise SandboxError(
-            f"{path} is proot {'.'.join(map(str, version))}, which is too old", remedy="install proot 5.1 or newer"
-        )
-    return Proot(path, version, _loader(Proot(path, version, b""), spawner, scratch))
+        raise SandboxError(f"{path} is proot {'.'.join(map(str, version))}, which is too old", remedy=TAKE_NEWER)
+    return Proot(path, version, _loader(Proot(path, version, b""), start, scratch))
 
 
-def _loader(proot: Proot, spawner: Spawner, scratch: str) -> bytes:
+def _loader(proot: Proot, start: Start, scratch: str) -> bytes:
     """Return the program that proot starts all others with, once a shell has read a file where only proot shows it."""
     shell = os.path.realpath("/bin/sh")
     script = f'read -r line <{_COVERED}; echo "$$ $line"; read -r line'
     args = [proot.path, "-v", "-1", "-r", "/", "-b", f"{_SHOWN}:{_COVERED}", "-w", "/", shell, "-c", script]
     env = {"PATH": "/usr/bin:/bin", NO_SECCOMP: "1", SCRATCH: scratch}
     spec = ProgramSpec(proot.path, args, env, "/", unknown=proot.unknown)
-    with _started(spawner, spec) as (answer, out):
+    with _piped(start, spec) as (answer, out):
         pid, _, line = os.read(out, 4096).decode("utf-8", "replace").strip().partition(" ")
         with open(_SHOWN, encoding="utf-8") as file:
             if line != file.readline().strip():
@@ -101,9 +105,9 @@ def _remedy(said: str) -> str:
     return "let it write to /tmp" if "temporary file" in said else "allow ptrace(2), or install a newer proot"
 
 
-def _said_by(spawner: Spawner, spec: ProgramSpec) -> str:
+def _said_by(start: Start, spec: ProgramSpec) -> str:
     """Return what a program prints."""
-    with _started(spawner, spec) as (_, out):
+    with _piped(start, spec) as (_, out):
         said = b""
         while piece := os.read(out, 4096):
             said += piece
@@ -111,7 +115,7 @@ def _said_by(spawner: Spawner, spec: ProgramSpec) -> str:
 
 
 @contextmanager
-def _started(spawner: Spawner, spec: ProgramSpec) -> Iterator[tuple[int, int]]:
+def _piped(start: Start, spec: ProgramSpec) -> Iterator[tuple[int, int]]:
     """Start a program; give the end that it reads of, and one of all that it prints. It is ended with the block."""
     with ExitStack() as cleanup:
         with ExitStack() as theirs:
@@ -121,6 +125,5 @@ def _started(spawner: Spawner, spec: ProgramSpec) -> Iterator[tuple[int, int]]:
             out, stdout = os.pipe2(os.O_CLOEXEC)
             theirs.callback(os.close, stdout)
             cleanup.callback(os.close, out)
-            running = spawner.run(spec, stdin=stdin, stdout=stdout, stderr=stdout)
-            cleanup.callback(running.close)
+            cleanup.enter_context(start(spec, stdin, stdout, stdout))
         yield answer, out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pytest
 from ocibuild.build import Machine
 from ocibuild.errors import SandboxError
 from ocibuild.executor import Forced, Row
+from ocibuild.sandbox.privileges import drop_capabilities, last_capability
+from ocibuild.sandbox.syscalls import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 from ocibuild.store import Store
 from tests.support.containers import be_root_of_container, be_user_of_container
 from tests.support.isolated import isolated
@@ -128,6 +131,26 @@ def test_a_user_without_namespaces_gets_proot_or_a_clear_line() -> None:
         _entered(be, Forced(), None)
     with pytest.raises(AssertionError, match="--executor chroot: this machine refuses"):
         _entered(be, Forced("chroot"), "/usr/bin/proot")
+
+
+@needs_root
+@pytest.mark.parametrize("proot", [None, "/usr/bin/proot"], ids=["without-proot", "with-proot"])
+def test_namespaces_in_which_no_step_could_run_are_not_entered(proot: str | None, tmp_path: Path) -> None:
+    """There root would not be the root that it is here: it could make no device."""
+
+    def inside() -> str:
+        unshare(CLONE_NEWNS)
+        mount(None, "/", None, MS_REC | MS_PRIVATE)
+        mount("tmpfs", "/proc/bus", "tmpfs", 0)  # as a container's runtime covers parts of it
+        drop_capabilities(last_capability())
+        machine = Machine.enter(Forced(), lambda: proot)
+        try:
+            os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+            return type(machine.executor()).__name__
+        finally:
+            machine.close()
+
+    assert in_child(inside) == ("ProotExecutor" if proot else "BareExecutor")
 
 
 @needs_root

@@ -224,7 +224,33 @@ def test_the_links_of_an_image_lead_only_into_the_image(tmp_path: Path) -> None:
     ],
 )
 def test_a_proot_that_does_not_work_is_one_clear_line(tmp_path: Path, script: str, message: str) -> None:
-    proot = tmp_path / "proot"
+    def work(bench: Bench) -> None:
+        with pytest.raises(SandboxError, match=message):
+            bench.sh("true")
+
+    with_proot(tmp_path, script, work)
+
+
+def test_stopping_ends_a_proot_that_is_still_tried(tmp_path: Path) -> None:
+    """One that does not answer."""
+
+    def work(bench: Bench) -> None:
+        def stop() -> None:
+            wait_until((tmp_path / "asked").exists)
+            bench.executor.stop()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with pytest.raises(Interrupted):
+            bench.sh("true")
+        stopping.join()
+
+    with_proot(tmp_path, f">{tmp_path}/asked; sleep 60", work)
+
+
+def with_proot(folder: Path, script: str, work: Callable[[Bench], None]) -> None:
+    """Do ``work`` at a bench where ``script`` is the proot."""
+    proot = folder / "proot"
     proot.write_text(f"#!/bin/sh\n{script}\n")
     proot.chmod(0o755)
 
@@ -233,8 +259,7 @@ def test_a_proot_that_does_not_work_is_one_clear_line(tmp_path: Path, script: st
 
     def inside() -> None:
         be_root_of_container()
-        with pytest.raises(SandboxError, match=message):
-            Bench(tmp_path, make).sh("true")
+        work(Bench(folder, make))
 
     in_child(inside)
 

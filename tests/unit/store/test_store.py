@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 from ocibuild.oci import Digest, Reference, mediatypes
 from ocibuild.store import Record, Store, translate_errors
+from ocibuild.store.database import VERSION, Database
 from tests.support.privileges import bound_by_permissions
 from tests.unit.store.processes import start
 
@@ -270,3 +273,21 @@ def test_store_of_version_2_keeps_its_snapshots(tmp_path: Path) -> None:
     with Store.open(root) as store:
         store.snapshots.owners = "real"
         assert store.snapshots.by_id(number) is not None
+
+
+def test_builds_that_bring_one_store_up_to_date_at_once_do_it_once(tmp_path: Path) -> None:
+    root = str(tmp_path / "store")
+    with Store.open(root):
+        pass
+    path = os.path.join(root, "ocibuild.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("ALTER TABLE snapshots DROP COLUMN owners")
+        database.execute("PRAGMA user_version = 2")
+        database.execute("BEGIN IMMEDIATE")  # so that all have looked before any can change it
+        with ThreadPoolExecutor(4) as pool:
+            opened = [pool.submit(Database, path) for _ in range(4)]
+            time.sleep(0.5)
+            database.execute("ROLLBACK")
+        for one in opened:
+            one.result().close()
+        assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -287,8 +287,26 @@ def test_proot_that_does_not_run_is_no_proot(store: Path, tmp_path: Path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert shutil.which("proot") == str(program)
     failed = _check(in_child(lambda: _diagnose(store)), "proot")
-    assert (failed.passed, failed.value) == (False, "9.8.7")
-    assert failed.evidence.startswith(f"{program}, version 9.8.7: a program does not run under it: ")
+    assert not failed.passed
+    assert failed.evidence == f"{program} does not work here: proot 9.8.7 proot error: ptrace(TRACEME): not today"
+
+
+def test_proot_is_the_one_that_a_build_takes(store: Path, tmp_path: Path) -> None:
+    real, old = require_peer("proot"), tmp_path / "old"
+    old.write_text("#!/bin/sh\necho 'proot 4.0.3'\n")
+    old.chmod(0o755)
+    missing = str(tmp_path / "missing")
+
+    def found(environ: dict[str, str], proot: str | None) -> Check:
+        return _check(in_child(lambda: diagnose(str(store), environ, Forced(), proot=proot)), "proot")
+
+    assert found({}, real).passed
+    assert found({"OCIBUILD_PROOT": real}, str(old)).passed
+    too_old = found({}, str(old))
+    assert (too_old.evidence, too_old.remedy) == (
+        f"{old} is proot 4.0.3, which is too old", "install proot 5.1 or newer"
+    )  # fmt: skip
+    assert found({"OCIBUILD_PROOT": missing}, real).evidence == f"OCIBUILD_PROOT: {missing}: no such program"
 
 
 def test_user_inside_a_user_namespace_may_have_another(store: Path) -> None:

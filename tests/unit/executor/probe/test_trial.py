@@ -16,17 +16,17 @@ def _raise(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize(
-    ("error", "seen"),
+    ("error", "seen", "remedy"),
     [
-        (OSError(28, "No space left on device", "/x"), "No space left on device"),
-        (SandboxError("refused here", remedy="ask"), "refused here"),
-        (Refused("made, and useless"), "made, and useless"),
-        (KeyError("x"), "a fault of ocibuild's own, please report it: KeyError('x')"),
+        (OSError(28, "No space left on device", "/x"), "No space left on device", ""),
+        (SandboxError("refused here", remedy="ask"), "refused here", "ask"),
+        (Refused("made, and useless"), "made, and useless", ""),
+        (KeyError("x"), "a fault of ocibuild's own, please report it: KeyError('x')", ""),
     ],
     ids=["kernel", "ours", "seen", "bug"],
 )
-def test_what_is_raised_is_evidence(error: Exception, seen: str) -> None:
-    assert attempt(lambda: _raise(error)) == Trial(passed=False, seen=seen)
+def test_what_is_raised_is_evidence(error: Exception, seen: str, remedy: str) -> None:
+    assert attempt(lambda: _raise(error)) == Trial(passed=False, seen=seen, remedy=remedy)
 
 
 def test_what_works_says_what_was_seen() -> None:
