@@ -90,6 +90,13 @@ DOCKER_ADMIN = Row(
 DOCKER_UNCONFINED_USER = Row(
     "docker, unconfined, user 1000", container=("--user", "1000:1000", *_UNCONFINED), cases=_SMALL, chosen=_COPY
 )
+DOCKER_COVERED = Row(
+    "docker, seccomp unconfined",
+    flags=("--executor", "chroot"),
+    container=("--security-opt", "seccomp=unconfined"),
+    cases=_SMALL,
+    chosen=_COPY,
+)
 
 MACHINE_ROWS = (ROOT, RANGE, ONE_ID, ROOT_COPY, RANGE_COPY, ONE_ID_COPY, BARE, PROOT_ROOT, PROOT)
 """The rows of this machine that are tested; the first is what the others are held against."""
@@ -101,10 +108,8 @@ CONTAINER_ROWS = (
     DOCKER_NO_ENTRY,
     DOCKER_ADMIN,
     DOCKER_UNCONFINED_USER,
+    DOCKER_COVERED,
 )
 """The rows in containers that are tested."""
-ROWS = (
-    ROOT, RANGE, ONE_ID, ROOT_COPY, RANGE_COPY, ONE_ID_COPY, BARE, PROOT_ROOT, PROOT, DOCKER, DOCKER_USER,
-    DOCKER_NO_CAPABILITIES, DOCKER_READ_ONLY, DOCKER_NO_ENTRY, DOCKER_ADMIN, DOCKER_UNCONFINED_USER,
-)  # fmt: skip
+ROWS = (*MACHINE_ROWS, *CONTAINER_ROWS)
 """All of them, as ``python -m tests.rows`` knows them by name."""
