@@ -33,7 +33,9 @@ def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket],
     proc = open_proc()
     process, descriptor = fork(theirs)
     theirs.close()
-    keeper.attend(Arrival(ours, proc, lambda: _view(spec, proc, descriptor), keeper.attend))
+    # a program such as proot looks at every part of every path that it translates
+    spared = None if isinstance(spec, StepSpec) else process
+    keeper.attend(Arrival(ours, proc, lambda: _view(spec, proc, descriptor), keeper.attend, spared=spared))
     return process, descriptor
 
 

@@ -67,11 +67,19 @@ class Arrival:
     """Waits for what ``submit()`` hands over at the other end of ``connection``, and has a supervisor attended then.
 
     ``proc`` is a directory of /proc for this process's PID namespace. ``view`` is asked for once the step has its root.
+    ``spared`` is as for Supervisor.
     """
 
     def __init__(
-        self, connection: socket.socket, proc: int, view: Callable[[], View], attend: Callable[[Supervisor], None]
+        self,
+        connection: socket.socket,
+        proc: int,
+        view: Callable[[], View],
+        attend: Callable[[Supervisor], None],
+        *,
+        spared: int | None = None,
     ) -> None:
+        self._spared = spared
         self._connection = connection
         self._proc = proc
         self._view = view
@@ -87,5 +95,6 @@ class Arrival:
         if descriptors:
             uid, gid, groups = json.loads(message)
             first = Credentials.of(uid, gid, tuple(sorted(groups)))
-            self._attend(Supervisor(Listener(descriptors[0]), self._proc, self._view(), first))
+            listener = Listener(descriptors[0])
+            self._attend(Supervisor(listener, self._proc, self._view(), first, spared=self._spared))
         return False

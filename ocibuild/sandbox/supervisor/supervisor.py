@@ -36,11 +36,15 @@ class Supervisor:
     """Attends to a listener, in a process of its own.
 
     ``proc`` is a directory of /proc for this process's PID namespace, ``view`` how it comes to the step's files, and
-    ``first`` who the step's first process is.
+    ``first`` who the step's first process is. ``spared`` is a process that is none of the step's, though it has their
+    filter.
     """
 
-    def __init__(self, listener: Listener, proc: int, view: View, first: Credentials) -> None:
+    def __init__(
+        self, listener: Listener, proc: int, view: View, first: Credentials, *, spared: int | None = None
+    ) -> None:
         self._listener = listener
+        self._spared = spared
         self._desk = Desk(listener, Processes(proc, Book(first)), view)
         self._answers = _by_number(os.uname().machine)
         os.umask(0)  # that of the process counts
@@ -53,6 +57,9 @@ class Supervisor:
         """Answer one call."""
         call = self._listener.receive()
         if call is None:
+            return True
+        if call.pid == self._spared:
+            self._listener.proceed(call)
             return True
         try:
             self._answers[call.architecture, call.number](self._desk, call)

@@ -1,4 +1,4 @@
-"""Whatever a process passes to a system call, its supervisor answers, and goes on."""
+"""Whatever a process passes to a system call, its supervisor answers, or has the kernel answer, and goes on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _address(content: bytes | ctypes.Array[ctypes.c_int64]) -> int:
     return ctypes.cast(content, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
-def _attend_until(ended: int, connection: socket.socket) -> None:
+def _attend_until(ended: int, connection: socket.socket, spared: int | None) -> None:
     """Be the supervisor of what hands over its listener, until that has ended."""
     attended: dict[int, Attended] = {}
     poll = select.poll()
@@ -68,7 +68,7 @@ def _attend_until(ended: int, connection: socket.socket) -> None:
         poll.register(one.fileno(), select.POLLIN)
 
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    attend(Arrival(connection, proc, lambda: SameRoot(proc), attend))
+    attend(Arrival(connection, proc, lambda: SameRoot(proc), attend, spared=spared))
     poll.register(ended, select.POLLIN)
     while True:
         for fd, event in poll.poll():
@@ -78,7 +78,7 @@ def _attend_until(ended: int, connection: socket.socket) -> None:
                 poll.unregister(fd)
 
 
-def _supervised(folder: Path, work: Callable[[], None]) -> int:
+def _supervised(folder: Path, work: Callable[[], None], *, spared: bool = False) -> int:
     """Do ``work`` in a supervised process of user 1000, in a folder of its own; return its exit status."""
     folder.chmod(0o777)
     open_way(folder)
@@ -98,7 +98,7 @@ def _supervised(folder: Path, work: Callable[[], None]) -> int:
         theirs.close()
         ended = os.pidfd_open(child)
         try:
-            _attend_until(ended, ours)
+            _attend_until(ended, ours, child if spared else None)
         finally:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(ended, signal.SIGKILL)
@@ -150,3 +150,14 @@ def test_arguments_at_random_are_answered(tmp_path: Path) -> None:
             _call(chance.choice(names), *chance.choices(values, k=6))
 
     assert _supervised(tmp_path, work) == 0
+
+
+def test_calls_of_a_spared_process_are_the_kernels_and_those_of_its_children_are_not(tmp_path: Path) -> None:
+    def work() -> None:
+        assert os.getuid() == LONELY
+        child = os.fork()
+        if child == 0:
+            os._exit(os.getuid() != 1000)
+        assert os.waitpid(child, 0)[1] == 0
+
+    assert _supervised(tmp_path, work, spared=True) == 0
