@@ -62,6 +62,14 @@ class ProgramSpec(NamedTuple):
         """The namespaces the process is cloned into: none."""
         return 0
 
+    @property
+    def pasta(self) -> None:
+        """Its network is the machine's."""
+
+    @property
+    def foreign(self) -> None:
+        """How it runs programs for another processor is its own concern."""
+
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
         return json.dumps(self._asdict()).encode()
