@@ -75,12 +75,10 @@ class ProgramSpec(NamedTuple):
         return json.dumps(self._asdict()).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> ProgramSpec:
-        """Return the spec that ``to_json()`` wrote."""
-        members: dict[str, Any] = json.loads(data)
-        if members["believes"] is not None:
-            members["believes"] = User(*members["believes"])
-        return cls(**members)
+    def load(cls, members: dict[str, Any]) -> ProgramSpec:
+        """Return the spec whose members ``to_json()`` wrote."""
+        believes = members["believes"]
+        return cls(**members | {"believes": believes and User(*believes)})
 
 
 class StatusReport:

@@ -90,15 +90,16 @@ class StepSpec(NamedTuple):
         return json.dumps(members).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> StepSpec:
-        """Return the spec that ``to_json()`` wrote."""
-        members: dict[str, Any] = json.loads(data)
-        members["root"] = mounts.load(members["root"])
-        members["pasta"] = Pasta(*members["pasta"]) if members["pasta"] else None
-        for key in ("mounts", "own_mounts"):
-            members[key] = [mounts.load(value) for value in members[key]]
-        members["foreign"] = Foreign.load(members["foreign"])
-        return cls(**members)
+    def load(cls, members: dict[str, Any]) -> StepSpec:
+        """Return the spec whose members ``to_json()`` wrote."""
+        read = {
+            "root": mounts.load(members["root"]),
+            "pasta": Pasta(*members["pasta"]) if members["pasta"] else None,
+            "mounts": [mounts.load(value) for value in members["mounts"]],
+            "own_mounts": [mounts.load(value) for value in members["own_mounts"]],
+            "foreign": Foreign.load(members["foreign"]),
+        }
+        return cls(**members | read)
 
     @property
     def depth(self) -> int:
