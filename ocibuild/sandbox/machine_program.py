@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.program import Command, execute
-from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
 from ocibuild.sandbox.step import begin, reset_signals, take_streams
 from ocibuild.sandbox.terminal import take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
@@ -19,6 +18,8 @@ from ocibuild.sandbox.users import User
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+
+    from ocibuild.sandbox.seccomp import Rule
 
 
 class ProgramSpec(NamedTuple):
@@ -121,6 +122,8 @@ def _try_to_become(
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if supervisor is None or spec.believes is None:
+        from ocibuild.sandbox.seccomp import compile_rules, install
+
         install(compile_rules(rules, machine=os.uname().machine))
     else:
         from ocibuild.sandbox.supervisor.handover import submit
@@ -133,6 +136,8 @@ def _try_to_become(
 
 def further_rules(spec: ProgramSpec) -> tuple[Rule, ...]:
     """Return the rules for system calls that such a program has, beside those of its supervisor where it has one."""
+    from ocibuild.sandbox.seccomp import Rule, equal_int, refuse  # not for commands that run nothing
+
     return (
         Rule(tuple(spec.unknown), refuse(errno.ENOSYS)),
         Rule(("seccomp",), refuse(errno.EINVAL)),
