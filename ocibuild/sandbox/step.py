@@ -32,7 +32,7 @@ from ocibuild.sandbox.privileges import (
     take_ids_and_keep_capabilities,
     take_real_ids,
 )
-from ocibuild.sandbox.program import emulated, execute, explain, find_command
+from ocibuild.sandbox.program import execute, explain, find_command
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 
@@ -204,9 +204,8 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
         _enter_user_namespace(outside.users, insecure=spec.insecure)
     if outside.supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
-    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
-    if spec.foreign:
-        command = emulated(command, spec.foreign)
+    emulator = spec.foreign and spec.foreign.emulator
+    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
     take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
     _restrict_calls(spec, channel, outside.supervisor, user)
