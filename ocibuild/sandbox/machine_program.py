@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.program import Command, execute
-from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.step import begin, lead_session, reset_signals
 from ocibuild.sandbox.terminal import take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User
@@ -111,9 +111,7 @@ def become_program(
 def _try_to_become(
     spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
 ) -> None:
-    os.umask(0o022)
-    take_streams(standard)
-    syscalls.join_new_session_keyring()
+    lead_session(standard)
     rules = further_rules(spec)
     os.chdir(spec.working_dir)
     if spec.terminal:

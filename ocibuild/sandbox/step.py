@@ -170,13 +170,11 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
 
 
 def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
-    os.umask(0o022)
-    take_streams(standard)
+    lead_session(standard)
     if outside.link is not None:
         offer_network(outside.link)
     if spec.terminal and spec.bare:
         take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
-    syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
     last = last_capability()
@@ -241,9 +239,11 @@ def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.s
         profile.enforce()
 
 
-def take_streams(standard: list[int]) -> None:
-    """Have these as standard streams, in a session of our own."""
+def lead_session(standard: list[int]) -> None:
+    """Have these as standard streams, and the usual umask, in a session and with a keyring of our own."""
+    os.umask(0o022)
     os.setsid()
+    syscalls.join_new_session_keyring()
     for number, fd in enumerate(standard):
         os.dup2(fd, number, inheritable=True)
 
