@@ -107,6 +107,11 @@ class StepSpec(NamedTuple):
         return 0
 
     @property
+    def confined(self) -> bool:
+        """Whether we confine it: where there are no mounts, the container around us does."""
+        return not self.insecure and not self.bare
+
+    @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into."""
         if self.bare:
@@ -191,7 +196,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
             furnish([(console, "/dev/console")], [])
         give_terminal(user.uid)
     bound_processes()
-    if not spec.insecure and not spec.bare:
+    if spec.confined:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
@@ -220,22 +225,21 @@ def further_rules(spec: StepSpec) -> tuple[Rule, ...]:
     """Return the rules for system calls that a supervised step has beside those of its supervisor."""
     from ocibuild.sandbox.seccomp import profile
 
-    return profile.rules(os.uname().machine) if not spec.insecure and not spec.bare else ()
+    return profile.rules(os.uname().machine) if spec.confined else ()
 
 
 def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
     """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
     from ocibuild.sandbox.seccomp import profile
 
-    is_confined = not spec.insecure and not spec.bare  # where there are no mounts, the container around us confines
-    if is_confined:
+    if spec.confined:
         scope()
     if supervisor is not None:
         from ocibuild.sandbox.supervisor.handover import submit
 
         if not submit(supervisor, user, further_rules(spec)):
             tell(channel, {"pretended": True})
-    elif is_confined:
+    elif spec.confined:
         profile.enforce()
 
 
