@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.records import CAPABILITY
 from ocibuild.sandbox.supervisor import files
 from ocibuild.sandbox.supervisor.calls import Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
-from ocibuild.sandbox.supervisor.views import AT_FDCWD
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.desk import Answer, Desk
@@ -58,11 +58,11 @@ def _remove_attribute(desk: Desk, call: Notification, place: Place) -> None:
 
 
 def _setxattr(desk: Desk, call: Notification) -> None:
-    _set_attribute(desk, call, Place(AT_FDCWD, call.first))
+    _set_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first))
 
 
 def _lsetxattr(desk: Desk, call: Notification) -> None:
-    _set_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
+    _set_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first, follow=False))
 
 
 def _fsetxattr(desk: Desk, call: Notification) -> None:
@@ -70,11 +70,11 @@ def _fsetxattr(desk: Desk, call: Notification) -> None:
 
 
 def _getxattr(desk: Desk, call: Notification) -> None:
-    _get_attribute(desk, call, Place(AT_FDCWD, call.first))
+    _get_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first))
 
 
 def _lgetxattr(desk: Desk, call: Notification) -> None:
-    _get_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
+    _get_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first, follow=False))
 
 
 def _fgetxattr(desk: Desk, call: Notification) -> None:
@@ -82,11 +82,11 @@ def _fgetxattr(desk: Desk, call: Notification) -> None:
 
 
 def _removexattr(desk: Desk, call: Notification) -> None:
-    _remove_attribute(desk, call, Place(AT_FDCWD, call.first))
+    _remove_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first))
 
 
 def _lremovexattr(desk: Desk, call: Notification) -> None:
-    _remove_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
+    _remove_attribute(desk, call, Place(syscalls.AT_FDCWD, call.first, follow=False))
 
 
 def _fremovexattr(desk: Desk, call: Notification) -> None:

@@ -11,7 +11,6 @@ from ocibuild.sandbox import syscalls
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.calls import Place
 
-AT_FDCWD = -100
 _MOST_LINKS = 40
 
 
@@ -64,7 +63,7 @@ class SameRoot:
             self._take_root(pid)
         if path.startswith("/"):
             return Path(path, place.follow)
-        base = f"{pid}/cwd" if place.dir_fd == AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
+        base = f"{pid}/cwd" if place.dir_fd == syscalls.AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
         os.fchdir(self._proc)
         if not path:
             return Path(base, follow=True)
@@ -119,7 +118,7 @@ class BelowFolder:
         """See View."""
         if not path:
             os.fchdir(self._proc)
-            base = f"{pid}/cwd" if place.dir_fd == AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
+            base = f"{pid}/cwd" if place.dir_fd == syscalls.AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
             found = Path(base, follow=True)
             self._below(os.readlink(base), found)
             return found
