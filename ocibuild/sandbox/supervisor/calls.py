@@ -97,6 +97,11 @@ class Place(NamedTuple):
     follow: bool = True
     may_be_empty: bool = False
 
+    @classmethod
+    def of_descriptor(cls, value: int) -> Place:
+        """Return the open file that an argument is the descriptor of."""
+        return cls(signed(value), 0, may_be_empty=True)
+
 
 class Arguments:
     """The arguments of a call, by the places that its form with and without ``at`` has them in."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import ID, Arguments, Place, signed
+from ocibuild.sandbox.supervisor.calls import ID, Arguments, Place
 from ocibuild.sandbox.supervisor.credentials import Refused
 from ocibuild.sandbox.supervisor.views import Elsewhere
 
@@ -50,8 +50,7 @@ def _lchown(desk: Desk, call: Notification) -> None:
 
 
 def _fchown(desk: Desk, call: Notification) -> None:
-    place = Place(signed(call.first), 0, may_be_empty=True)
-    _change_owner(desk, call, place, call.second, call.third)
+    _change_owner(desk, call, Place.of_descriptor(call.first), call.second, call.third)
 
 
 def _fchownat(desk: Desk, call: Notification) -> None:
