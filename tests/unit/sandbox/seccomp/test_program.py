@@ -30,12 +30,17 @@ RULES = st.builds(
 def _expected(rules: list[Rule], abi: ABI, number: int, arguments: tuple[int, ...], newest: int | None) -> Action:
     for rule in rules:
         if number in [abi.number(name) for name in rule.names] and all(
-            condition.holds(arguments[condition.argument]) for condition in rule.when
+            _holds(condition, arguments[condition.argument]) for condition in rule.when
         ):
             return rule.action
     bare = number - abi.offset
     exists = newest is None or bare <= newest or bare in abi.private
     return ALLOW if exists else refuse(errno.ENOSYS)
+
+
+def _holds(condition: Condition, argument: int) -> bool:
+    found = argument & condition.bits
+    return found != 0 if condition.value is None else found == condition.value
 
 
 def _answer(program: bytes, machine: str, abi: ABI, number: int, arguments: tuple[int, ...]) -> int:
