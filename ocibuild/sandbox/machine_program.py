@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.program import Command, execute
-from ocibuild.sandbox.seccomp import Rule, compile_rules, equal_int, install, refuse
-from ocibuild.sandbox.step import begin, reset_signals, take_streams
+from ocibuild.sandbox.step import begin, lead_session, reset_signals
 from ocibuild.sandbox.terminal import take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User
@@ -19,6 +18,8 @@ from ocibuild.sandbox.users import User
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+
+    from ocibuild.sandbox.seccomp import Rule
 
 
 class ProgramSpec(NamedTuple):
@@ -62,17 +63,23 @@ class ProgramSpec(NamedTuple):
         """The namespaces the process is cloned into: none."""
         return 0
 
+    @property
+    def pasta(self) -> None:
+        """Its network is the machine's."""
+
+    @property
+    def foreign(self) -> None:
+        """How it runs programs for another processor is its own concern."""
+
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
         return json.dumps(self._asdict()).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> ProgramSpec:
-        """Return the spec that ``to_json()`` wrote."""
-        members: dict[str, Any] = json.loads(data)
-        if members["believes"] is not None:
-            members["believes"] = User(*members["believes"])
-        return cls(**members)
+    def load(cls, members: dict[str, Any]) -> ProgramSpec:
+        """Return the spec whose members ``to_json()`` wrote."""
+        believes = members["believes"]
+        return cls(**members | {"believes": believes and User(*believes)})
 
 
 class StatusReport:
@@ -104,9 +111,7 @@ def become_program(
 def _try_to_become(
     spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
 ) -> None:
-    os.umask(0o022)
-    take_streams(standard)
-    syscalls.join_new_session_keyring()
+    lead_session(standard)
     rules = further_rules(spec)
     os.chdir(spec.working_dir)
     if spec.terminal:
@@ -115,6 +120,8 @@ def _try_to_become(
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if supervisor is None or spec.believes is None:
+        from ocibuild.sandbox.seccomp import compile_rules, install
+
         install(compile_rules(rules, machine=os.uname().machine))
     else:
         from ocibuild.sandbox.supervisor.handover import submit
@@ -127,6 +134,8 @@ def _try_to_become(
 
 def further_rules(spec: ProgramSpec) -> tuple[Rule, ...]:
     """Return the rules for system calls that such a program has, beside those of its supervisor where it has one."""
+    from ocibuild.sandbox.seccomp import Rule, equal_int, refuse  # not for commands that run nothing
+
     return (
         Rule(tuple(spec.unknown), refuse(errno.ENOSYS)),
         Rule(("seccomp",), refuse(errno.EINVAL)),

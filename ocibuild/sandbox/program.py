@@ -12,7 +12,7 @@ from ocibuild.sandbox import syscalls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ocibuild.sandbox.foreign import Foreign
+    from ocibuild.sandbox.foreign import Emulator, Foreign
 
 _FIRST_LINE = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
 _INTERPRETERS = 6  # it gives up at the sixth script that is the interpreter of another
@@ -37,15 +37,22 @@ def explain(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def find_command(args: list[str], env: Sequence[str], *, home: str, working_dir: str) -> Command:
-    """Go to the working directory, and find the program as a shell would, in the PATH of the step."""
+def find_command(
+    args: list[str], env: Sequence[str], *, home: str, working_dir: str, emulator: Emulator | None
+) -> Command:
+    """Go to the working directory, and find the program as a shell would, in the PATH of the step.
+
+    Where it comes to one for the emulator, that is put before it.
+    """
     variables = dict(entry.partition("=")[::2] for entry in env)
     variables.setdefault("HOME", home or "/")
     _change_directory(working_dir)
     if not args:
         raise SandboxError("there is no command to run")
     path = _search(args[0], variables.get("PATH", ""))
-    _refuse_foreign(path)
+    last, words, start = _follow_scripts(path, args)
+    if emulator is not None and emulator.runs(start):  # it knows no scripts
+        path, args = emulator.path, [emulator.path, "-0", words[0], last, *words[1:]]
     return Command(path, args, variables)
 
 
@@ -73,17 +80,21 @@ def _search(name: str, search_path: str) -> str:
     )
 
 
-def _refuse_foreign(path: str) -> None:
-    """Refuse a program, or one that its first line names, that a link of /proc leads to.
+def _follow_scripts(path: str, args: list[str]) -> tuple[str, list[str], bytes]:
+    """Return the program that a command comes to, past all scripts, its arguments, and how its file begins.
 
-    Such as /proc/self/exe: that is still our interpreter, a file of this machine, and whoever runs as it could write
-    to it (CVE-2019-5736).
+    Raises OSError where a link of /proc leads to one of them, such as /proc/self/exe: that is still our interpreter, a
+    file of this machine, and whoever runs as it could write to it (CVE-2019-5736).
     """
+    start = _read_start(path)
     for _ in range(_INTERPRETERS):
-        words = _interpreter(_read_start(path))
+        words = _interpreter(start)
         if not words:
-            return
+            break
+        args = [*words, path, *args[1:]]
         path = words[0]
+        start = _read_start(path)
+    return path, args, start
 
 
 def _read_start(path: str) -> bytes:
@@ -103,27 +114,6 @@ def _interpreter(start: bytes) -> list[str]:
         return []
     words = start[2:].partition(b"\n")[0].replace(b"\0", b" ").strip().split(maxsplit=1)
     return [os.fsdecode(word) for word in words]
-
-
-def emulated(command: Command, foreign: Foreign) -> Command:
-    """Return the command with the emulator before the program that it comes to, where that is one for it.
-
-    An emulator knows no scripts: it is given the program that the script names.
-    """
-    if foreign.emulator is None:
-        return command
-    path, args = command.path, command.args
-    start = _read_start(path)
-    for _ in range(_INTERPRETERS):
-        words = _interpreter(start)
-        if not words:
-            break
-        args = [*words, path, *args[1:]]
-        path = words[0]
-        start = _read_start(path)
-    if not foreign.emulator.runs(start):
-        return command
-    return command._replace(path=foreign.emulator.path, args=[foreign.emulator.path, "-0", args[0], path, *args[1:]])
 
 
 def execute(command: Command, *, foreign: Foreign | None = None) -> NoReturn:

@@ -16,8 +16,8 @@ Spec: TypeAlias = StepSpec | ProgramSpec
 
 def load_spec(data: bytes) -> Spec:
     """Return the spec that ``to_json()`` of one of them wrote."""
-    kind = StepSpec if "root" in json.loads(data) else ProgramSpec
-    return kind.from_json(data)
+    members = json.loads(data)
+    return StepSpec.load(members) if "root" in members else ProgramSpec.load(members)
 
 
 def become_step(spec: Spec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:

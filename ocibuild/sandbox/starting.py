@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
@@ -48,11 +47,10 @@ def start(channel: socket.socket, descriptors: list[int], handlers: Handlers) ->
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     request, *standard = descriptors
     spec = load_spec(os.pread(request, os.fstat(request).st_size, 0))
-    foreign = getattr(spec, "foreign", None)
-    users = handlers.namespace(foreign.handlers) if foreign and foreign.handlers else None
+    users = handlers.namespace(spec.foreign.handlers) if spec.foreign and spec.foreign.handlers else None
     if spec.kept:
         return _start_keeper(spec, channel, standard, users)
-    link, connector = _start_connector(getattr(spec, "pasta", None))
+    link, connector = _start_connector(spec.pasta)
     try:
         forked = _fork(spec, channel, standard, Outside(users, link))
     except OSError:
@@ -81,26 +79,20 @@ def _fork(spec: Spec, channel: socket.socket, standard: list[int], outside: Outs
     return pid, pidfd
 
 
-def _fork_supervised(
-    spec: Spec, channel: socket.socket, standard: list[int], outside: Outside, supervisor: socket.socket
-) -> tuple[int, int]:
-    return _fork(spec, channel, standard, outside._replace(supervisor=supervisor))
-
-
 def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users: int | None) -> Child:
     spawner = os.getpid()
 
     def begin(keeper: Keeper) -> tuple[int, int]:
         if isinstance(spec, ProgramSpec) and spec.report is not None:
             keeper.attend(StatusReport(spec.report, keeper.conclude))
-        link, connector = _start_connector(getattr(spec, "pasta", None))
+        link, connector = _start_connector(spec.pasta)
         if connector is not None:
             keeper.end_too(connector.end)
-        outside = Outside(users, link)
-        if spec.supervised:
-            forked = start_supervised(spec, keeper, partial(_fork_supervised, spec, channel, standard, outside))
-        else:
-            forked = _fork(spec, channel, standard, outside)
+
+        def fork(supervisor: socket.socket | None = None) -> tuple[int, int]:
+            return _fork(spec, channel, standard, Outside(users, link, supervisor))
+
+        forked = start_supervised(spec, keeper, fork) if spec.supervised else fork()
         for fd in standard:
             os.close(fd)
         return forked

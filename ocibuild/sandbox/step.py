@@ -32,7 +32,7 @@ from ocibuild.sandbox.privileges import (
     take_ids_and_keep_capabilities,
     take_real_ids,
 )
-from ocibuild.sandbox.program import emulated, execute, explain, find_command
+from ocibuild.sandbox.program import execute, explain, find_command
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 
@@ -90,20 +90,26 @@ class StepSpec(NamedTuple):
         return json.dumps(members).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> StepSpec:
-        """Return the spec that ``to_json()`` wrote."""
-        members: dict[str, Any] = json.loads(data)
-        members["root"] = mounts.load(members["root"])
-        members["pasta"] = Pasta(*members["pasta"]) if members["pasta"] else None
-        for key in ("mounts", "own_mounts"):
-            members[key] = [mounts.load(value) for value in members[key]]
-        members["foreign"] = Foreign.load(members["foreign"])
-        return cls(**members)
+    def load(cls, members: dict[str, Any]) -> StepSpec:
+        """Return the spec whose members ``to_json()`` wrote."""
+        read = {
+            "root": mounts.load(members["root"]),
+            "pasta": Pasta(*members["pasta"]) if members["pasta"] else None,
+            "mounts": [mounts.load(value) for value in members["mounts"]],
+            "own_mounts": [mounts.load(value) for value in members["own_mounts"]],
+            "foreign": Foreign.load(members["foreign"]),
+        }
+        return cls(**members | read)
 
     @property
     def depth(self) -> int:
         """How many generations below the first process those are that signals are for."""
         return 0
+
+    @property
+    def confined(self) -> bool:
+        """Whether we confine it: where there are no mounts, the container around us does."""
+        return not self.insecure and not self.bare
 
     @property
     def namespaces(self) -> int:
@@ -169,13 +175,11 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
 
 
 def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
-    os.umask(0o022)
-    take_streams(standard)
+    lead_session(standard)
     if outside.link is not None:
         offer_network(outside.link)
     if spec.terminal and spec.bare:
         take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
-    syscalls.join_new_session_keyring()
     opened = [(mount.open(), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
     last = last_capability()
@@ -192,7 +196,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
             furnish([(console, "/dev/console")], [])
         give_terminal(user.uid)
     bound_processes()
-    if not spec.insecure and not spec.bare:
+    if spec.confined:
         confine()
     for fd, mount in own:
         created += place(fd, mount)
@@ -203,9 +207,8 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
         _enter_user_namespace(outside.users, insecure=spec.insecure)
     if outside.supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
-    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir)
-    if spec.foreign:
-        command = emulated(command, spec.foreign)
+    emulator = spec.foreign and spec.foreign.emulator
+    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
     take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
     _restrict_calls(spec, channel, outside.supervisor, user)
@@ -222,28 +225,29 @@ def further_rules(spec: StepSpec) -> tuple[Rule, ...]:
     """Return the rules for system calls that a supervised step has beside those of its supervisor."""
     from ocibuild.sandbox.seccomp import profile
 
-    return profile.rules(os.uname().machine) if not spec.insecure and not spec.bare else ()
+    return profile.rules(os.uname().machine) if spec.confined else ()
 
 
 def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
     """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
     from ocibuild.sandbox.seccomp import profile
 
-    is_confined = not spec.insecure and not spec.bare  # where there are no mounts, the container around us confines
-    if is_confined:
+    if spec.confined:
         scope()
     if supervisor is not None:
         from ocibuild.sandbox.supervisor.handover import submit
 
         if not submit(supervisor, user, further_rules(spec)):
             tell(channel, {"pretended": True})
-    elif is_confined:
+    elif spec.confined:
         profile.enforce()
 
 
-def take_streams(standard: list[int]) -> None:
-    """Have these as standard streams, in a session of our own."""
+def lead_session(standard: list[int]) -> None:
+    """Have these as standard streams, and the usual umask, in a session and with a keyring of our own."""
+    os.umask(0o022)
     os.setsid()
+    syscalls.join_new_session_keyring()
     for number, fd in enumerate(standard):
         os.dup2(fd, number, inheritable=True)
 

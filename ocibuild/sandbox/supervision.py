@@ -41,6 +41,6 @@ def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket],
 
 def _view(spec: Spec, proc: int, process: int) -> View:
     if isinstance(spec, StepSpec):
-        syscalls.enter_mounts_of(process)
+        syscalls.setns(process, syscalls.CLONE_NEWNS)
         return SameRoot(proc)
     return BelowFolder(proc, spec.folder)

@@ -116,7 +116,10 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move this process into the namespace ``fd``, which is of that kind; see setns(2)."""
+    """Move this process into the namespace ``fd``, which is of that kind; see setns(2).
+
+    Where ``fd`` is that of a process, it is that one's namespace, and with its mounts come its root and directory.
+    """
     _check(_libc.setns(fd, kind))
 
 
@@ -193,25 +196,22 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 def open_without_magic(path: str, flags: int) -> int:
     """Open ``path``; raise ELOOP where it leads through a link of /proc that is no path; see openat2(2)."""
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS)
-    return _call(_SYS_OPENAT2, AT_FDCWD, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+    return _openat2(AT_FDCWD, path, flags, RESOLVE_NO_MAGICLINKS)
 
 
 def open_in_root(root: int, path: str, flags: int) -> int:
     """Open ``path`` as if the directory ``root`` were the root, whatever symbolic links are in it; see openat2(2)."""
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    return _call(_SYS_OPENAT2, root, _text(path), how, ctypes.c_size_t(len(how)), path=path)
+    return _openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 
 def open_beneath(folder: int, path: str, flags: int) -> int:
     """Open ``path`` below the directory ``folder``, no symbolic link on the way to it; see openat2(2)."""
-    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    return _openat2(folder, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+
+
+def _openat2(folder: int, path: str, flags: int, resolve: int) -> int:
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
     return _call(_SYS_OPENAT2, folder, _text(path), how, ctypes.c_size_t(len(how)), path=path)
-
-
-def enter_mounts_of(pidfd: int) -> None:
-    """Move this process into the mount namespace of another, with its root and current directory; see setns(2)."""
-    _check(_libc.setns(pidfd, CLONE_NEWNS))
 
 
 def copy_tree(fd: int) -> int:

@@ -10,7 +10,8 @@ from ocibuild.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LOCKS = 10  # RLIMIT_LOCKS, which Python has no name for
+RLIMIT_LOCKS = 10
+"""The limit on file locks, which Python has no name for, and no kernel since Linux 2.4 keeps to."""
 
 
 def take_ulimits(limits: Iterable[tuple[str, int, int]], *, numbered: bool = False) -> None:
@@ -25,7 +26,7 @@ def take_ulimits(limits: Iterable[tuple[str, int, int]], *, numbered: bool = Fal
                 "ulimit locks: ocibuild itself uses it here, and no kernel since Linux 2.4 keeps to it",
                 remedy="leave it out",
             )
-        number = _LOCKS if name == "locks" else getattr(resource, f"RLIMIT_{name.upper()}")
+        number = RLIMIT_LOCKS if name == "locks" else getattr(resource, f"RLIMIT_{name.upper()}")
         try:
             resource.setrlimit(number, (soft, hard))
         except (ValueError, OSError) as error:  # EPERM is a ValueError in Python

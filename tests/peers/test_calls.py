@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.remove import remove
-from ocibuild.sandbox.seccomp import NEWEST
+from ocibuild.sandbox.seccomp import HIGHEST
 from tests.differential.engine import docker_root, engine
 from tests.support.calls import Call, add_perl, call, outcomes, probing
 from tests.support.lab import Lab, in_lab, needs_busybox, needs_root
@@ -24,7 +24,7 @@ pytestmark = [needs_root, needs_busybox]
 
 _NAMESPACES = (0, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000, 0x80)
 _UPPER = 1 << 32
-_EVERY_NUMBER = [(number, *[-1] * 6) for number in range(NEWEST + 10)]
+_EVERY_NUMBER = [(number, *[-1] * 6) for number in range(HIGHEST + 10)]
 _FAMILIES = [call("socket", family, 1, 0) for family in (*range(48), 40 | _UPPER)]
 _PERSONALITIES = [call("personality", value) for value in (0, 8, 0x20000, 0x20008, 0xFFFFFFFF, 1, 0x40000, _UPPER)]
 _CLONES = [call("clone", flags | 17, 0, 0, 0, 0) for flags in _NAMESPACES]

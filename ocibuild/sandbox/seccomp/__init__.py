@@ -1,7 +1,7 @@
 """Filters for the system calls of steps: rules, the program made of them, and its installation."""
 
 from ocibuild.sandbox.seccomp.install import install
-from ocibuild.sandbox.seccomp.numbers import ABIS, NEWEST
+from ocibuild.sandbox.seccomp.numbers import ABIS, HIGHEST
 from ocibuild.sandbox.seccomp.program import (
     ALLOW,
     KILL,
@@ -18,8 +18,8 @@ from ocibuild.sandbox.seccomp.program import (
 __all__ = [
     "ABIS",
     "ALLOW",
+    "HIGHEST",
     "KILL",
-    "NEWEST",
     "NOTIFY",
     "Action",
     "Condition",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NEWEST = 471
+HIGHEST = 471
 """The highest number of a system call that this table was made with: the same for every ABI."""
 
 

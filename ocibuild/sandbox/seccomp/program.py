@@ -39,10 +39,6 @@ class Condition(NamedTuple):
     bits: int
     value: int | None
 
-    def holds(self, argument: int) -> bool:
-        """Return whether the argument, of 64 bits, is so."""
-        return argument & self.bits != 0 if self.value is None else argument & self.bits == self.value
-
 
 def equal_int(argument: int, value: int) -> Condition:
     """Return the condition for an argument that the kernel takes for an int: of its upper half it sees nothing."""

@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.records import CAPABILITY
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import Place, signed
+from ocibuild.sandbox.supervisor.calls import Arguments, Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
-from ocibuild.sandbox.supervisor.views import AT_FDCWD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.sandbox.supervisor.desk import Answer, Desk
     from ocibuild.sandbox.supervisor.notifications import Notification
 
 _LONGEST_ATTRIBUTE = 65536
 
 
-def _is_capability(desk: Desk, call: Notification) -> bool:
-    return desk.processes.text(call.pid, call.second) == CAPABILITY
-
-
-def _set_attribute(desk: Desk, call: Notification, place: Place) -> None:
-    """Record the capabilities of a program; another attribute is the kernel's business."""
-    if not _is_capability(desk, call):
-        desk.listener.proceed(call)
-        return
+def _set(desk: Desk, call: Notification, place: Place) -> None:
     if not desk.processes.credentials(call.pid).privileged:
         raise Refused(errno.EPERM)
     value = desk.processes.read(call.pid, call.third, min(call.fourth, _LONGEST_ATTRIBUTE))
@@ -35,10 +28,7 @@ def _set_attribute(desk: Desk, call: Notification, place: Place) -> None:
     desk.listener.succeed(call)
 
 
-def _get_attribute(desk: Desk, call: Notification, place: Place) -> None:
-    if not _is_capability(desk, call):
-        desk.listener.proceed(call)
-        return
+def _get(desk: Desk, call: Notification, place: Place) -> None:
     path, follow = desk.go(call, place)
     value = files.capability(path, follow=follow)
     if 0 < call.fourth < len(value):
@@ -48,60 +38,32 @@ def _get_attribute(desk: Desk, call: Notification, place: Place) -> None:
     desk.listener.succeed(call, len(value))
 
 
-def _remove_attribute(desk: Desk, call: Notification, place: Place) -> None:
-    if not _is_capability(desk, call):
-        desk.listener.proceed(call)
-        return
+def _remove(desk: Desk, call: Notification, place: Place) -> None:
     path, follow = desk.go(call, place)
     files.remove_capability(path, follow=follow)
     desk.listener.succeed(call)
 
 
-def _setxattr(desk: Desk, call: Notification) -> None:
-    _set_attribute(desk, call, Place(AT_FDCWD, call.first))
+def _answer(act: Callable[[Desk, Notification, Place], None], place_of: Callable[[Notification], Place]) -> Answer:
+    """Return the answer that does this with the capabilities of the program that a call has in this place."""
+
+    def answer(desk: Desk, call: Notification) -> None:
+        if desk.processes.text(call.pid, call.second) == CAPABILITY:
+            act(desk, call, place_of(call))
+        else:  # another attribute is the kernel's business
+            desk.listener.proceed(call)
+
+    return answer
 
 
-def _lsetxattr(desk: Desk, call: Notification) -> None:
-    _set_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
-
-
-def _fsetxattr(desk: Desk, call: Notification) -> None:
-    _set_attribute(desk, call, Place(signed(call.first), 0, may_be_empty=True))
-
-
-def _getxattr(desk: Desk, call: Notification) -> None:
-    _get_attribute(desk, call, Place(AT_FDCWD, call.first))
-
-
-def _lgetxattr(desk: Desk, call: Notification) -> None:
-    _get_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
-
-
-def _fgetxattr(desk: Desk, call: Notification) -> None:
-    _get_attribute(desk, call, Place(signed(call.first), 0, may_be_empty=True))
-
-
-def _removexattr(desk: Desk, call: Notification) -> None:
-    _remove_attribute(desk, call, Place(AT_FDCWD, call.first))
-
-
-def _lremovexattr(desk: Desk, call: Notification) -> None:
-    _remove_attribute(desk, call, Place(AT_FDCWD, call.first, follow=False))
-
-
-def _fremovexattr(desk: Desk, call: Notification) -> None:
-    _remove_attribute(desk, call, Place(signed(call.first), 0, may_be_empty=True))
-
+_ACTS = {"setxattr": _set, "getxattr": _get, "removexattr": _remove}
+_PLACES: dict[str, Callable[[Notification], Place]] = {
+    "": lambda call: Arguments(call, at=False).place(),
+    "l": lambda call: Arguments(call, at=False).place(follow=False),
+    "f": lambda call: Place.of_descriptor(call.first),
+}
 
 ANSWERS: dict[str, Answer] = {
-    "setxattr": _setxattr,
-    "lsetxattr": _lsetxattr,
-    "fsetxattr": _fsetxattr,
-    "getxattr": _getxattr,
-    "lgetxattr": _lgetxattr,
-    "fgetxattr": _fgetxattr,
-    "removexattr": _removexattr,
-    "lremovexattr": _lremovexattr,
-    "fremovexattr": _fremovexattr,
+    prefix + name: _answer(act, place_of) for name, act in _ACTS.items() for prefix, place_of in _PLACES.items()
 }
 """The system calls that are answered here."""

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.seccomp.numbers import ABIS
 from ocibuild.sandbox.seccomp.program import NOTIFY, Rule, any_of, equal_int, refuse
-from ocibuild.sandbox.supervisor.processes import RLIMIT_LOCKS
 from ocibuild.sandbox.supervisor.status import MACHINES
-from ocibuild.sandbox.supervisor.views import AT_FDCWD
+from ocibuild.sandbox.ulimits import RLIMIT_LOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ocibuild.sandbox.supervisor.notifications import Notification
 
-AT_SYMLINK_NOFOLLOW = 0x100
-AT_EMPTY_PATH = 0x1000
 ID = 0xFFFFFFFF
 """The bits of an argument that is a user or group ID."""
-_O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
+O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
+"""The bit that tells it from an open directory."""
 
 IDENTITIES = (
     "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups",
@@ -36,8 +34,8 @@ LOOKING = ("stat", "lstat", "fstat", "newfstatat")
 
 _USUAL = (
     Rule((*IDENTITIES, *_WIDE, *_OWNERS, *_MAKING, *_OTHERS), NOTIFY),
-    Rule(("open",), NOTIFY, (any_of(1, os.O_CREAT | _O_TMPFILE),)),
-    Rule(("openat",), NOTIFY, (any_of(2, os.O_CREAT | _O_TMPFILE),)),
+    Rule(("open",), NOTIFY, (any_of(1, os.O_CREAT | O_TMPFILE),)),
+    Rule(("openat",), NOTIFY, (any_of(2, os.O_CREAT | O_TMPFILE),)),
     Rule(("prctl",), NOTIFY, (equal_int(0, syscalls.PR_SET_KEEPCAPS),)),
     # a process's number is ours, whatever pam_limits(8) sets limits to
     Rule(("setrlimit",), refuse(0), (equal_int(0, RLIMIT_LOCKS),)),
@@ -99,6 +97,11 @@ class Place(NamedTuple):
     follow: bool = True
     may_be_empty: bool = False
 
+    @classmethod
+    def of_descriptor(cls, value: int) -> Place:
+        """Return the open file that an argument is the descriptor of."""
+        return cls(signed(value), 0, may_be_empty=True)
+
 
 class Arguments:
     """The arguments of a call, by the places that its form with and without ``at`` has them in."""
@@ -114,9 +117,9 @@ class Arguments:
 
     def place(self, place: int = 0, *, flags: int = 0, follow: bool = True) -> Place:
         """Return the file that an argument names."""
-        dir_fd = signed(self._values[self._first + place - 1]) if self._at else AT_FDCWD
-        follow = follow and not flags & AT_SYMLINK_NOFOLLOW
-        return Place(dir_fd, self[place], follow, bool(flags & AT_EMPTY_PATH))
+        dir_fd = signed(self._values[self._first + place - 1]) if self._at else syscalls.AT_FDCWD
+        follow = follow and not flags & syscalls.AT_SYMLINK_NOFOLLOW
+        return Place(dir_fd, self[place], follow, bool(flags & syscalls.AT_EMPTY_PATH))
 
 
 def signed(value: int) -> int:

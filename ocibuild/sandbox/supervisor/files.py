@@ -14,6 +14,8 @@ from ocibuild.sandbox.supervisor import status
 from ocibuild.sandbox.supervisor.credentials import UNCHANGED, Refused
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ocibuild.sandbox.supervisor.credentials import Credentials
 
 _SECOND = 1_000_000_000
@@ -93,20 +95,24 @@ def change_time(path: str, times: tuple[int, ...] | None, *, follow: bool) -> bo
 
 def set_capability(path: str, value: bytes, flags: int, *, follow: bool) -> None:
     """Record the capabilities of a program; raise OSError."""
-    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+    with _opened_to_us(path, follow=follow):
         os.setxattr(path, records.RECORDED_CAPABILITY, value, flags, follow_symlinks=follow)
 
 
 def capability(path: str, *, follow: bool) -> bytes:
     """Return the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
-    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+    with _opened_to_us(path, follow=follow):
         return os.getxattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
 
 
 def remove_capability(path: str, *, follow: bool) -> None:
     """Forget the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
-    with records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode):
+    with _opened_to_us(path, follow=follow):
         os.removexattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
+
+
+def _opened_to_us(path: str, *, follow: bool) -> AbstractContextManager[None]:
+    return records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode)
 
 
 def owner_of_new(path: str, credentials: Credentials) -> Record:
@@ -125,7 +131,7 @@ def make_file(path: str, flags: int, mode: int, owner: Record) -> int:
     """
     fd = os.open(path, flags | os.O_CLOEXEC, mode)
     try:
-        _give(fd, owner)
+        records.write(fd, os.fstat(fd), owner)
     except BaseException:
         os.close(fd)
         raise
@@ -167,11 +173,6 @@ def credentials_of_program(path: str, credentials: Credentials, *, follow: bool)
     if mode & stat.S_ISGID and mode & stat.S_IXGRP:
         group = group.executing(record.gid)
     return credentials._replace(user=user, group=group, keeps=False)
-
-
-def _give(fd: int, owner: Record) -> None:
-    if owner != ROOTS:
-        records.write(fd, os.fstat(fd), owner)
 
 
 def _record(path: str, found: os.stat_result, *, follow: bool) -> Record:

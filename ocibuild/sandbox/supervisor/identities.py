@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ocibuild.sandbox.supervisor import files
 from ocibuild.sandbox.supervisor.calls import ID, Arguments, Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
-from ocibuild.sandbox.supervisor.views import Elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +21,7 @@ _MOST_GROUPS = 65536
 
 
 def _execute(desk: Desk, call: Notification, place: Place) -> None:
-    try:
-        path, follow = desk.go(call, place)
-    except Elsewhere:
-        desk.listener.proceed(call)
-        return
+    path, follow = desk.go(call, place)
     credentials = desk.processes.credentials(call.pid)
     then = files.credentials_of_program(path, credentials, follow=follow)
     if then != credentials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import Arguments, Place, signed
+from ocibuild.sandbox.supervisor.calls import Arguments, Place
 from ocibuild.sandbox.supervisor.views import Elsewhere
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _lstat(desk: Desk, call: Notification) -> None:
 
 
 def _fstat(desk: Desk, call: Notification) -> None:
-    _look(desk, call, Place(signed(call.first), 0, may_be_empty=True), call.second)
+    _look(desk, call, Place.of_descriptor(call.first), call.second)
 
 
 def _newfstatat(desk: Desk, call: Notification) -> None:

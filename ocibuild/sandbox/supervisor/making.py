@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.records import ROOTS
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import ID, Arguments, Place, signed
+from ocibuild.sandbox.supervisor.calls import ID, O_TMPFILE, Arguments, Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
 from ocibuild.sandbox.supervisor.views import Elsewhere
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.records import Record
     from ocibuild.sandbox.supervisor.desk import Answer, Desk
     from ocibuild.sandbox.supervisor.notifications import Notification
-
-_O_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
 
 
 def _owned(desk: Desk, call: Notification, place: Place) -> tuple[str, Record] | None:
@@ -96,10 +94,10 @@ def _mknodat(desk: Desk, call: Notification) -> None:
 
 
 def _open_new(desk: Desk, call: Notification, place: Place, flags: int, mode: int) -> None:
-    if flags & os.O_PATH or not flags & (os.O_CREAT | _O_TMPFILE):
+    if flags & os.O_PATH or not flags & (os.O_CREAT | O_TMPFILE):
         desk.listener.proceed(call)
         return
-    unnamed = flags & _O_TMPFILE
+    unnamed = flags & O_TMPFILE
     try:
         path, _ = desk.go(call, place)
         within = os.path.join(path, "x") if unnamed else path
@@ -141,7 +139,7 @@ def _creat(desk: Desk, call: Notification) -> None:
 def _openat2(desk: Desk, call: Notification) -> None:
     """Let whoever is root, and makes nothing, go on; others fall back to openat(2), as on an older kernel."""
     (flags,) = struct.unpack("=Q", desk.processes.read(call.pid, call.third, 8))
-    if flags & (os.O_CREAT | _O_TMPFILE):
+    if flags & (os.O_CREAT | O_TMPFILE):
         raise Refused(errno.ENOSYS)
     desk.listener.proceed(call)
 

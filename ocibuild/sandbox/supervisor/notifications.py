@@ -65,10 +65,6 @@ class Listener:
         """Return the descriptor."""
         return self._fd
 
-    def close(self) -> None:
-        """Let go: calls that wait, and all later ones, fail with ENOSYS."""
-        os.close(self._fd)
-
     def receive(self) -> Notification | None:
         """Take the next call; None where its process is gone, or every process is."""
         self._buffer[:] = self._zeros  # the kernel insists

@@ -6,8 +6,9 @@ import errno
 import struct
 from typing import TYPE_CHECKING
 
+from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.supervisor import files
-from ocibuild.sandbox.supervisor.calls import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, ID, Arguments, Place, signed
+from ocibuild.sandbox.supervisor.calls import ID, Arguments, Place
 from ocibuild.sandbox.supervisor.credentials import Refused
 from ocibuild.sandbox.supervisor.views import Elsewhere
 
@@ -49,14 +50,13 @@ def _lchown(desk: Desk, call: Notification) -> None:
 
 
 def _fchown(desk: Desk, call: Notification) -> None:
-    place = Place(signed(call.first), 0, may_be_empty=True)
-    _change_owner(desk, call, place, call.second, call.third)
+    _change_owner(desk, call, Place.of_descriptor(call.first), call.second, call.third)
 
 
 def _fchownat(desk: Desk, call: Notification) -> None:
     arguments = Arguments(call, at=True)
     flags = arguments[3]
-    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+    if flags & ~(syscalls.AT_SYMLINK_NOFOLLOW | syscalls.AT_EMPTY_PATH):
         raise Refused(errno.EINVAL)
     _change_owner(desk, call, arguments.place(flags=flags), arguments[1], arguments[2])
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.ulimits import RLIMIT_LOCKS
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.credentials import Book, Credentials
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 _PAGE = 4096
 _LONGEST_PATH = 4096
 _USUAL_PATH = 256
-RLIMIT_LOCKS = 10
-"""The limit on file locks is of no use since Linux 2.4, and yet each process has one, and hands it on to its children
-and to the programs that it executes: so it holds the number of the process's IDs."""
 
 
 def begin_with_first_credentials() -> None:
@@ -28,7 +26,11 @@ def begin_with_first_credentials() -> None:
 
 
 class Processes:
-    """Processes by the number of one of their threads, in the PID namespace of the directory ``proc``."""
+    """Processes by the number of one of their threads, in the PID namespace of the directory ``proc``.
+
+    The limit on file locks limits nothing, and yet each process has one, and hands it on to its children and to the
+    programs that it executes: so it holds the number of the process's IDs.
+    """
 
     def __init__(self, proc: int, book: Book) -> None:
         self._proc = proc

@@ -11,7 +11,6 @@ from ocibuild.sandbox import syscalls
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.calls import Place
 
-AT_FDCWD = -100
 _MOST_LINKS = 40
 
 
@@ -46,6 +45,11 @@ class View(Protocol):
         """Hear that from now on a process may have a root of its own."""
 
 
+def _base(pid: int, place: Place) -> str:
+    """Return the way from /proc to where a thread's relative path starts."""
+    return f"{pid}/cwd" if place.dir_fd == syscalls.AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
+
+
 class SameRoot:
     """The step's root is this process's own, in the same mount namespace, until a process takes another."""
 
@@ -64,7 +68,7 @@ class SameRoot:
             self._take_root(pid)
         if path.startswith("/"):
             return Path(path, place.follow)
-        base = f"{pid}/cwd" if place.dir_fd == AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
+        base = _base(pid, place)
         os.fchdir(self._proc)
         if not path:
             return Path(base, follow=True)
@@ -119,9 +123,8 @@ class BelowFolder:
         """See View."""
         if not path:
             os.fchdir(self._proc)
-            base = f"{pid}/cwd" if place.dir_fd == AT_FDCWD else f"{pid}/fd/{place.dir_fd}"
-            found = Path(base, follow=True)
-            self._below(os.readlink(base), found)
+            found = Path(_base(pid, place), follow=True)
+            self._below(os.readlink(found.name), found)
             return found
         parent, _, last = self._below(path, Path(path, place.follow)).rstrip("/").rpartition("/")
         fd = syscalls.open_beneath(self._fd, parent or ".", os.O_PATH | os.O_DIRECTORY)

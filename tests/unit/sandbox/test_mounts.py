@@ -9,6 +9,7 @@ import pytest
 
 from ocibuild.sandbox import Bind, FileSystem, Mount, Overlay, StepSpec, Sysfs, syscalls
 from ocibuild.sandbox.mounts import dump, load
+from ocibuild.sandbox.specs import load_spec
 from tests.support.lab import LONELY, Lab, in_lab, needs_busybox, needs_root
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def test_mount_is_the_same_after_json(mount: Mount | Overlay) -> None:
         extra_groups=False,
     )
     assert _plain(load(dump(mount))) == _plain(mount)
-    assert _plain(StepSpec.from_json(spec.to_json())) == _plain(spec)
+    assert _plain(load_spec(spec.to_json())) == _plain(spec)
 
 
 def _plain(value: Any) -> Any:
