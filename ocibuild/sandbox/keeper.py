@@ -13,10 +13,10 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.channel import close_inherited, shell_status, tell
+from ocibuild.sandbox.channel import shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants, signal_below
 
 if TYPE_CHECKING:
@@ -41,20 +41,6 @@ class Child(Protocol):
 
     def __call__(self, keeper: Keeper, /) -> tuple[int, int]:
         """Return the process and a descriptor of it; raise OSError."""
-
-
-def keep_and_exit(start: Child, channel: socket.socket, *, spawner: int, kept: tuple[int, ...], depth: int) -> NoReturn:
-    """Keep the step that ``start`` starts, in a process forked for it; ``kept`` are the descriptors that it needs.
-
-    The builder's signals are for what is ``depth`` generations below the step's first process.
-    """
-    status = 1
-    try:
-        close_inherited({channel.fileno(), *kept})
-        Keeper(channel, depth=depth).keep(start, spawner)
-        status = 0
-    finally:
-        os._exit(status)
 
 
 class Keeper:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.program import Command, execute
-from ocibuild.sandbox.step import begin, lead_session, reset_signals
+from ocibuild.sandbox.step import begin, lead_session, reset_signals, take_streams
 from ocibuild.sandbox.terminal import take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
+    from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.seccomp import Rule
 
 
@@ -101,17 +101,15 @@ class StatusReport:
         return True
 
 
-def become_program(
-    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None = None
-) -> NoReturn:
+def become_program(spec: ProgramSpec, request: Request) -> NoReturn:
     """Become the program of ``spec``; see ``become()``."""
-    begin(lambda: _try_to_become(spec, standard, channel, supervisor), channel)
+    begin(lambda: _try_to_become(spec, request), request.channel)
 
 
-def _try_to_become(
-    spec: ProgramSpec, standard: list[int], channel: socket.socket, supervisor: socket.socket | None
-) -> None:
-    lead_session(standard)
+def _try_to_become(spec: ProgramSpec, request: Request) -> None:
+    channel, supervisor = request.channel, request.outside.supervisor
+    lead_session()
+    take_streams(request.standard)
     rules = further_rules(spec)
     os.chdir(spec.working_dir)
     if spec.terminal:

@@ -269,6 +269,12 @@ class Sysfs(NamedTuple):
 
 Mount: TypeAlias = Bind | FileSystem | Sysfs | Tree | Tmpfs | Secret
 
+
+def is_same_for_all(mount: Mount) -> bool:
+    """Tell whether every step can be given a mount like this, whatever is to run in it."""
+    return isinstance(mount, FileSystem | Sysfs) or (isinstance(mount, Bind) and mount.source.startswith("/dev/"))
+
+
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Overlay, Folder, Bind, FileSystem, Sysfs, Tree, Tmpfs, Secret)
 }

@@ -6,18 +6,18 @@ import gc
 import os
 import select
 import signal
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.binfmt import Handlers
-from ocibuild.sandbox.channel import close_inherited, receive, shell_status, tell
+from ocibuild.sandbox.channel import close_inherited, shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants
-from ocibuild.sandbox.starting import DESCRIPTORS, start
+from ocibuild.sandbox.request import Request
+from ocibuild.sandbox.starting import Starter
 from ocibuild.sandbox.step import prepare
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
     from ocibuild.sandbox.starting import Child
@@ -43,28 +43,31 @@ def _serve(control: socket.socket) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     children: dict[int, Child] = {}  # by pidfd and by channel
-    handlers = Handlers()
+    starter = Starter()
     while True:
         # the control socket, registered first, comes first: no number in this list is used again before its turn
         for fd, _ in poll.poll():
             if fd in children:
-                _attend(children, fd, poll)
+                _attend(children, fd, poll, starter)
             elif fd == control.fileno():
-                request = _receive(control)
+                try:
+                    request = Request.receive(control)
+                except OSError:  # its channel was told, or is closed
+                    continue
                 if request is None:
                     _end_keepers(children.values())
                     return
-                child = _admit(request, handlers)
+                child = _admit(request, starter)
                 if child is not None:
                     for key in child.descriptors:
                         children[key] = child
                         poll.register(key, select.POLLIN)
 
 
-def _attend(children: dict[int, Child], fd: int, poll: select.poll) -> None:
+def _attend(children: dict[int, Child], fd: int, poll: select.poll, starter: Starter) -> None:
     child = children[fd]
     if child.channel is None:
-        _bury_keeper(children, child, poll)
+        _bury_keeper(children, child, poll, starter)
         return
     if fd == child.pidfd:
         _bury(children, child, child.channel, poll)
@@ -86,10 +89,10 @@ def _bury(children: dict[int, Child], child: Child, channel: socket.socket, poll
     channel.close()
 
 
-def _bury_keeper(children: dict[int, Child], keeper: Child, poll: select.poll) -> None:
+def _bury_keeper(children: dict[int, Child], keeper: Child, poll: select.poll, starter: Starter) -> None:
     """Forget a keeper; where it was killed, end what it kept."""
     if _reap(children, keeper, poll):
-        end_descendants([child.pid for child in children.values()])
+        end_descendants([*(child.pid for child in children.values()), *starter.waiting])
 
 
 def _reap(children: dict[int, Child], child: Child, poll: select.poll) -> int:
@@ -112,23 +115,12 @@ def _end_keepers(children: Iterable[Child]) -> None:
         os.waitpid(keeper.pid, 0)
 
 
-def _receive(control: socket.socket) -> list[int] | None:
-    """Take the descriptors of one request, as many as we may open; return None when the builder is gone."""
-    data, descriptors = receive(control, 16, DESCRIPTORS)
-    return descriptors if data else None
-
-
-def _admit(descriptors: list[int], handlers: Handlers) -> Child | None:
-    """Fork the step; return None, and tell the channel, where that is not possible."""
-    if not descriptors:  # the builder sees the channel end
-        return None
-    channel = socket.socket(fileno=descriptors[0])
+def _admit(request: Request, starter: Starter) -> Child | None:
+    """Start the step; return None, and tell the channel, where that is not possible."""
     try:
-        return start(channel, descriptors[1:], handlers)
+        return starter.start(request)
     except OSError as error:
-        tell(channel, {"error": f"the kernel refuses a step: {error.strerror}", "remedy": None})
-        channel.close()
+        request.refuse(error)
         return None
     finally:
-        for fd in descriptors[1:]:
-            os.close(fd)
+        request.close()

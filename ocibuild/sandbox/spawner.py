@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.request import Request
 from ocibuild.sandbox.running import Running
 from ocibuild.sandbox.serving import serve_and_exit
 
@@ -60,10 +61,9 @@ class Spawner:
         except OSError as error:
             raise _no_start(error) from error
         try:
-            with theirs, os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as request:
-                request.write(spec.to_json())
-                descriptors = [theirs.fileno(), request.fileno(), stdin, stdout, stderr]
-                socket.send_fds(self._control, [b"r"], descriptors)
+            with theirs, os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as file:
+                file.write(spec.to_json())
+                Request(theirs, file.fileno(), [stdin, stdout, stderr]).send(self._control)
         except OSError as error:
             channel.close()
             raise _no_start(error) from error

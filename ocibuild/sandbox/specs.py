@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from ocibuild.sandbox.machine_program import ProgramSpec, become_program
-from ocibuild.sandbox.step import Outside, StepSpec, become
+from ocibuild.sandbox.step import StepSpec, become
 
 if TYPE_CHECKING:
-    import socket
+    from ocibuild.sandbox.request import Request
 
 Spec: TypeAlias = StepSpec | ProgramSpec
 
@@ -20,8 +20,8 @@ def load_spec(data: bytes) -> Spec:
     return StepSpec.load(members) if "root" in members else ProgramSpec.load(members)
 
 
-def become_step(spec: Spec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
+def become_step(spec: Spec, request: Request) -> NoReturn:
+    """Become the process of ``spec``; tell the channel of the request what went wrong, if anything does."""
     if isinstance(spec, StepSpec):
-        become(spec, standard, channel, outside)
-    become_program(spec, standard, channel, outside.supervisor)
+        become(spec, request)
+    become_program(spec, request)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.keeper import keep_and_exit
+from ocibuild.sandbox.binfmt import Handlers
+from ocibuild.sandbox.channel import close_inherited
+from ocibuild.sandbox.keeper import Keeper
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.pasta import Connector
+from ocibuild.sandbox.spare import Spare, await_request
 from ocibuild.sandbox.specs import become_step, load_spec
-from ocibuild.sandbox.step import Outside
+from ocibuild.sandbox.step import Beginning, StepSpec, become
 
 if TYPE_CHECKING:
-    from ocibuild.sandbox.binfmt import Handlers
-    from ocibuild.sandbox.keeper import Keeper
     from ocibuild.sandbox.pasta import Pasta
+    from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.specs import Spec
-
-DESCRIPTORS = 5
-"""Of a request: channel, spec, standard input, output and error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +40,79 @@ class Child:
         return [self.pidfd, *([] if self.channel is None else [self.channel.fileno()])]
 
 
-def start(channel: socket.socket, descriptors: list[int], handlers: Handlers) -> Child:
-    """Fork the step of a request, whose other descriptors stay the caller's; raise OSError where that fails."""
-    if len(descriptors) < DESCRIPTORS - 1:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    request, *standard = descriptors
-    spec = load_spec(os.pread(request, os.fstat(request).st_size, 0))
-    users = handlers.namespace(spec.foreign.handlers) if spec.foreign and spec.foreign.handlers else None
-    if spec.kept:
-        return _start_keeper(spec, channel, standard, users)
+class Starter:
+    """Starts steps, in the process with one thread that forks them all; beside each, it forks one for the next."""
+
+    def __init__(self) -> None:
+        self._handlers = Handlers()
+        self._spare: Spare | None = None
+
+    @property
+    def waiting(self) -> list[int]:
+        """The process that waits for a step, where there is one."""
+        return [self._spare.pid] if self._spare else []
+
+    def start(self, request: Request) -> Child:
+        """Start a step, whose descriptors but for the channel stay the caller's; raise OSError where that fails."""
+        spec = load_spec(request.read())
+        if spec.foreign and spec.foreign.handlers:
+            request = request.with_outside(users=self._handlers.namespace(spec.foreign.handlers))
+        if spec.supervised:
+            from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
+
+            prepare_supervision(spec)
+        spare = self._take_spare(spec)
+        child = _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
+        with suppress(OSError):
+            self._spare = _fork_spare(spec) if isinstance(spec, StepSpec) else None
+        return child
+
+    def _take_spare(self, spec: Spec) -> Spare | None:
+        """Return the spare where it is for a step like this one."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.kind == _kind(spec):
+            return spare
+        spare.end()
+        return None
+
+
+def _kind(spec: Spec) -> tuple[object, ...]:
+    """Return what a spare process must have in common with its step."""
+    return isinstance(spec, StepSpec), spec.kept, spec.namespaces
+
+
+def _fork_spare(like: StepSpec) -> Spare:
+    """Fork a process for a step, or a keeper that has one itself."""
+
+    def wait_for_step(line: socket.socket) -> None:
+        beginning = Beginning.make(like.mounts)
+        request = await_request(line)
+        spec = load_spec(request.read())
+        assert isinstance(spec, StepSpec)
+        become(spec, request, beginning)
+
+    if not like.kept:
+        return Spare.fork(_kind(like), like.namespaces, wait_for_step)
+    spawner = os.getpid()
+
+    def wait_for_keeper(line: socket.socket) -> None:
+        spare = Spare.fork(_kind(like), like.namespaces, wait_for_step)
+        request = await_request(line)
+        _keep(load_spec(request.read()), request, spare, spawner)
+
+    return Spare.fork(_kind(like), 0, wait_for_keeper)
+
+
+def _start_step(spec: Spec, request: Request, spare: Spare | None) -> Child:
+    """Start a step beside what connects its network, where anything does."""
     link, connector = _start_connector(spec.pasta)
     try:
-        forked = _fork(spec, channel, standard, Outside(users, link))
+        forked = _fork(spec, request.with_outside(link=link), spare)
     except OSError:
         if connector is not None:
             connector.end()
         raise
-    return Child(*forked, channel, connector)
+    return Child(*forked, request.channel, connector)
 
 
 def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connector | None]:
@@ -69,18 +124,35 @@ def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connect
         return ours, Connector.start(pasta, theirs)
 
 
-def _fork(spec: Spec, channel: socket.socket, standard: list[int], outside: Outside) -> tuple[int, int]:
-    """Fork the step's first process, which takes its end of the link; return its number and a descriptor of it."""
-    pid, pidfd = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
-    if pid == 0:
-        become_step(spec, standard, channel, outside)
-    if outside.link is not None:
-        outside.link.close()
-    return pid, pidfd
+def _fork(spec: Spec, request: Request, spare: Spare | None) -> tuple[int, int]:
+    """Have a step's first process, which takes its end of the link; return its number and a descriptor of it."""
+    forked = spare and spare.give(request)
+    if not forked:
+        forked = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
+        if forked[0] == 0:
+            become_step(spec, request)
+    if request.outside.link is not None:
+        request.outside.link.close()
+    return forked
 
 
-def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users: int | None) -> Child:
+def _start_keeper(spec: Spec, request: Request, spare: Spare | None) -> Child:
     spawner = os.getpid()
+    forked = spare and spare.give(request)
+    if not forked:
+        forked = syscalls.clone(0, exit_signal=signal.SIGCHLD)
+        if forked[0] == 0:
+            try:
+                close_inherited(request.descriptors)
+                _keep(spec, request, None, spawner)
+            finally:
+                os._exit(1)
+    request.channel.close()
+    return Child(*forked, None)
+
+
+def _keep(spec: Spec, request: Request, spare: Spare | None, spawner: int) -> None:
+    """Be the keeper of a step, in a process forked for it."""
 
     def begin(keeper: Keeper) -> tuple[int, int]:
         if isinstance(spec, ProgramSpec) and spec.report is not None:
@@ -90,20 +162,17 @@ def _start_keeper(spec: Spec, channel: socket.socket, standard: list[int], users
             keeper.end_too(connector.end)
 
         def fork(supervisor: socket.socket | None = None) -> tuple[int, int]:
-            return _fork(spec, channel, standard, Outside(users, link, supervisor))
+            return _fork(spec, request.with_outside(link=link, supervisor=supervisor), spare)
 
-        forked = start_supervised(spec, keeper, fork) if spec.supervised else fork()
-        for fd in standard:
+        if spec.supervised:
+            from ocibuild.sandbox.supervision import start_supervised
+
+            forked = start_supervised(spec, keeper, fork)
+        else:
+            forked = fork()
+        for fd in request.standard:
             os.close(fd)
         return forked
 
-    if spec.supervised:
-        from ocibuild.sandbox.supervision import prepare_supervision, start_supervised  # for the few steps that are
-
-        prepare_supervision(spec)
-    pid, pidfd = syscalls.clone(0, exit_signal=signal.SIGCHLD)
-    if pid == 0:
-        kept = (*standard, *([] if users is None else [users]))
-        keep_and_exit(begin, channel, spawner=spawner, kept=kept, depth=spec.depth)
-    channel.close()
-    return Child(pid, pidfd, None)
+    Keeper(request.channel, depth=spec.depth).keep(begin, spawner)
+    os._exit(0)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ocibuild.sandbox.mounts import Mount, RootTree
+    from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.seccomp import Rule
     from ocibuild.sandbox.users import User
 
@@ -140,21 +141,34 @@ def try_namespaces() -> None:
     syscalls.pivot_root(".", ".")
 
 
-class Outside(NamedTuple):
-    """What a step's process is given from outside.
+class Beginning(NamedTuple):
+    """What a step's process can have before it is known what it is to run: some mounts, and ``last_capability()``.
 
-    ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``link`` leads to what
-    connects the network, where anything does; ``supervisor`` is where a supervised one submits.
+    It leads a session already.
     """
 
-    users: int | None = None
-    link: socket.socket | None = None
-    supervisor: socket.socket | None = None
+    opened: list[tuple[Mount, int]]
+    last_capability: int
+
+    @classmethod
+    def make(cls, wanted: Sequence[Mount]) -> Beginning:
+        """Begin, with those mounts of which each step can have one like it; raise OSError."""
+        lead_session()
+        opened = [(mount, mount.open()) for mount in wanted if mounts.is_same_for_all(mount)]
+        return cls(opened, last_capability())
+
+    def open(self, mount: Mount) -> int:
+        """Return a descriptor of a mount: of one that is there, which is its caller's then, or of a new one."""
+        for number, (found, fd) in enumerate(self.opened):
+            if found == mount:
+                del self.opened[number]
+                return fd
+        return mount.open()
 
 
-def become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> NoReturn:
-    """Become the process of ``spec`` with ``standard`` as its streams; tell ``channel`` what went wrong, if it does."""
-    begin(lambda: _try_to_become(spec, standard, channel, outside), channel)
+def become(spec: StepSpec, request: Request, beginning: Beginning | None = None) -> NoReturn:
+    """Become the process of ``spec``; tell the channel of the request what went wrong, if anything does."""
+    begin(lambda: _try_to_become(spec, request, beginning or Beginning.make(spec.mounts)), request.channel)
 
 
 def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
@@ -174,15 +188,15 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
         os._exit(127)
 
 
-def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, outside: Outside) -> None:
-    lead_session(standard)
+def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> None:
+    channel, outside = request.channel, request.outside
+    take_streams(request.standard)
     if outside.link is not None:
         offer_network(outside.link)
     if spec.terminal and spec.bare:
         take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
-    opened = [(mount.open(), mount.target) for mount in spec.mounts]
+    opened = [(beginning.open(mount), mount.target) for mount in spec.mounts]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
-    last = last_capability()
     if spec.bare:
         _change_root_alone(spec.root)
     else:
@@ -215,7 +229,7 @@ def _try_to_become(spec: StepSpec, standard: list[int], channel: socket.socket, 
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
-        drop_capabilities(last)
+        drop_capabilities(beginning.last_capability)
         take_ids(user)
     reset_signals()
     execute(command, foreign=spec.foreign)
@@ -243,11 +257,15 @@ def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.s
         profile.enforce()
 
 
-def lead_session(standard: list[int]) -> None:
-    """Have these as standard streams, and the usual umask, in a session and with a keyring of our own."""
+def lead_session() -> None:
+    """Have the usual umask, in a session and with a keyring of our own."""
     os.umask(0o022)
     os.setsid()
     syscalls.join_new_session_keyring()
+
+
+def take_streams(standard: list[int]) -> None:
+    """Have these as standard streams."""
     for number, fd in enumerate(standard):
         os.dup2(fd, number, inheritable=True)
 

@@ -20,7 +20,7 @@ from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.sandbox import Folder, Spawner, StepSpec
 from tests.support.containers import be_root_of_container
 from tests.support.lab import LONELY, busybox, in_child, in_lab, needs_busybox, needs_root
-from tests.support.processes import processes_with, wait_until
+from tests.support.processes import descendants, processes_with, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,9 +154,7 @@ def test_what_a_killed_keeper_kept_is_ended_by_the_spawner(tmp_path: Path) -> No
         other = bench.start("while ! test -e /over; do sleep 0.05; done; exit 3")
         bench.start(LOSES + "sleep 1002")
         bench.wait_until_ready()
-        pid = bench.spawner._pid
-        keepers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(keepers[-1]), signal.SIGKILL)
+        os.kill(keepers(bench.spawner, bench.mark)[-1], signal.SIGKILL)
         wait_until(lambda: len(bench.left()) <= 2)  # the shell of the other, and what it just runs
         (bench.tree / "over").touch()
         assert other.wait().exit_status == 3
@@ -193,9 +191,8 @@ def test_a_keeper_keeps_steps_in_namespaces_too(tmp_path: Path) -> None:
         lab.executor = Kept(lab.spawner, lab.identity)
         ended = lab.sh("echo $$; (sleep 1000 &); exit 6")
         assert (ended.status, ended.out) == (6, "1\n")
-        spawner = lab.spawner._pid
-        children = Path(f"/proc/{spawner}/task/{spawner}/children")
-        wait_until(lambda: children.read_text() == "")  # the keeper tells the end before its own
+        # the keeper tells the end before its own; one is for the next
+        wait_until(lambda: len(children(lab.spawner)) == 1)
 
     in_lab(tmp_path, work)
 
@@ -225,9 +222,7 @@ def test_what_a_killed_keeper_kept_is_ended_in_its_own_namespace_too(tmp_path: P
             ready.wait()
             if number == 0:
                 (first,) = lab.executor._running
-        spawner = lab.spawner._pid
-        keepers = Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
-        os.kill(int(keepers[-1]), signal.SIGKILL)
+        os.kill(keepers(lab.spawner, mark)[-1], signal.SIGKILL)
         steps[1].join()
         first.signal(signal.SIGTERM)
         steps[0].join()
@@ -252,6 +247,18 @@ def test_a_signal_reaches_the_first_process_in_its_own_namespace(tmp_path: Path)
             return lab.executor.run(process, root, active.scratch, output=output).exit_status
 
     assert in_lab(tmp_path, work, uid=LONELY) == 5
+
+
+def children(spawner: Spawner) -> list[int]:
+    """Return what the spawner has forked: the keepers, and what waits for the next step."""
+    pid = spawner._pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def keepers(spawner: Spawner, mark: str) -> list[int]:
+    """Return the keepers of steps with a mark, in their order."""
+    marked = set(processes_with(mark))
+    return [child for child in children(spawner) if marked & set(descendants(child))]
 
 
 def processes_of(uid: int) -> int:

@@ -282,7 +282,7 @@ def test_what_is_refused_is_named_with_a_remedy(name: str, store: Path, monkeypa
 
 def test_proot_that_does_not_run_is_no_proot(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "proot"
-    program.write_text("#!/bin/sh\necho 'proot 9.8.7'\necho 'proot error: ptrace(TRACEME): not today'\nexit 1\n")
+    program.write_text("#!/bin/sh\nprintf 'proot 9.8.7\\nproot error: ptrace(TRACEME): not today\\n'\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert shutil.which("proot") == str(program)
