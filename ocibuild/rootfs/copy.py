@@ -64,8 +64,9 @@ class CopySnapshotter(Snapshotter):
         with self._pool.taken(stack, active.id if keep else None) as tree:
             _dress(tree.path)
             with Stubs.made_in(tree.path) as stubs:
-                tree.index.refresh(tree.path, stubs.touched)
-                tree.index.settle()
+                tree.refresh(stubs.touched)
+                if keep:
+                    tree.index.settle()
                 self._running[active.id] = tree
                 try:
                     yield Folder(tree.path)
@@ -73,14 +74,14 @@ class CopySnapshotter(Snapshotter):
                     del self._running[active.id]
                 if keep:
                     _capture(tree, stack, active, ignored=stubs.names)
-            tree.index.refresh(tree.path, stubs.touched)
+            tree.refresh(stubs.touched)
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
         """See Snapshotter."""
         tree = self._running[active.id]
         with Root.open(tree.path) as root:
             forget(root, created)
-        tree.index.refresh(tree.path, touched)
+        tree.refresh(touched)
 
     @contextmanager
     def tree_of_mount(
