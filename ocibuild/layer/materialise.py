@@ -126,13 +126,9 @@ class _Applier:
 
 def link_from(cursor: Cursor, first: str, name: str) -> None:
     """Make ``name``, in the directory where the cursor stands, a hard link to the file ``first`` of the whole tree."""
-    here = os.dup(cursor.fd)
-    try:
-        with Cursor(cursor.top) as other:
-            last = other.to_parent_of(first)
-            os.link(last, name, src_dir_fd=other.fd, dst_dir_fd=here, follow_symlinks=False)
-    finally:
-        os.close(here)
+    with cursor.another() as other:
+        last = other.to_parent_of(first)
+        os.link(last, name, src_dir_fd=other.fd, dst_dir_fd=cursor.fd, follow_symlinks=False)
 
 
 def _status(dir_fd: int, name: str) -> os.stat_result | None:
