@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import Root, open_readable
 from ocibuild.layer import Merged
+from ocibuild.layer.xattrs import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,5 +72,5 @@ def _attributes(fd: int) -> tuple[int, int, int, int, dict[str, bytes]]:
 def _xattrs(fd: int) -> Iterator[tuple[str, bytes]]:
     with suppress(OSError):  # of a file system that has none
         for key in os.listxattr(fd):
-            if key != "security.selinux":  # it says where the file is
+            if key != LABEL:  # it says where the file is
                 yield key, os.getxattr(fd, key)
