@@ -16,7 +16,7 @@ from ocibuild.fs import Root
 from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
-from ocibuild.rootfs.snapshotter import MountedTree, Snapshotter
+from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
 from ocibuild.rootfs.targets import Stubs, forget
 from ocibuild.rootfs.trees import TreePool
 from ocibuild.sandbox import Folder
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ocibuild.rootfs.trees import Tree
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
-SOCKETS = "whiteouts-are-sockets"
-"""An empty file of a store whose file system refuses the whiteouts of overlayfs: its snapshots cannot be mounted."""
 _PART = "content"
 
 

@@ -82,3 +82,11 @@ def test_what_only_reads_layers_imports_nothing_that_runs_steps(words: tuple[str
     found = imported(*(word.format(tmp_path) for word in words))
     assert offending(found, frozenset({"ocibuild.sandbox", "ocibuild.executor", "ocibuild.rootfs", "ctypes"})) == []
     assert "ocibuild.layer" in found
+
+
+def test_a_build_that_mounts_imports_nothing_that_copies_trees(cached_build: Bench) -> None:
+    cached_build.write("src/file", "other content")
+    found = imported("--root", str(cached_build.root), "build", "-q", str(cached_build.context))
+    of_copies = frozenset(f"ocibuild.rootfs.{name}" for name in ("copy", "capture", "index", "trees"))
+    assert offending(found, of_copies) == []
+    assert "ocibuild.rootfs.overlay" in found

@@ -20,8 +20,9 @@ from ocibuild.errors import InvalidLayer, SandboxError
 from ocibuild.fs import Root
 from ocibuild.layer import RecordedOwners, decompress
 from ocibuild.oci import Compression
-from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
+from ocibuild.rootfs.copy import CopySnapshotter
 from ocibuild.rootfs.index import Index
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.store import Store
 from tests.support.lab import LONELY, Lab, in_child, in_lab, needs_busybox, needs_root, open_way
 
