@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
-from ocibuild.fs import Root, remove_entry
+from ocibuild.fs import Root, remove_entry, status_of
 from ocibuild.fs.root import MAX_LINKS
 
 if TYPE_CHECKING:
@@ -139,9 +139,8 @@ class Placer:
 
     def _cover(self, parent: int, last: str, target: str, *, folder: bool) -> str | None:
         """Move aside what is there; return its name there."""
-        try:
-            there = os.stat(last, dir_fd=parent, follow_symlinks=False)
-        except FileNotFoundError:
+        there = status_of(parent, last)
+        if there is None:
             return None
         _check_kind(target, there, folder=folder)
         self._count += 1

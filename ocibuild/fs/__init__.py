@@ -6,7 +6,7 @@ from ocibuild.fs.modes import ModeChange
 from ocibuild.fs.opening import open_readable
 from ocibuild.fs.patterns import IgnorePatterns, Match, PatternError, has_wildcard, literal_start, may_match_below
 from ocibuild.fs.root import Root, remove_path
-from ocibuild.fs.tree import remove_entry
+from ocibuild.fs.tree import remove_entry, same_times, status_of
 
 __all__ = [
     "ContentCopier",
@@ -22,4 +22,6 @@ __all__ = [
     "open_readable",
     "remove_entry",
     "remove_path",
+    "same_times",
+    "status_of",
 ]
