@@ -104,9 +104,9 @@ class Machine:
 
         Raises SandboxError where the one that is insisted on cannot work.
         """
-        from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
-
         if self.forced.snapshotter != "copy":
+            from ocibuild.rootfs.overlay import OverlaySnapshotter
+
             overlay = OverlaySnapshotter(store, self.ownership())
             refusal = self._refusal_of_mounts() or overlay.refusal()
             if refusal is None:
@@ -118,6 +118,8 @@ class Machine:
                     remedy="use --snapshotter copy; `ocibuild doctor` tells what to change",
                 )
             warn(f"{refusal}; each stage gets a copy of its root file system (--snapshotter copy)")
+        from ocibuild.rootfs.copy import CopySnapshotter
+
         in_namespaces = self.row is Row.NONE or WAYS[self.row].namespaces
         copy = CopySnapshotter(store, self.ownership(), mounts_are_kept=in_namespaces)
         copy.prepare()

@@ -159,12 +159,13 @@ class ChrootExecutor(SpawnedExecutor):
     def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
         mount_point = os.path.join(scratch, "root")
         os.mkdir(mount_point)
+        resolver_file = resolv_conf(process.connection)
         return StepSpec(
             root=root._replace(devices=process.insecure),
             mount_point=mount_point,
             mounts=[
                 *_system_mounts(writable=process.insecure, shm_size=process.shm_size),
-                *network_files(scratch, process),
+                *network_files(scratch, process, resolver_file),
                 *_emulator_mounts(foreign),
             ],
             links=list(LINKS),
@@ -174,7 +175,7 @@ class ChrootExecutor(SpawnedExecutor):
             working_dir=process.working_dir,
             hostname=process.hostname,
             own_network=process.connection is not Connection.MACHINE,
-            pasta=_pasta(scratch, process) if process.connection is Connection.PASTA else None,
+            pasta=_pasta(scratch, process, resolver_file) if process.connection is Connection.PASTA else None,
             extra_groups=self._identity.ids is not IDs.ONE,
             own_mounts=self._owned(process.mounts),
             insecure=process.insecure,
@@ -216,16 +217,19 @@ def _emulator_mounts(foreign: Foreign | None) -> list[Mount]:
     return [Bind(emulator.source, emulator.path, read_only=True)] if emulator else []
 
 
-def network_files(scratch: str, process: Process) -> list[Bind]:
-    """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps."""
+def network_files(scratch: str, process: Process, resolver_file: bytes | None = None) -> list[Bind]:
+    """Return /etc/hosts and /etc/resolv.conf: copies, which the step may write and nobody keeps.
+
+    ``resolver_file`` is what ``resolv_conf()`` returned, for who has asked already.
+    """
     hosts = os.path.join(scratch, "hosts")
     _write(hosts, hosts_file(process.hostname, process.extra_hosts, process.connection))
     resolv = os.path.join(scratch, "resolv.conf")
-    _write(resolv, resolv_conf(process.connection))
+    _write(resolv, resolv_conf(process.connection) if resolver_file is None else resolver_file)
     return [Bind(hosts, "/etc/hosts"), Bind(resolv, "/etc/resolv.conf")]
 
 
-def _pasta(scratch: str, process: Process) -> Pasta:
+def _pasta(scratch: str, process: Process, resolver_file: bytes) -> Pasta:
     """Return what connects the step; raise SandboxError where there is no pasta."""
     program = shutil.which("pasta")
     if program is None:
@@ -238,7 +242,7 @@ def _pasta(scratch: str, process: Process) -> Pasta:
         program,
         network,
         reaches_machine=any(host.address == HOST_GATEWAY for host in process.extra_hosts),
-        resolves_names=asks_pasta(resolv_conf(process.connection)),
+        resolves_names=asks_pasta(resolver_file),
     )
 
 

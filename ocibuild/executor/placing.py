@@ -13,12 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
-from ocibuild.fs import Root, remove_entry
+from ocibuild.fs import Root, remove_entry, status_of
+from ocibuild.fs.root import MAX_LINKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-_MAX_LINKS = 40
 
 
 @contextmanager
@@ -112,12 +111,12 @@ class Placer:
 
     def _resolve(self, target: str) -> str:
         """Return the real name of ``target``, whose parents are made where they are missing."""
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             parent, last, link = self._make_parent(target)
             if link is None:
                 return parent if last == "." else f"{parent}/{last}" if parent else last
             target = link if link.startswith("/") else f"{parent}/{link}"
-        raise SandboxError(f"{target}: more than {_MAX_LINKS} symbolic links, or a loop of them")
+        raise SandboxError(f"{target}: more than {MAX_LINKS} symbolic links, or a loop of them")
 
     def _make_parent(self, target: str) -> tuple[str, str, str | None]:
         """Make the directories above ``target``; return the real name of the last, the name in it, and its link."""
@@ -140,9 +139,8 @@ class Placer:
 
     def _cover(self, parent: int, last: str, target: str, *, folder: bool) -> str | None:
         """Move aside what is there; return its name there."""
-        try:
-            there = os.stat(last, dir_fd=parent, follow_symlinks=False)
-        except FileNotFoundError:
+        there = status_of(parent, last)
+        if there is None:
             return None
         _check_kind(target, there, folder=folder)
         self._count += 1

@@ -5,8 +5,8 @@ from ocibuild.fs.cursor import Cursor
 from ocibuild.fs.modes import ModeChange
 from ocibuild.fs.opening import open_readable
 from ocibuild.fs.patterns import IgnorePatterns, Match, PatternError, has_wildcard, literal_start, may_match_below
-from ocibuild.fs.root import Root
-from ocibuild.fs.tree import remove_entry
+from ocibuild.fs.root import Root, remove_path
+from ocibuild.fs.tree import remove_entry, same_times, status_of
 
 __all__ = [
     "ContentCopier",
@@ -21,4 +21,7 @@ __all__ = [
     "may_match_below",
     "open_readable",
     "remove_entry",
+    "remove_path",
+    "same_times",
+    "status_of",
 ]

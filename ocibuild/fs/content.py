@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 
-_FICLONE = 0x40049409
+FICLONE = 0x40049409
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM, errno.EBADF)
 _SMALL = 64 << 10
 _PIECE = 1 << 30
@@ -29,7 +29,7 @@ class ContentCopier:
 
     def _share(self, source: int, destination: int) -> bool:
         try:
-            fcntl.ioctl(destination, _FICLONE, source)
+            fcntl.ioctl(destination, FICLONE, source)
         except OSError as error:
             if error.errno not in _CANNOT:
                 raise

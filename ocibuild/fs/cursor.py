@@ -29,12 +29,15 @@ class Cursor:
     ``lifted`` names these, as their ctime is another now.
     """
 
-    def __init__(self, path: str | int) -> None:
-        """Stand in the directory ``path``, which is ours and trusted, or in an open one."""
+    def __init__(self, path: str | int, *, is_bound: bool | None = None) -> None:
+        """Stand in the directory ``path``, which is ours and trusted, or in an open one.
+
+        ``is_bound`` says whether modes bind us, where that is known already.
+        """
         self.top = os.open(path, _DIRECTORY) if isinstance(path, str) else os.open(".", _DIRECTORY, dir_fd=path)
         self.fd = os.dup(self.top)
         self.lifted: list[str] = []
-        self._is_bound = is_bound_by_modes()
+        self._is_bound = is_bound_by_modes() if is_bound is None else is_bound
         self._trail: list[_Step] = []
         self._identity = _identity(os.fstat(self.fd))
 
@@ -55,6 +58,10 @@ class Cursor:
             os.close(self.fd)
             os.close(self.top)
             self.fd = -1
+
+    def another(self) -> Self:
+        """Return one more that begins where this one began; close that one first."""
+        return type(self)(self.top, is_bound=self._is_bound)
 
     def down(self, name: str) -> None:
         """Go into the directory ``name`` of this one; raises OSError."""

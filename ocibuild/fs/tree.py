@@ -1,10 +1,14 @@
-"""Trees removed and listed with a bounded number of descriptors, however deep they are."""
+"""Entries of open directories looked at, and trees removed with few descriptors, however deep they are."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -12,6 +16,22 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def sorted_entries(fd: int) -> list[str]:
     """Return the names in the open directory ``fd`` in the order of their bytes."""
     return sorted(os.listdir(fd), key=os.fsencode)
+
+
+def status_of(dir_fd: int, name: str) -> os.stat_result | None:
+    """Return the status of ``name`` in the open directory ``dir_fd``, not followed; None where there is none."""
+    try:
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def same_times(dir_fd: int) -> Iterator[None]:
+    """Leave the times of an open directory as they were before something in it was changed."""
+    before = os.fstat(dir_fd)
+    yield
+    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=dir_fd)
 
 
 def remove_entry(dir_fd: int, name: str) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from ocibuild.fs import ContentCopier, open_readable
+from ocibuild.layer.xattrs import ACCESS_LISTS, LABEL, OVERLAY, list_xattrs
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
-_LEFT_OUT = ("user.overlay.", "trusted.overlay.", "system.", "security.selinux")
+_LEFT_OUT = (*OVERLAY, "system.", LABEL)
 
 
 class FileCopier:
@@ -67,32 +66,23 @@ def copy_attributes(source: int, destination: int, *, mode: int | None = None) -
 
 
 def _copy_xattrs(source: int, destination: int, *, is_new: bool) -> None:
-    keys = [key for key in _xattrs(source) if _is_copied(key)]
+    keys = [key for key in list_xattrs(source) if _is_copied(key)]
     for key in keys:
         os.setxattr(destination, key, os.getxattr(source, key))
     if not is_new:
-        for key in _xattrs(destination):
+        for key in list_xattrs(destination):
             if _is_copied(key) and key not in keys:
                 os.removexattr(destination, key)
 
 
 def _copy_xattrs_of_node(source: str, destination: str) -> None:
     """Copy those of what cannot be opened: paths that are not followed."""
-    for key in _xattrs(source):
+    for key in list_xattrs(source):
         if _is_copied(key):
             value = os.getxattr(source, key, follow_symlinks=False)
             os.setxattr(destination, key, value, follow_symlinks=False)
 
 
-def _xattrs(path: int | str) -> list[str]:
-    try:
-        return os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):
-            return []
-        raise
-
-
 def _is_copied(key: str) -> bool:
     """Say whether an attribute is the file's, not that of its place in a stack or of one machine's policy."""
-    return key in _ACCESS_LISTS or not key.startswith(_LEFT_OUT)
+    return key in ACCESS_LISTS or not key.startswith(_LEFT_OUT)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.fs import Cursor, remove_entry
+from ocibuild.fs import Cursor, remove_entry, status_of
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
 
@@ -87,7 +86,7 @@ class _Applier:
     def _enter(self, name: str, *, is_fresh: bool) -> _Level:
         """Go into a directory of the snapshot, made in the tree where it has none, and fill that."""
         self._source.down(name)
-        there = None if is_fresh else _status(self._target.fd, name)
+        there = None if is_fresh else status_of(self._target.fd, name)
         if there is not None and (not stat.S_ISDIR(there.st_mode) or is_opaque(self._source.fd)):
             remove_entry(self._target.fd, name)
             there = None
@@ -106,7 +105,7 @@ class _Applier:
             if stat.S_ISDIR(status.st_mode):
                 below.append(name)
                 continue
-            if not is_fresh and _status(target, name) is not None:
+            if not is_fresh and status_of(target, name) is not None:
                 remove_entry(target, name)
             if is_whiteout(status) or stat.S_ISSOCK(status.st_mode):
                 continue
@@ -126,16 +125,6 @@ class _Applier:
 
 def link_from(cursor: Cursor, first: str, name: str) -> None:
     """Make ``name``, in the directory where the cursor stands, a hard link to the file ``first`` of the whole tree."""
-    here = os.dup(cursor.fd)
-    try:
-        with Cursor(cursor.top) as other:
-            last = other.to_parent_of(first)
-            os.link(last, name, src_dir_fd=other.fd, dst_dir_fd=here, follow_symlinks=False)
-    finally:
-        os.close(here)
-
-
-def _status(dir_fd: int, name: str) -> os.stat_result | None:
-    with suppress(FileNotFoundError):
-        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    return None
+    with cursor.another() as other:
+        last = other.to_parent_of(first)
+        os.link(last, name, src_dir_fd=other.fd, dst_dir_fd=cursor.fd, follow_symlinks=False)

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.fs import status_of
 from ocibuild.fs.root import MAX_LINKS
 from ocibuild.layer.entry import shown
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
@@ -152,11 +153,4 @@ class _View:
     def _status(self, name: str) -> os.stat_result | None:
         """Return the status of ``name``, all of whose parents are directories of this layer."""
         dir_fd, last = self.root.borrow_parent(name)
-        return _status(last, dir_fd)
-
-
-def _status(name: str, dir_fd: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+        return status_of(dir_fd, last)

@@ -7,10 +7,10 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ocibuild import records
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import Kind
-from ocibuild.sandbox import records
-from ocibuild.sandbox.records import Record
+from ocibuild.records import Record
 
 if TYPE_CHECKING:
     from ocibuild.layer.entry import Entry

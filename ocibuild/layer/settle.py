@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.fs import same_times, status_of
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import shown
 from ocibuild.layer.faults import translating
@@ -94,7 +94,7 @@ class _Settler:
         if found is None or stat.S_ISDIR(found.status.st_mode):
             raise InvalidLayer(f"{shown(name)}: a hard link to {shown(target)}, which is no file of this image")
         self._make_directory(name.rpartition("/")[0] or ".")
-        with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd):
+        with self._root.parent_of(name) as (dir_fd, last), same_times(dir_fd):
             if _is_free(dir_fd, last):
                 self._copy_to(dir_fd, last, found, source)
         if found.root is not self._root:
@@ -128,7 +128,7 @@ class _Settler:
             missing.append(name)
             name = name.rpartition("/")[0] or "."
         for directory in reversed(missing):
-            with self._root.parent_of(directory) as (dir_fd, last), _same_times(dir_fd):
+            with self._root.parent_of(directory) as (dir_fd, last), same_times(dir_fd):
                 os.mkdir(last, 0o755, dir_fd=dir_fd)
                 os.chmod(last, 0o755, dir_fd=dir_fd)  # whatever our umask
                 os.utime(last, (0, 0), dir_fd=dir_fd)
@@ -145,13 +145,13 @@ class _Settler:
 
     def _move_behind_link(self, name: str) -> None:
         """Move what is in the directory ``name`` to where the symlink of that name in the layers below leads."""
-        with self._root.parent_of(name) as (dir_fd, last), _same_times(dir_fd), _same_times(self._root.fd):
+        with self._root.parent_of(name) as (dir_fd, last), same_times(dir_fd), same_times(self._root.fd):
             os.rename(last, _ASIDE, src_dir_fd=dir_fd, dst_dir_fd=self._root.fd)
         self._all.forget()
         destination = self._all.resolve(name)
         self._make_directory(destination)
         self._merge(_ASIDE, destination)
-        with _same_times(self._root.fd):
+        with same_times(self._root.fd):
             self._root.remove(_ASIDE)
         self._all.forget()
         self._moves[name] = destination
@@ -165,7 +165,7 @@ class _Settler:
             source_fd = _open_directory(self._root, source)
             destination_fd = _open_directory(self._root, destination)
             try:
-                with _same_times(destination_fd):
+                with same_times(destination_fd):
                     pending += [
                         (f"{source}/{name}", name if destination == "." else f"{destination}/{name}")
                         for name in os.listdir(source_fd)
@@ -184,9 +184,8 @@ def _move(source_fd: int, destination_fd: int, name: str) -> bool:
     As within a layer, a whiteout hides only what is below it: beside it, the other one stays.
     """
     source = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
-    try:
-        there = os.stat(name, dir_fd=destination_fd, follow_symlinks=False)
-    except FileNotFoundError:
+    there = status_of(destination_fd, name)
+    if there is None:
         os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=destination_fd)
         return False
     if is_whiteout(source):
@@ -217,19 +216,8 @@ def _open_directory(root: Root, name: str) -> int:
 
 def _is_free(dir_fd: int, name: str) -> bool:
     """Say whether a copy can be made; a whiteout gives way to it, and what is there already has been made before."""
-    try:
-        status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return True
-    if is_whiteout(status):
+    status = status_of(dir_fd, name)
+    if status is not None and is_whiteout(status):
         os.unlink(name, dir_fd=dir_fd)
         return True
-    return False
-
-
-@contextmanager
-def _same_times(dir_fd: int) -> Iterator[None]:
-    """Leave the times of a directory as they were before something in it was changed."""
-    before = os.fstat(dir_fd)
-    yield
-    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=dir_fd)
+    return status is None

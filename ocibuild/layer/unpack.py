@@ -24,7 +24,7 @@ from ocibuild.layer.whiteouts import (
     make_whiteout,
     parse_whiteout,
 )
-from ocibuild.layer.xattrs import put_xattrs
+from ocibuild.layer.xattrs import ACCESS_LISTS, put_xattrs
 
 if TYPE_CHECKING:
     from ocibuild.fs import Root
@@ -357,7 +357,7 @@ def _prepare(root: Root) -> None:
     if (status.st_uid, status.st_gid) != ours:
         os.fchown(root.fd, *ours)
     os.fchmod(root.fd, 0o755)
-    for key in ("system.posix_acl_default", "system.posix_acl_access"):
+    for key in ACCESS_LISTS:
         try:
             os.removexattr(root.fd, key)
         except OSError as error:

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import shown
-from ocibuild.sandbox.records import CAPABILITY, OVERRIDE_STAT, RECORDED_CAPABILITY
+from ocibuild.records import CAPABILITY, OVERRIDE_STAT, RECORDED_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_OVERLAY = ("user.overlay.", "trusted.overlay.")
-_OF_THE_MACHINE = (OVERRIDE_STAT, "security.selinux")
-"""Our own record of the owner, and a label that means something to one machine's policy only."""
-_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
-"""Left out, as in the layers that docker and BuildKit write: what they allow is in the mode, and a new file in a
+OVERLAY = ("user.overlay.", "trusted.overlay.")
+"""What begins so says how layers are stacked."""
+LABEL = "security.selinux"
+"""It means something to one machine's policy only, and to a file's place there."""
+ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+"""Left out of layers, as docker and BuildKit do: what they allow is in the mode, and a new file in a
 directory would inherit from it while a layer is unpacked."""
+_OF_THE_MACHINE = (OVERRIDE_STAT, LABEL)
+"""Our own record of the owner is no attribute of the image's either."""
 _NAMESPACES = ("user.", "security.", "trusted.")
 _FIT_EVERYWHERE = 2048
 _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -32,9 +35,9 @@ def put_xattrs(path: int | str, name: str, xattrs: Mapping[str, bytes]) -> None:
     """
     together = sum(len(key) + len(value) for key, value in xattrs.items())
     for key, value in xattrs.items():
-        if key in _OF_THE_MACHINE or key in _ACCESS_LISTS:
+        if key in _OF_THE_MACHINE or key in ACCESS_LISTS:
             continue
-        if key.startswith(_OVERLAY):
+        if key.startswith(OVERLAY):
             raise InvalidLayer(f"{shown(name)}: {key} would change how layers are stacked")
         if not key.startswith(_NAMESPACES) or "\0" in key:
             raise InvalidLayer(f"{shown(name)}: the extended attribute {shown(key)} cannot be part of a layer")
@@ -63,20 +66,24 @@ def _put(path: int | str, name: str, key: str, value: bytes, together: int) -> N
 
 def read_xattrs(path: int | str) -> dict[str, bytes]:
     """Return the attributes that a layer carries of a file: an open one, or a path that is not followed."""
-    try:
-        keys = os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _NOT_SUPPORTED:
-            return {}
-        raise
-    found = {key: _get(path, key) for key in keys if _is_carried(key)}
+    found = {key: _get(path, key) for key in list_xattrs(path) if _is_carried(key)}
     if RECORDED_CAPABILITY in found:
         found[CAPABILITY] = found.pop(RECORDED_CAPABILITY)
     return found
 
 
 def _is_carried(key: str) -> bool:
-    return key.startswith(_NAMESPACES) and not key.startswith(_OVERLAY) and key not in _OF_THE_MACHINE
+    return key.startswith(_NAMESPACES) and not key.startswith(OVERLAY) and key not in _OF_THE_MACHINE
+
+
+def list_xattrs(path: int | str) -> list[str]:
+    """Return the names of all attributes of a file, none where its file system has none; a path is not followed."""
+    try:
+        return os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NOT_SUPPORTED:
+            return []
+        raise
 
 
 def _get(path: int | str, key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What lies below a step, looked up in its snapshots: whether a file is still what it was there."""
+"""What lies below a step, looked up in its snapshots, and whether a file is still what it was there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import Root, open_readable
 from ocibuild.layer import Merged
+from ocibuild.layer.xattrs import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ class Below:
 
     def has(self, dir_fd: int, name: str) -> bool:
         """Say whether the regular file ``name``, in the open directory, has the same bytes and attributes here."""
-        found = self._merged.find(name)
+        found = self.merged.find(name)
         if found is None or not stat.S_ISREG(found.status.st_mode):
             return False
         with ExitStack() as cleanup:
@@ -46,7 +47,8 @@ class Below:
             return _are_alike(*files)
 
     @cached_property
-    def _merged(self) -> Merged:
+    def merged(self) -> Merged:
+        """The tree."""
         roots = [self._cleanup.enter_context(Root.open(one.path)) for one in reversed(self._stack)]
         return Merged(roots)
 
@@ -70,5 +72,5 @@ def _attributes(fd: int) -> tuple[int, int, int, int, dict[str, bytes]]:
 def _xattrs(fd: int) -> Iterator[tuple[str, bytes]]:
     with suppress(OSError):  # of a file system that has none
         for key in os.listxattr(fd):
-            if key != "security.selinux":  # it says where the file is
+            if key != LABEL:  # it says where the file is
                 yield key, os.getxattr(fd, key)

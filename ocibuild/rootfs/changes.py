@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Merged, Opaque, Removed, is_mark, is_opaque, is_whiteout, pack
+from ocibuild.layer import Changed, Opaque, Removed, is_mark, is_opaque, is_whiteout, pack
 from ocibuild.oci import Compression, layer_type
+from ocibuild.rootfs.below import Below
 from ocibuild.store import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.layer import Change, Ownership
+    from ocibuild.layer import Change, Merged, Ownership
     from ocibuild.store import Snapshot, Store
 
 
@@ -49,20 +49,9 @@ def pack_changes(
     progress: Callable[[int], None] | None,
 ) -> Layer:
     """Pack the changes of ``snapshot``, which lies on ``stack``, the oldest first, into a layer in the store."""
-    with ExitStack() as cleanup:
-        views: list[Merged] = []
-
-        def below() -> Merged:
-            if not views:
-                roots = [cleanup.enter_context(Root.open(one.path)) for one in reversed(stack)]
-                views.append(Merged(roots))
-            return views[0]
-
-        upper = cleanup.enter_context(Root.open(snapshot.path))
-        with store.blobs.writer() as blob:
-            packed = pack(
-                changes(upper, below), upper, blob.write, compression=compression, owners=ownership, progress=progress
-            )
+    with Below(stack) as below, Root.open(snapshot.path) as upper, store.blobs.writer() as blob:
+        found = changes(upper, lambda: below.merged)
+        packed = pack(found, upper, blob.write, compression=compression, owners=ownership, progress=progress)
     return Layer(packed.diff_id, blob.describe(layer_type(compression)))
 
 

@@ -16,7 +16,7 @@ from ocibuild.fs import Root
 from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
-from ocibuild.rootfs.snapshotter import MountedTree, Snapshotter
+from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
 from ocibuild.rootfs.targets import Stubs, forget
 from ocibuild.rootfs.trees import TreePool
 from ocibuild.sandbox import Folder
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ocibuild.rootfs.trees import Tree
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
-SOCKETS = "whiteouts-are-sockets"
-"""An empty file of a store whose file system refuses the whiteouts of overlayfs: its snapshots cannot be mounted."""
 _PART = "content"
 
 
@@ -64,8 +62,9 @@ class CopySnapshotter(Snapshotter):
         with self._pool.taken(stack, active.id if keep else None) as tree:
             _dress(tree.path)
             with Stubs.made_in(tree.path) as stubs:
-                tree.index.refresh(tree.path, stubs.touched)
-                tree.index.settle()
+                tree.refresh(stubs.touched)
+                if keep:
+                    tree.index.settle()
                 self._running[active.id] = tree
                 try:
                     yield Folder(tree.path)
@@ -73,14 +72,14 @@ class CopySnapshotter(Snapshotter):
                     del self._running[active.id]
                 if keep:
                     _capture(tree, stack, active, ignored=stubs.names)
-            tree.index.refresh(tree.path, stubs.touched)
+            tree.refresh(stubs.touched)
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
         """See Snapshotter."""
         tree = self._running[active.id]
         with Root.open(tree.path) as root:
             forget(root, created)
-        tree.index.refresh(tree.path, touched)
+        tree.refresh(touched)
 
     @contextmanager
     def tree_of_mount(

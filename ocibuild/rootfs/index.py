@@ -16,6 +16,7 @@ from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Cursor
 from ocibuild.layer import Changed, Opaque, Removed
 from ocibuild.sandbox import birth_time, looker
+from ocibuild.sandbox.syscalls import AT_FDCWD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE, which files get their ctime from; see clock_gettime(2)
 _PAUSE = 0.0005
-_WORKING_DIRECTORY = -100  # AT_FDCWD
 _SECOND = 10**9
 
 
@@ -115,9 +115,9 @@ class Index:
                 continue
             except OSError:
                 continue  # in a directory that is closed to us: the next time it is told of once too often
-            directory.entries[last] = hash(look(_WORKING_DIRECTORY, os.fsencode(path)))
+            directory.entries[last] = hash(look(AT_FDCWD, os.fsencode(path)))
             if stat.S_ISDIR(status.st_mode) and last not in directory.directories:
-                directory.directories[last] = _Directory((status.st_ino, birth_time(_WORKING_DIRECTORY, path)))
+                directory.directories[last] = _Directory((status.st_ino, birth_time(AT_FDCWD, path)))
             self._youngest = max(self._youngest, status.st_ctime_ns)
 
     def settle(self, clock: Callable[[], int] = lambda: time.clock_gettime_ns(_COARSE_CLOCK)) -> None:

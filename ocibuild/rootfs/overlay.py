@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
 from ocibuild.layer import is_opaque
-from ocibuild.rootfs.copy import SOCKETS
-from ocibuild.rootfs.snapshotter import MountedTree, Snapshotter
+from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
 from ocibuild.rootfs.targets import STUBS, forget, make_stub
 from ocibuild.sandbox import Overlay
 

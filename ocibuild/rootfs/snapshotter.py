@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ocibuild.sandbox import RootTree
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
 
+SOCKETS = "whiteouts-are-sockets"
+"""An empty file of a store whose file system refuses the whiteouts of overlayfs: its snapshots cannot be mounted."""
+
 
 class MountedTree(NamedTuple):
     """A tree that a step sees a part of, and what that part is called in it."""

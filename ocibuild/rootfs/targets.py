@@ -7,7 +7,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ocibuild.fs import Root
+from ocibuild.fs import Root, same_times, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ def make_stub(folder: str, name: str) -> None:
 def forget(root: Root, created: Sequence[str]) -> None:
     """Remove mount targets that nothing was put into; the directories that they were in keep their times."""
     for path in created:
-        with suppress(OSError), root.parent_of(path) as (fd, name), _same_times(fd):
+        with suppress(OSError), root.parent_of(path) as (fd, name), same_times(fd):
             _remove_if_empty(fd, name)
 
 
@@ -72,7 +72,7 @@ def _find_folder(root: Root) -> tuple[str | None, bool]:
     except FileNotFoundError:
         if real != folder:
             return None, False
-    with _same_times(root.fd):
+    with same_times(root.fd):
         os.mkdir(folder, dir_fd=root.fd)
         os.chmod(folder, 0o755, dir_fd=root.fd)
     return folder, True
@@ -81,10 +81,9 @@ def _find_folder(root: Root) -> tuple[str | None, bool]:
 def _make(root: Root, name: str) -> bool:
     """Make an empty file where nothing is; tell whether it was made."""
     with root.parent_of(name) as (fd, last):
-        with suppress(FileNotFoundError):
-            os.stat(last, dir_fd=fd, follow_symlinks=False)
+        if status_of(fd, last) is not None:
             return False  # and the directory keeps its ctime
-        with _same_times(fd):
+        with same_times(fd):
             file = os.open(last, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=fd)
             os.fchmod(file, 0o644)
             os.close(file)
@@ -94,7 +93,7 @@ def _make(root: Root, name: str) -> bool:
 def _remove(root: Root, name: str) -> None:
     """Remove a file, or an empty directory, where it still is one."""
     root.forget()
-    with suppress(OSError), root.parent_of(name) as (fd, last), _same_times(fd):
+    with suppress(OSError), root.parent_of(name) as (fd, last), same_times(fd):
         if stat.S_ISREG(os.stat(last, dir_fd=fd, follow_symlinks=False).st_mode):
             os.unlink(last, dir_fd=fd)
         else:
@@ -107,10 +106,3 @@ def _remove_if_empty(dir_fd: int, name: str) -> None:
         os.rmdir(name, dir_fd=dir_fd)
     elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
         os.unlink(name, dir_fd=dir_fd)
-
-
-@contextmanager
-def _same_times(dir_fd: int) -> Iterator[None]:
-    before = os.stat(".", dir_fd=dir_fd)
-    yield
-    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=dir_fd)

@@ -14,7 +14,7 @@ from ocibuild.layer import materialise
 from ocibuild.rootfs.index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ocibuild.store import HeldTree, Snapshot, Trees
 
@@ -39,6 +39,11 @@ class Tree:
             self._index = Index()
             self._index.update(self.path)
         return self._index
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Take these entries for unchanged: an index that is made only later sees them as they are anyway."""
+        if self._index is not None:
+            self._index.refresh(self.path, names)
 
     def reach(self, stack: Sequence[Snapshot]) -> None:
         """Bring it to a stack that begins with its own."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ocibuild.fs import Root
+from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Caches:
                     fill(os.path.join(new, "content"))
                     os.rename(new, path)
                 except BaseException:
-                    self._remove(name)
+                    remove_path(new)
                     raise
 
     def recover(self) -> None:
@@ -96,16 +96,12 @@ class Caches:
                 if (name.startswith(_NEW) or self._is_empty(name)) and (lock := self._locks.try_hold(_lock_name(name))):
                     try:
                         if name.startswith(_NEW) or self._is_empty(name):
-                            self._remove(name)
+                            remove_path(os.path.join(self._folder, name))
                     finally:
                         lock.close()
 
     def _is_empty(self, name: str) -> bool:
         return not os.path.lexists(os.path.join(self._folder, name, "content"))
-
-    def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError), Root.open(self._folder) as folder:
-            folder.remove(name)
 
 
 def _lock_name(name: str) -> str:

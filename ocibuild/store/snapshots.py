@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ocibuild.fs import Root
+from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class ActiveSnapshot:
 
     def commit(self, *, chain_id: ChainID | None = None, layer: Layer | None = None) -> Snapshot:
         """Seal it and return the committed one; its chain ID and layer may become known later."""
-        _remove(self.scratch)
+        remove_path(self.scratch)
         self._snapshots._seal(self.id, chain_id, layer)  # noqa: SLF001  (the two are one idea)
         self._committed = True
         return Snapshot(self.id, self.upper, layer)
@@ -104,7 +103,7 @@ class Snapshots:
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
         active = ActiveSnapshot(self, number, lock)
         try:
-            _remove(active.path)  # of a database that was removed
+            remove_path(active.path)  # of a database that was removed
             os.makedirs(active.upper)
             os.mkdir(active.scratch)
         except BaseException:
@@ -152,7 +151,7 @@ class Snapshots:
         folders = os.listdir(self._folder)  # before their records are read: a record comes before its folder
         recorded = {str(number) for (number,) in self._database.query("SELECT id FROM snapshots")}
         for name in set(folders) - recorded:
-            _remove(os.path.join(self._folder, name))
+            remove_path(os.path.join(self._folder, name))
         for (number,) in self._database.query("SELECT id FROM snapshots WHERE committed = 0"):
             self._discard_orphan(number)
 
@@ -175,7 +174,7 @@ class Snapshots:
 
     def _discard(self, number: int) -> None:
         """Remove the folder, then the record: killed in between, the next start does it again."""
-        _remove(self.path(number))
+        remove_path(self.path(number))
         self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
 
     def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
@@ -183,11 +182,6 @@ class Snapshots:
         if diff_id and layer:
             packed = Layer(DiffID(Digest.parse(diff_id)), Descriptor.from_json(json.loads(layer)))
         return Snapshot(number, os.path.join(self.path(number), "fs"), packed)
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError), Root.open(os.path.dirname(path)) as root:
-        root.remove(os.path.basename(path))
 
 
 def _layer_json(layer: Layer | None) -> str | None:

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.fs import Root
+from ocibuild.fs import remove_path
 
 if TYPE_CHECKING:
     from ocibuild.store.locks import Lock, Locks
@@ -27,7 +27,7 @@ class HeldTree:
     def remove(self) -> None:
         """Remove it with all that it holds; safe to repeat."""
         try:
-            _remove(self.path)
+            remove_path(self.path)
         finally:
             self._lock.close()
 
@@ -65,11 +65,6 @@ class Trees:
                 lock = self._locks.try_hold(_lock_name(name))
                 if lock is not None:
                     HeldTree(os.path.join(self._folder, name), lock).remove()
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError), Root.open(os.path.dirname(path)) as root:
-        root.remove(os.path.basename(path))
 
 
 def _lock_name(name: str) -> str:

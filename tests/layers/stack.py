@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ocibuild.layer import RealOwners
 from ocibuild.oci import DiffID, Digest
-from ocibuild.rootfs import OverlaySnapshotter, unpack
+from ocibuild.rootfs import unpack
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.store import Layer, Store
 from tests.layers.row import described
 

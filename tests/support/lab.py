@@ -24,7 +24,8 @@ from ocibuild.executor import Process
 from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.graph import Stream
 from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
-from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
+from ocibuild.rootfs.copy import CopySnapshotter
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
 from ocibuild.sandbox.syscalls import mount, prctl
 from ocibuild.store import Store

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ocibuild.archive import write_oci_layout
+from ocibuild.store import Store
+from tests.unit.archive.images import put_image
 from tests.unit.solver.bench import SHELL, Bench
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -67,3 +70,22 @@ def test_a_build_that_is_all_cached_imports_nothing_that_makes_layers(cached_bui
     found = imported(*words)
     assert offending(found, _NEVER | {"ocibuild.layer", "ocibuild.solver.operations.copy"}) == []
     assert "ocibuild.solver.solve" in found
+
+
+@pytest.mark.parametrize(
+    "words", [("validate", "{}/layout"), ("copy", "-q", "oci:{}/layout", "oci-archive:{}/copy.tar")], ids=lambda w: w[0]
+)
+def test_what_only_reads_layers_imports_nothing_that_runs_steps(words: tuple[str, ...], tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "made")) as store:
+        write_oci_layout(store.blobs, put_image(store, tmp_path / "image"), [], str(tmp_path / "layout"))
+    found = imported(*(word.format(tmp_path) for word in words))
+    assert offending(found, frozenset({"ocibuild.sandbox", "ocibuild.executor", "ocibuild.rootfs", "ctypes"})) == []
+    assert "ocibuild.layer" in found
+
+
+def test_a_build_that_mounts_imports_nothing_that_copies_trees(cached_build: Bench) -> None:
+    cached_build.write("src/file", "other content")
+    found = imported("--root", str(cached_build.root), "build", "-q", str(cached_build.context))
+    of_copies = frozenset(f"ocibuild.rootfs.{name}" for name in ("copy", "capture", "index", "trees"))
+    assert offending(found, of_copies) == []
+    assert "ocibuild.rootfs.overlay" in found

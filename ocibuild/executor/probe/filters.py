@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import signal
 import struct
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.executor.probe import remedies
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.trial import Refused, attempt
 from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.seccomp import ALLOW, NOTIFY, install, refuse
+from ocibuild.sandbox.supervisor.notifications import Listener
+
+if TYPE_CHECKING:
+    from ocibuild.sandbox.seccomp import Action
 
 # a call without arguments that nothing else makes meanwhile, and that never fails by itself
 _GETPPID = {"x86_64": 110, "ppc64le": 64, "s390x": 64}
 _GETPPID_ELSEWHERE = 173
-_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER
-_REFUSE = 0x00050000 | errno.ENOSYS
-_NOTIFY = 0x7FC00000
-_ALLOW = 0x7FFF0000
-# the two ioctls of seccomp_unotify(2), of struct seccomp_notif and seccomp_notif_resp
-_RECEIVE = 0xC0502100
-_RECEIVED = 80
-_SEND = 0xC0182101
-_SENT = struct.Struct("=QqiI")
 _ANSWER = 4_242
 _PATIENCE = 3_000  # milliseconds
 
@@ -39,7 +34,7 @@ def check_filter(_place: Place) -> Check:
 
 def _filter() -> str:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    syscalls.set_filter(_program(_REFUSE), 0)
+    install(_program(refuse(errno.ENOSYS)))
     if os.getppid() >= 0:
         raise Refused("a filter is in force, and changes nothing")
     return "a filter refuses what it should"
@@ -53,7 +48,9 @@ def check_notification(_place: Place) -> Check:
 
 def _notification() -> str:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    listener = syscalls.set_filter(_program(_NOTIFY), _LISTENER)
+    fd = install(_program(NOTIFY), listener=True)
+    assert fd is not None
+    listener = Listener(fd)
     child = os.fork()
     if child == 0:
         os._exit(0 if os.getppid() == _ANSWER else 1)
@@ -61,20 +58,20 @@ def _notification() -> str:
     poll.register(listener, select.POLLIN)
     if not poll.poll(_PATIENCE):
         raise Refused("a listener is given, and is told nothing")
-    notification = bytearray(_RECEIVED)
-    fcntl.ioctl(listener, _RECEIVE, notification)
-    (identifier,) = struct.unpack_from("=Q", notification)
+    call = listener.receive()
+    if call is None:
+        raise Refused("a call is told of, and is gone")
     os.close(os.open(f"/proc/{child}/mem", os.O_RDONLY | os.O_CLOEXEC))
-    fcntl.ioctl(listener, _SEND, _SENT.pack(identifier, _ANSWER, 0, 0))
+    listener.succeed(call, _ANSWER)
     if os.waitpid(child, 0)[1]:
         raise Refused("a call is answered, and its process gets another answer")
     return "a call of another process is answered, and its memory can be read"
 
 
-def _program(action: int) -> bytes:
+def _program(action: Action) -> bytes:
     """Return a filter that does ``action`` at getppid(2); its four steps are those of seccomp(2)'s example."""
     number = _GETPPID.get(os.uname().machine, _GETPPID_ELSEWHERE)
-    steps = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, action), (0x06, 0, 0, _ALLOW))
+    steps = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, action), (0x06, 0, 0, ALLOW))
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 

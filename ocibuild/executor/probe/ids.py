@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ocibuild.executor.probe import remedies
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.trial import attempt
+from ocibuild.records import CAPABILITY
 from ocibuild.sandbox import IDs, enter
 from ocibuild.sandbox.identity import IDRange, subordinate_ranges
 
@@ -75,7 +76,7 @@ def _describe_helper(program: str) -> str:
         found = os.stat(program)
         if found.st_mode & stat.S_ISUID and found.st_uid == 0:
             return f"{program}, {_SETUID}"
-        os.getxattr(program, "security.capability")
+        os.getxattr(program, CAPABILITY)
     except OSError:
         return ""
     return f"{program}, with file capabilities"

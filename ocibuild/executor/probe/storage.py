@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from ocibuild.executor.probe import remedies
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.trial import Refused, attempt
+from ocibuild.fs.content import FICLONE
+from ocibuild.records import OVERRIDE_STAT
 from ocibuild.sandbox import Overlay, enter, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_FICLONE = 0x40049409
-_XATTR = "user.containers.override_stat"
 
 
 def check_overlay(place: Place) -> Check:
@@ -75,7 +74,7 @@ def _reflink(folder: str) -> str:
     source = os.open(os.path.join(folder, "source"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     os.write(source, bytes(4096))
     target = os.open(os.path.join(folder, "target"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.ioctl(target, _FICLONE, source)
+    fcntl.ioctl(target, FICLONE, source)
     return "a file shares the blocks of another"
 
 
@@ -91,8 +90,8 @@ def _set_xattrs(folder: str) -> str:
     path = os.path.join(folder, "file")
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     for one in (path, folder):
-        os.setxattr(one, _XATTR, b"0:0:0644")
-    return f"{_XATTR} is kept"
+        os.setxattr(one, OVERRIDE_STAT, b"0:0:0644")
+    return f"{OVERRIDE_STAT} is kept"
 
 
 def file_system_of(path: str) -> str:

@@ -8,8 +8,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from ocibuild.sandbox import records
-from ocibuild.sandbox.records import ROOTS, Record
+from ocibuild import records
+from ocibuild.records import ROOTS, Record
 from ocibuild.sandbox.supervisor import status
 from ocibuild.sandbox.supervisor.credentials import UNCHANGED, Refused
 

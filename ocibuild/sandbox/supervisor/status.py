@@ -7,12 +7,12 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from ocibuild.sandbox.records import ROOTS, marked
+from ocibuild.records import ROOTS, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.sandbox.records import Record
+    from ocibuild.records import Record
 
 # struct stat of the kernel
 _X86_64 = struct.Struct("=QQQIIIIQqqqqQqQqQ24x")

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError, UnsafePath
+from ocibuild.fs.root import MAX_LINKS
 from ocibuild.solver.operations.directory import make_directories
 
 if TYPE_CHECKING:
     from ocibuild.solver.operations.placing import Placer
-
-_MAX_LINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,14 @@ class Destination:
     def _followed(self) -> str:
         """Return where the symlinks at the path lead, the directories on the way made."""
         target = self.path
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             self._make_parents(target)
             there = self.placer.there(target)
             if there is None or not stat.S_ISLNK(there.st_mode):
                 return target
             link = self.placer.root.readlink(target)
             target = link if link.startswith("/") else f"{os.path.dirname(target)}/{link}"
-        raise UnsafePath(f"{self.path}: more than {_MAX_LINKS} symbolic links, or a loop of them")
+        raise UnsafePath(f"{self.path}: more than {MAX_LINKS} symbolic links, or a loop of them")
 
     def _is_directory(self, target: str) -> bool:
         there = self.placer.there(target)

@@ -12,7 +12,7 @@ import stat
 import tarfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,13 +20,16 @@ from ocibuild.errors import InvalidLayer, SandboxError
 from ocibuild.fs import Root
 from ocibuild.layer import RecordedOwners, decompress
 from ocibuild.oci import Compression
-from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
+from ocibuild.rootfs.copy import CopySnapshotter
+from ocibuild.rootfs.index import Index
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.store import Store
 from tests.support.lab import LONELY, Lab, in_child, in_lab, needs_busybox, needs_root, open_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ocibuild.layer import Change
     from ocibuild.rootfs import Snapshotter
     from ocibuild.store import Snapshot
 
@@ -431,3 +434,44 @@ def test_stubs_come_and_go_without_a_trace(tmp_path: Path) -> None:
     layers, etc = in_lab(tmp_path, work, copies=True)
     assert layers == [["dev", "proc", "sys"], ["etc", "etc/other"]]
     assert etc == ["etc/other"]
+
+
+def test_a_tree_that_nobody_keeps_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    update = Index.update
+
+    def counted(index: Index, tree: str, **keywords: Any) -> list[Change]:
+        looks.append(tree)
+        return update(index, tree, **keywords)
+
+    def work(made: Lab) -> tuple[int, list[str], str]:
+        stack = [made.snapshot(base)]
+        with made.store.snapshots.begin() as active:
+            with made.snapshotter.running(stack, active, keep=False) as tree:
+                Path(tree.path, "f").write_text("of no use")  # type: ignore[union-attr]
+                Path(tree.path, "target").touch()  # type: ignore[union-attr]
+                made.snapshotter.forget_targets(active, ["/target"], ["d"])
+            changed = os.listdir(active.upper)
+        with made.snapshotter.reading(stack) as root, open(root.open_file("f")) as file:
+            return len(looks), changed, file.read()
+
+    monkeypatch.setattr(Index, "update", counted)
+    assert in_lab(tmp_path, work, copies=True) == (0, [], "f\n")
+
+
+def test_a_tree_that_was_looked_through_is_thrown_away_where_nobody_keeps_it(tmp_path: Path) -> None:
+    def work(made: Lab) -> list[list[str]]:
+        stack = [made.snapshot(base)]
+        layers = []
+        for name, keep in (("one", True), ("unwanted", False), ("two", True)):
+            with made.store.snapshots.begin() as active:
+                with made.snapshotter.running(stack, active, keep=keep) as tree:
+                    Path(tree.path, name).touch()  # type: ignore[union-attr]
+                layers.append(os.listdir(active.upper))
+                if keep:
+                    stack.append(active.commit())
+        with made.snapshotter.reading(stack) as root:
+            layers.append(sorted(set(os.listdir(root.fd)) & {"one", "unwanted", "two"}))
+        return layers
+
+    assert in_lab(tmp_path, work, copies=True) == [["one"], [], ["two"], ["one", "two"]]

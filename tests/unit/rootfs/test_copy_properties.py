@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocibuild.rootfs import CopySnapshotter, OverlaySnapshotter
+from ocibuild.rootfs.copy import CopySnapshotter
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from tests.support.lab import Lab, in_lab, needs_root
 from tests.unit.rootfs.test_copy import base, change_with, layer_of, show
 

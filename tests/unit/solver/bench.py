@@ -12,7 +12,8 @@ from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.executor import Row
 from ocibuild.graph import Finished, Output
 from ocibuild.oci import Limits, Platform
-from ocibuild.rootfs import OverlaySnapshotter, unpacked
+from ocibuild.rootfs import unpacked
+from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.store import Store, load_image
 from tests.support.isolated import isolated
 from tests.support.peers import require_peer
