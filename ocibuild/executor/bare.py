@@ -129,7 +129,6 @@ def _spec(process: Process, root: Folder) -> StepSpec:
     foreign = as_it_is(process.platform)
     return StepSpec(
         root=root,
-        mount_point="",
         mounts=[],
         links=[],
         args=list(process.args),

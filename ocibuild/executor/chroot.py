@@ -157,12 +157,9 @@ class ChrootExecutor(SpawnedExecutor):
         return self._foreign_spec(process, root, scratch, self._emulation.way(process.platform, scratch))
 
     def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
-        mount_point = os.path.join(scratch, "root")
-        os.mkdir(mount_point)
         resolver_file = resolv_conf(process.connection)
         return StepSpec(
             root=root._replace(devices=process.insecure),
-            mount_point=mount_point,
             mounts=[
                 *_system_mounts(writable=process.insecure, shm_size=process.shm_size),
                 *network_files(scratch, process, resolver_file),

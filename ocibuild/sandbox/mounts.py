@@ -40,6 +40,11 @@ class Overlay(NamedTuple):
     scratch: str
     devices: bool = False
 
+    @property
+    def mount_point(self) -> str:
+        """A directory to mount it at, in a mount namespace of one's own."""
+        return self.scratch
+
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""
         if len(self.lowers) <= _MOST_LOWERS:
@@ -95,6 +100,11 @@ class Folder(NamedTuple):
     path: str
     read_only: bool = False
     devices: bool = False
+
+    @property
+    def mount_point(self) -> str:
+        """A directory to mount it at, in a mount namespace of one's own."""
+        return self.path
 
     def open(self) -> int:
         """Return a descriptor of the mount, attached nowhere."""

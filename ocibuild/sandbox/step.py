@@ -50,7 +50,6 @@ STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_
 class StepSpec(NamedTuple):
     """What a step's process is: its root, what is mounted there, and how it runs.
 
-    ``mount_point`` is a directory of the machine over which the root is mounted, in the step's own mount namespace.
     ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
     for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
     kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
@@ -62,7 +61,6 @@ class StepSpec(NamedTuple):
     """
 
     root: RootTree
-    mount_point: str
     mounts: list[Mount]
     links: list[tuple[str, str]]
     args: list[str]
@@ -276,9 +274,9 @@ def _change_root(spec: StepSpec) -> None:
     if spec.own_network:
         _raise_loopback()
     root = _open_root(spec.root)
-    syscalls.move_mount(root, spec.mount_point)
+    syscalls.move_mount(root, spec.root.mount_point)
     os.close(root)
-    os.chdir(spec.mount_point)
+    os.chdir(spec.root.mount_point)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")

@@ -54,7 +54,7 @@ class Bench:
 
     def start(self, script: str, *, user: str = "") -> Running:
         spec = StepSpec(
-            root=Folder(str(self.tree)), mount_point="", mounts=[], links=[], args=["/bin/sh", "-c", script],
+            root=Folder(str(self.tree)), mounts=[], links=[], args=["/bin/sh", "-c", script],
             env=["PATH=/bin", f"MARK={self.mark}"], user=user, working_dir="/", hostname="", kept=True, bare=True,
         )  # fmt: skip
         null = os.open("/dev/null", os.O_RDWR)

@@ -29,7 +29,6 @@ MOUNTS: list[Mount | Overlay] = [
 def test_mount_is_the_same_after_json(mount: Mount | Overlay) -> None:
     spec = StepSpec(
         root=MOUNTS[0],  # type: ignore[arg-type]
-        mount_point="/m",
         mounts=[mount],  # type: ignore[list-item]
         links=[("/proc/self/fd", "/dev/fd")],
         args=["sh", "-c", "é\udcff"],
