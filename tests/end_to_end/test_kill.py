@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from tests.support.trees import read_archive
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.program import Program
     from tests.support.trees import Tree
@@ -78,14 +79,14 @@ class Whole:
     def words(self) -> tuple[str, str]:
         return "-o", f"type=oci,dest={self.archive}"
 
-    def kill(self, victim: str, *words: str, after: float, root: Path) -> set[str]:
-        """Kill a build after some seconds, see that nothing of it stays; return the steps that it said were done."""
+    def kill(self, victim: str, *words: str, wait: Callable[[], object], root: Path) -> set[str]:
+        """Kill a build after ``wait``, see that nothing of it stays; return the steps that it said were done."""
         mark = secrets.token_hex(8)
         words = ("--progress", "plain", *self.words, *words)
         process = self.program.user.start(
             "ocibuild", "--root", root, "build", *words, self.context, environ={"OCIBUILD_TEST_MARK": mark}
         )
-        time.sleep(after)
+        wait()
         kill_all(_victims(process.pid, victim))
         status, output = _end(process)
         assert status in ((0, 1) if victim == "spawner" else (0, -signal.SIGKILL)), output
@@ -162,7 +163,7 @@ def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str
         done: set[str] = set()
         for moment in moments[number : number + ON_ONE_STORE]:
             anew = ("--no-cache",) if chance.random() < 0.5 else ()
-            done |= whole.kill(chance.choice(VICTIMS), *anew, after=moment, root=store)
+            done |= whole.kill(chance.choice(VICTIMS), *anew, wait=partial(time.sleep, moment), root=store)
         built = whole.again(root=store)
         assert done <= set(built.cached())
         assert killed.run("--root", store, "validate", "end").returncode == 0
@@ -174,14 +175,15 @@ def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str
 
 def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busybox_base: str) -> None:
     copying, store = ("--snapshotter", "copy"), ocibuild.user.home / "store"
+    trees = store / "trees"
     whole = Whole.measure(ocibuild, busybox_base)
-    left: set[str] = set()
-    for number in range(5):
-        whole.kill(VICTIMS[number % 3], *copying, after=whole.seconds * (number + 1) / 5, root=store)
-        left |= {path.name for path in (store / "trees").glob("*")}
+    whole.kill("builder", *copying, wait=lambda: wait_until(lambda: any(trees.glob("*"))), root=store)
+    assert list(trees.iterdir())
+    for number in range(4):
+        wait = partial(time.sleep, whole.seconds * (number + 1) / 4)
+        whole.kill(VICTIMS[number % 3], *copying, wait=wait, root=store)
     whole.again(*copying, root=store)
-    assert left
-    assert not list((store / "trees").iterdir())
+    assert not list(trees.iterdir())
 
 
 def _done(output: str) -> set[str]:
