@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.cli.check import answer, parse_call
-from ocibuild.cli.common import pairs, progress_option, refused_options, resource_options, resources, session
+from ocibuild.cli.common import (
+    forced_options,
+    pairs,
+    progress_option,
+    refused_options,
+    resource_options,
+    resources,
+    session,
+)
 from ocibuild.output import check_destination
 
 if TYPE_CHECKING:
@@ -46,8 +54,7 @@ if TYPE_CHECKING:
 @click.option("--call", metavar="METHOD", default="build", help="build, or tell: check, outline, targets.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check and --call print.")
 @progress_option
-@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
-@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
+@forced_options
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options(
     "--no-cache-filter", "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",

@@ -30,6 +30,13 @@ def progress_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def forced_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--executor`` and ``--snapshotter``, which insist on what else the machine decides."""
+    for name, values in (("--snapshotter", ("overlay", "copy")), ("--executor", ("chroot", "proot"))):
+        command = click.option(name, type=click.Choice(["auto", *values]), default="auto", show_default=True)(command)
+    return command
+
+
 def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--add-host``, ``--shm-size`` and ``--ulimit``; see ``resources()``."""
     for option in (

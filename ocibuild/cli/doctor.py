@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.api import examine
+from ocibuild.cli.common import forced_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
-@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
+@forced_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def doctor(ctx: click.Context, executor: str, snapshotter: str, form: str) -> None:

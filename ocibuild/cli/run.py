@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ocibuild.cli.common import refused_options, resource_options, resources, session
+from ocibuild.cli.common import forced_options, refused_options, resource_options, resources, session
 from ocibuild.cli.failures import report
 from ocibuild.errors import CannotStart, UsageError
 
@@ -26,8 +26,7 @@ from ocibuild.errors import CannotStart, UsageError
     "--network", type=click.Choice(["default", "host", "none", "pasta"]), default="default", show_default=True
 )
 @click.option("--platform", metavar="P", help="Refuse an image for another platform.")
-@click.option("--snapshotter", type=click.Choice(["auto", "overlay", "copy"]), default="auto", show_default=True)
-@click.option("--executor", type=click.Choice(["auto", "chroot", "proot"]), default="auto", show_default=True)
+@forced_options
 @resource_options
 @click.option("-h", "--hostname", default="ocibuild", show_default=True)
 @refused_options("-d", "--detach", "-v", "--volume", "--mount", "--name", "--env-file", "--read-only", "--init")

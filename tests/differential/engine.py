@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.bases import SOURCES
-from tests.support.cache import locked
+from tests.support.cache import made_once
 from tests.support.peers import require_peer, require_root
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ def docker_root() -> Path:
     """Return a root file system with docker in it, made once with mmdebstrap and kept between runs."""
     require_root()
     program = require_peer("mmdebstrap")
-    with locked(f"docker-{_SUITE}") as path:
-        if not path.exists():
-            making = path.with_name(f"making-{path.name}")
-            _debootstrap(program, making)
-            making.rename(path)
-    return path
+    return made_once(f"docker-{_SUITE}", lambda path: _debootstrap(program, path))
 
 
 def docker_versions(root: Path) -> str:
@@ -60,7 +55,6 @@ def docker_versions(root: Path) -> str:
 
 
 def _debootstrap(program: str, path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
     # a mirror's copy of the suite may be older than its own date of expiry: fine for what only tests use
     options = ["--quiet", "--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"', f"--include={_PACKAGES}"]
     command = [program, *options, _SUITE, str(path), *_mirror()]

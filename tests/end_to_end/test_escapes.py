@@ -7,7 +7,6 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import tarfile
 import tempfile
 import time
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.elf import libraries_of
-from demo.tree import Tree
 from demo.upload import upload_image
-from tests.support.bases import BUSYBOX_CONFIG
+from tests.support.bases import BUSYBOX_CONFIG, busybox_tree
 from tests.support.peers import require_peer
 from tests.support.program import program_of_root
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from tests.support.program import Program
@@ -147,17 +146,11 @@ done
 
 
 @pytest.fixture(scope="module")
-def attacker_base(registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def attacker_base(registry: str) -> str:
     """The reference of a base image with busybox and perl, which calls the kernel by number."""
-    busybox, perl = require_peer("busybox"), require_peer("perl")
-    tree = Tree()
-    tree.add_skeleton()
+    perl = require_peer("perl")
+    tree = busybox_tree()
     tree.add_folder("mnt")
-    tree.add_copy(busybox, "/usr/bin/busybox")
-    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout
-    for applet in listed.split():
-        if applet != "busybox":
-            tree.add_symlink(f"usr/bin/{applet}", "busybox")
     tree.add_copy(perl, "/usr/bin/perl")
     for library in libraries_of(perl):
         tree.add_copy(library, library)

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,10 @@ from tests.support.trees import read_archive
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.program import Program
+    from tests.support.trees import Tree
 
 KILLS = 70  # in each of three rows
 ON_ONE_STORE = 7
@@ -47,29 +49,44 @@ def killed(request: pytest.FixtureRequest) -> Iterator[Program]:
 
 
 @dataclass(frozen=True, slots=True)
-class Killer:
-    """Kills builds of ``context`` on one store."""
+class Whole:
+    """A build that nobody killed: how long it took, in seconds, and the tree that it gave in ``archive``."""
 
     program: Program
     context: Path
-    store: Path
     token: str
+    archive: Path
+    seconds: float
+    tree: Tree
 
-    def kill(self, victim: str, *words: str, after: float) -> set[str]:
-        """Kill a build after some seconds, see that nothing of it stays; return the steps that it said were done."""
+    @classmethod
+    def measure(cls, program: Program, base: str) -> Whole:
+        """Build on a store of its own."""
+        token, archive = str(10**8 + secrets.randbelow(10**8)), program.user.home / "image.tar"
+        files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(5)}
+        context = program.context("killed", {"Dockerfile": STEPS.format(base=base, token=token), **files})
+        begun = time.monotonic()
+        program.build(context, "-o", f"type=oci,dest={archive}", root=program.user.home / "reference")
+        return cls(program, context, token, archive, time.monotonic() - begun, read_archive(archive).tree)
+
+    def again(self, *words: str, root: Path) -> Built:
+        """Build it on a store that was left by killed ones, and see that it gives the same."""
+        built = self.program.build(self.context, *words, "-t", "end", *self.words, root=root)
+        assert read_archive(self.archive).tree == self.tree
+        return built
+
+    @property
+    def words(self) -> tuple[str, str]:
+        return "-o", f"type=oci,dest={self.archive}"
+
+    def kill(self, victim: str, *words: str, wait: Callable[[], object], root: Path) -> set[str]:
+        """Kill a build after ``wait``, see that nothing of it stays; return the steps that it said were done."""
         mark = secrets.token_hex(8)
-        command: tuple[str | Path, ...] = (
-            "ocibuild",
-            "--root",
-            self.store,
-            "build",
-            "--progress",
-            "plain",
-            *words,
-            self.context,
+        words = ("--progress", "plain", *self.words, *words)
+        process = self.program.user.start(
+            "ocibuild", "--root", root, "build", *words, self.context, environ={"OCIBUILD_TEST_MARK": mark}
         )
-        process = self.program.user.start(*command, environ={"OCIBUILD_TEST_MARK": mark})
-        time.sleep(after)
+        wait()
         kill_all(_victims(process.pid, victim))
         status, output = _end(process)
         assert status in ((0, 1) if victim == "spawner" else (0, -signal.SIGKILL)), output
@@ -77,8 +94,8 @@ class Killer:
         assert len([line for line in output.splitlines() if line.startswith("ocibuild")]) == (status == 1), output
         wait_until(lambda: not processes_with(mark) and not processes_with(self.token))
         assert not mounts_below(self.program.user.home)
-        assert not _locks_of(self.store)
-        assert _is_sound(self.store / "ocibuild.db")
+        assert not _locks_of(root)
+        assert _is_sound(root / "ocibuild.db")
         return _done(output)
 
 
@@ -138,51 +155,35 @@ def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str
     seed = int(os.environ.get("OCIBUILD_TEST_SEED") or secrets.randbits(32))
     sys.stdout.write(f"OCIBUILD_TEST_SEED={seed}\n")
     chance = random.Random(seed)
-    token = str(chance.randrange(10**8, 10**9))
-    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(5)}
-    context = killed.context("killed", {"Dockerfile": STEPS.format(base=busybox_base, token=token), **files})
-    archive = killed.user.home / "image.tar"
-    words = ("-o", f"type=oci,dest={archive}")
-    begun = time.monotonic()
-    killed.build(context, *words, root=killed.user.home / "reference")
-    whole, expected = time.monotonic() - begun, read_archive(archive).tree
-    moments = [whole * (number + chance.random()) / KILLS for number in range(KILLS)]
+    whole = Whole.measure(killed, busybox_base)
+    moments = [whole.seconds * (number + chance.random()) / KILLS for number in range(KILLS)]
     chance.shuffle(moments)
     for number in range(0, KILLS, ON_ONE_STORE):
         store = killed.user.home / f"store{number}"
-        killer = Killer(killed, context, store, token)
         done: set[str] = set()
         for moment in moments[number : number + ON_ONE_STORE]:
             anew = ("--no-cache",) if chance.random() < 0.5 else ()
-            done |= killer.kill(chance.choice(VICTIMS), *words, *anew, after=moment)
-        built = killed.build(context, "-t", "end", *words, root=store)
+            done |= whole.kill(chance.choice(VICTIMS), *anew, wait=partial(time.sleep, moment), root=store)
+        built = whole.again(root=store)
         assert done <= set(built.cached())
-        assert read_archive(archive).tree == expected
         assert killed.run("--root", store, "validate", "end").returncode == 0
         if not built.ran():  # who needs no snapshot clears none away
-            killed.build(context, "--no-cache", root=store)
+            killed.build(whole.context, "--no-cache", root=store)
         assert not list((store / "ingest").iterdir())
         assert not list((store / "snapshots").glob("*/scratch"))
 
 
 def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busybox_base: str) -> None:
-    token, copying = str(secrets.randbelow(10**9)), ("--snapshotter", "copy")
-    files: dict[str, str | bytes] = {f"file{n}": random.Random(n).randbytes(200_000) for n in range(5)}
-    context = ocibuild.context("killed", {"Dockerfile": STEPS.format(base=busybox_base, token=token), **files})
-    archive, store = ocibuild.user.home / "image.tar", ocibuild.user.home / "store"
-    words = ("-o", f"type=oci,dest={archive}")
-    begun = time.monotonic()
-    ocibuild.build(context, *words, root=ocibuild.user.home / "reference")
-    whole, expected = time.monotonic() - begun, read_archive(archive).tree
-    killer = Killer(ocibuild, context, store, token)
-    left: set[str] = set()
-    for number in range(5):
-        killer.kill(VICTIMS[number % 3], *copying, after=whole * (number + 1) / 5)
-        left |= {path.name for path in (store / "trees").glob("*")}
-    ocibuild.build(context, *copying, "-t", "end", *words, root=store)
-    assert left
-    assert not list((store / "trees").iterdir())
-    assert read_archive(archive).tree == expected
+    copying, store = ("--snapshotter", "copy"), ocibuild.user.home / "store"
+    trees = store / "trees"
+    whole = Whole.measure(ocibuild, busybox_base)
+    whole.kill("builder", *copying, wait=lambda: wait_until(lambda: any(trees.glob("*"))), root=store)
+    assert list(trees.iterdir())
+    for number in range(4):
+        wait = partial(time.sleep, whole.seconds * (number + 1) / 4)
+        whole.kill(VICTIMS[number % 3], *copying, wait=wait, root=store)
+    whole.again(*copying, root=store)
+    assert not list(trees.iterdir())
 
 
 def _done(output: str) -> set[str]:

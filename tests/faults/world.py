@@ -17,7 +17,7 @@ import pytest
 
 from ocibuild.errors import NotInStore
 from ocibuild.layer import RealOwners, RecordedOwners
-from ocibuild.oci import Descriptor, Digest, Limits, Platform, Reference, mediatypes
+from ocibuild.oci import Digest, Limits, Platform, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig, RetryPolicy, resolve
 from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.arrivals import bring_in
@@ -223,8 +223,3 @@ def owners() -> RealOwners | RecordedOwners:
 def hub_with(image: Image = IMAGE) -> Iterator[tuple[Hub, Reference]]:
     with serve_hub() as hub:
         yield hub, image.publish(hub)
-
-
-def layer_descriptor(image: Image, place: int) -> Descriptor:
-    blob = image.layers[place]
-    return Descriptor(mediatypes.OCI_LAYER_GZIP, Digest.of(blob), len(blob))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.rows.packages import SOURCE
 from tests.support.bases import SUITE, debian_tar
-from tests.support.cache import locked
+from tests.support.cache import made_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +21,7 @@ _LEFT_OUT = ("./usr/share/doc/", "./usr/share/locale/", "./usr/share/man/", "./v
 def base_tar() -> Path:
     """Return the tar of the base, made once and kept between runs."""
     debian = debian_tar()
-    with locked(f"rows-base-{SUITE}-{debian.stat().st_mtime_ns}.tar") as path:
-        if not path.exists():
-            making = path.with_name(f"making-{path.name}")
-            _write(debian, making)
-            making.rename(path)
-    return path
+    return made_once(f"rows-base-{SUITE}-{debian.stat().st_mtime_ns}.tar", lambda path: _write(debian, path))
 
 
 def _write(debian: Path, path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.support.bases import SUITE, debian_tar
-from tests.support.cache import locked
+from tests.support.cache import made_once
 from tests.support.peers import require_root
 
 if TYPE_CHECKING:
@@ -42,13 +42,7 @@ def packages_folder() -> Path:
     wanted = " ".join(PACKAGES)
     base = debian_tar()
     version = hashlib.sha256(f"{wanted}\n{base.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    with locked(f"packages-{SUITE}-{version}") as folder:
-        if not folder.exists():
-            making = folder.with_name(f"making-{folder.name}")
-            shutil.rmtree(making, ignore_errors=True)
-            _fetch(base, making, wanted)
-            making.rename(folder)
-    return folder
+    return made_once(f"packages-{SUITE}-{version}", lambda folder: _fetch(base, folder, wanted))
 
 
 def _fetch(base: Path, folder: Path, wanted: str) -> None:

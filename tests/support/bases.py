@@ -13,7 +13,7 @@ from ocibuild.oci import RunConfig
 from ocibuild.sandbox import Handler, enter
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.syscalls import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
-from tests.support.cache import locked
+from tests.support.cache import made_once
 from tests.support.lab import in_child
 from tests.support.peers import require_peer
 
@@ -27,8 +27,8 @@ BUSYBOX_CONFIG = RunConfig(env=(_SEARCH,), cmd=("sh",))
 DEBIAN_CONFIG = RunConfig(env=(_SEARCH,), cmd=("bash",))
 
 
-def write_busybox(path: Path) -> None:
-    """Write the tar of a base image that is busybox under all its names, about 2 MB."""
+def busybox_tree() -> Tree:
+    """Return the tree of a base image that is busybox under all its names, about 2 MB."""
     program = require_peer("busybox")
     if read_elf(program).interpreter is not None:
         raise AssertionError(f"{program} is not static: it is not from busybox-static")
@@ -39,8 +39,13 @@ def write_busybox(path: Path) -> None:
     for applet in listed.split():
         if applet != "busybox":
             tree.add_symlink(f"usr/bin/{applet}", "busybox")
+    return tree
+
+
+def write_busybox(path: Path) -> None:
+    """Write the tar of that image."""
     with path.open("wb") as file:
-        tree.write(file.write)
+        busybox_tree().write(file.write)
 
 
 # where this machine's own packages come from; without any, mmdebstrap's own idea of it
@@ -55,23 +60,15 @@ def debian_tar() -> Path:
 def debootstrapped(name: str, *further: str) -> Path:
     """Return the tar of a Debian in the cache, made once with mmdebstrap and ``further`` options of it."""
     program = require_peer("mmdebstrap")
-    with locked(name) as path:
-        if not path.exists():
-            making = path.with_name(f"making-{path.name}")
-            _debootstrap(program, making, *further)
-            making.rename(path)
-    return path
+    return made_once(name, lambda path: _debootstrap(program, path, *further))
 
 
 def arm64_debian_tar() -> Path:
     """Return the tar of a minimal Debian for arm64, made and kept likewise; its programs run in qemu meanwhile."""
     program, emulator = require_peer("mmdebstrap"), require_peer("qemu-aarch64-static")
-    with locked(f"debian-{SUITE}-arm64.tar") as path:
-        if not path.exists():
-            making = path.with_name(f"making-{path.name}")
-            in_child(lambda: _debootstrap_arm64(program, emulator, making))
-            making.rename(path)
-    return path
+    return made_once(
+        f"debian-{SUITE}-arm64.tar", lambda path: in_child(lambda: _debootstrap_arm64(program, emulator, path))
+    )
 
 
 def _debootstrap_arm64(program: str, emulator: str, path: Path) -> None:

@@ -7,11 +7,14 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.executor import Process
+import pytest
+
+from ocibuild.errors import SandboxError
+from ocibuild.executor import Connection, Process
 from ocibuild.executor.bare import BareExecutor
 from ocibuild.executor.chroot import SpawnedExecutor
 from ocibuild.executor.proot import ProotExecutor
-from ocibuild.graph import Stream
+from ocibuild.graph import HOST_GATEWAY, ExtraHost, Stream, Ulimit
 from ocibuild.sandbox import Folder, Spawner
 from tests.support.lab import Ended, busybox
 from tests.support.peers import require_peer
@@ -106,3 +109,26 @@ def bare(spawner: Spawner, warn: Callable[[str], None]) -> Executor:
 def under_proot(spawner: Spawner, warn: Callable[[str], None]) -> Executor:
     """Make one that uses proot."""
     return ProotExecutor(spawner, require_peer("proot"), warn)
+
+
+def check_what_is_given(bench: Bench) -> None:
+    """Check that a step has the hosts, the limits and the terminal that it is given."""
+    given = bench.sh(
+        "tail -n 1 /etc/hosts; ulimit -n; ulimit -Hn",
+        extra_hosts=(ExtraHost("machine", HOST_GATEWAY),),
+        ulimits=(Ulimit("nofile", 60, 61),),
+    )
+    assert given.out == "127.0.0.1\tmachine\n60\n61\n"
+    script = "test -t 0 && test -t 1 && test -t 2 && echo here >/dev/tty; exit 3"
+    assert bench.on_terminal(script) == ("here\r\n", 3)
+
+
+def check_what_is_refused(bench: Bench) -> None:
+    """Check that what only namespaces can offer is refused by the name of the option."""
+    for settings, option in (
+        ({"connection": Connection.NONE}, "--network=none"),
+        ({"connection": Connection.PASTA}, "--network=pasta"),
+        ({"shm_size": 1 << 20}, "--shm-size"),
+    ):
+        with pytest.raises(SandboxError, match=option):
+            bench.sh("true", **settings)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def cache_folder() -> Path:
@@ -33,3 +34,14 @@ def locked(name: str) -> Iterator[Path]:
     with (cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return the path of something in the cache, which ``make`` makes where it is missing: all of it, or nothing."""
+    with locked(name) as path:
+        if not path.exists():
+            making = path.with_name(f"making-{name}")
+            shutil.rmtree(making, ignore_errors=True)  # a folder that nobody finished; a file is written anew
+            make(making)
+            making.rename(path)
+    return path

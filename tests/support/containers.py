@@ -14,7 +14,12 @@ from tests.support.lab import become_user
 if TYPE_CHECKING:
     from ocibuild.sandbox.seccomp import Action
 
-_NAMESPACES = 0x7E020080  # CLONE_NEW…
+_NEW_TIME = 0x80  # CLONE_NEWTIME
+_NAMESPACES = (
+    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | _NEW_TIME
+)  # fmt: skip
+CAP_SYS_PTRACE, CAP_MKNOD = 1 << 19, 1 << 27
 _REFUSED = (
     "unshare", "setns", "mount", "umount2", "pivot_root", "fsopen", "fsmount", "open_tree", "move_mount",
 )  # fmt: skip
@@ -38,7 +43,7 @@ def be_root_of_container(*, tracing: bool = False) -> None:
     """
     refuse_namespaces()
     if tracing:
-        syscalls.limit_capabilities(KEPT | 1 << 19)
+        syscalls.limit_capabilities(KEPT | CAP_SYS_PTRACE)
     else:
         drop_capabilities(last_capability())
 

@@ -104,7 +104,6 @@ class Hub:
     token_seconds: float = 300
     told_seconds: int = 300
     has_head: bool = True
-    has_referrers: bool = False
     gives_other_scopes: bool = True
     closing: threading.Event = field(default_factory=threading.Event)
     realm: str = ""

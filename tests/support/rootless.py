@@ -23,11 +23,12 @@ from tests.support.cache import cache_folder, locked
 from tests.support.setup_peers import ORDINARY_USER, SYSTEM_PYTHON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 CHECKOUT = Path(__file__).parents[2]
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _KEPT_SECONDS = 24 * 3600
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,26 @@ def installed_programs() -> Path:
     """Return the folder that has ``ocibuild``: of an environment that every user can read; one for all of a run."""
     if os.geteuid() != 0:
         return Path(sys.executable).parent
-    with locked(f"venv-{version_of_sources()}") as folder:
-        if not (folder / "complete").exists():
-            _install(folder)
-            _remove_old()
-        (folder / "complete").touch()
-    return folder / "bin"
+    return made_of_sources("venv", _install) / "bin"
 
 
-def version_of_sources() -> str:
+def made_of_sources(kind: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder in the cache that ``make`` makes, where it stays, once for each version of the sources.
+
+    What is of other versions and nobody used for a day is removed: the tests of another checkout may run from theirs.
+    """
+    with locked(f"{kind}-{_version_of_sources()}") as folder:
+        complete = folder / "complete"
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            run_checked("chmod", "-R", "a+rX", folder)
+            _remove_old(kind)
+        complete.touch()
+    return folder
+
+
+def _version_of_sources() -> str:
     total = hashlib.sha256(SYSTEM_PYTHON.encode())
     files = [CHECKOUT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
     for folder in ("ocibuild", "schemas"):
@@ -145,22 +157,19 @@ def version_of_sources() -> str:
 
 def _install(folder: Path) -> None:
     """Install the package as a user would, with the system's Python: root's own may be closed to others."""
-    shutil.rmtree(folder, ignore_errors=True)
-    _run(SYSTEM_PYTHON, "-m", "venv", folder)
-    _run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", CHECKOUT)
-    _run("chmod", "-R", "a+rX", folder)
-    (folder / "complete").touch()
+    run_checked(SYSTEM_PYTHON, "-m", "venv", folder)
+    run_checked(folder / "bin/python", *PIP, "install", CHECKOUT)
 
 
-def _remove_old() -> None:
-    """Remove what nobody used for a day: the tests of another checkout may run from theirs just now."""
-    for complete in cache_folder().glob("venv-*/complete"):
+def _remove_old(kind: str) -> None:
+    for complete in cache_folder().glob(f"{kind}-*/complete"):
         if complete.stat().st_mtime < time.time() - _KEPT_SECONDS:
             shutil.rmtree(complete.parent, ignore_errors=True)
             complete.parent.with_name(f"{complete.parent.name}.lock").unlink(missing_ok=True)
 
 
-def _run(*words: str | Path) -> None:
+def run_checked(*words: str | Path) -> None:
+    """Run a command that must succeed."""
     result = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
     if result.returncode:
         raise AssertionError(f"{' '.join(map(str, words))} failed:\n{result.stdout}{result.stderr}")

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import CannotStart, SandboxError
-from ocibuild.executor import Connection
 from ocibuild.executor.elf import PROCESSORS, counting_program
 from ocibuild.fs import Cursor, Root
-from ocibuild.graph import HOST_GATEWAY, ExtraHost, Ulimit
 from ocibuild.oci import Platform
 from ocibuild.sandbox import Bind, Folder, Secret, Tmpfs, Tree
-from tests.support.bench import Bench, bare
-from tests.support.containers import be_root_of_container
+from tests.support.bench import Bench, bare, check_what_is_given, check_what_is_refused
+from tests.support.containers import CAP_MKNOD, be_root_of_container
 from tests.support.lab import in_child, needs_busybox, needs_root
 
 if TYPE_CHECKING:
@@ -248,27 +246,14 @@ def test_what_cannot_be_offered_is_said_once_or_refused_by_name(tmp_path: Path) 
         assert len(bench.warnings) == 1
         assert "/proc" in bench.warnings[0]
         assert "proot" in bench.warnings[0]
-        for settings, option in (
-            ({"connection": Connection.NONE}, "--network=none"),
-            ({"connection": Connection.PASTA}, "--network=pasta"),
-            ({"shm_size": 1 << 20}, "--shm-size"),
-        ):
-            with pytest.raises(SandboxError, match=option):
-                bench.sh("true", **settings)
+        check_what_is_refused(bench)
 
     at_bench(tmp_path, work)
 
 
 def test_a_step_has_the_hosts_the_limits_and_the_terminal_that_it_is_given(tmp_path: Path) -> None:
     def work(bench: Bench) -> None:
-        given = bench.sh(
-            "tail -n 1 /etc/hosts; ulimit -n; ulimit -Hn",
-            extra_hosts=(ExtraHost("machine", HOST_GATEWAY),),
-            ulimits=(Ulimit("nofile", 60, 61),),
-        )
-        assert given.out == "127.0.0.1\tmachine\n60\n61\n"
-        script = "test -t 0 && test -t 1 && test -t 2 && echo here >/dev/tty; exit 3"
-        assert bench.on_terminal(script) == ("here\r\n", 3)
+        check_what_is_given(bench)
         assert bench.on_terminal("echo mine >/dev/tty", user="app") == ("mine\r\n", 0)
 
     at_bench(tmp_path, work)
@@ -291,7 +276,7 @@ def test_refused_nodes_are_one_clear_line(tmp_path: Path) -> None:
         from ocibuild.sandbox import syscalls
 
         be_root_of_container()
-        syscalls.limit_capabilities(~(1 << 27))  # CAP_MKNOD
+        syscalls.limit_capabilities(~CAP_MKNOD)
         bench = Bench(tmp_path, bare)
         with pytest.raises(SandboxError, match=r"/dev/null cannot be made.*CAP_MKNOD"):
             bench.sh("true")

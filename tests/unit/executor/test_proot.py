@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import CannotStart, Interrupted, SandboxError
-from ocibuild.executor import Connection, Process
+from ocibuild.executor import Process
 from ocibuild.executor.elf import PROCESSORS, counting_program
 from ocibuild.executor.proot import ProotExecutor, find_proot
-from ocibuild.graph import HOST_GATEWAY, ExtraHost, Ulimit
+from ocibuild.graph import Ulimit
 from ocibuild.oci import Platform
 from ocibuild.sandbox import Bind, Folder, Secret, Spawner, Tmpfs, Tree
-from tests.support.bench import Bench, under_proot
+from tests.support.bench import Bench, check_what_is_given, check_what_is_refused, under_proot
 from tests.support.containers import be_root_of_container, be_user_of_container
 from tests.support.lab import LONELY, in_child, needs_busybox, needs_root, open_way
 from tests.support.peers import require_peer
@@ -266,29 +266,13 @@ def with_proot(folder: Path, script: str, work: Callable[[Bench], None]) -> None
 
 @both
 def test_a_step_has_the_hosts_the_limits_and_the_terminal_that_it_is_given(tmp_path: Path, uid: int) -> None:
-    def work(bench: Bench) -> None:
-        given = bench.sh(
-            "tail -n 1 /etc/hosts; ulimit -n; ulimit -Hn",
-            extra_hosts=(ExtraHost("machine", HOST_GATEWAY),),
-            ulimits=(Ulimit("nofile", 60, 61),),
-        )
-        assert given.out == "127.0.0.1\tmachine\n60\n61\n"
-        script = "test -t 0 && test -t 1 && test -t 2 && echo here >/dev/tty; exit 3"
-        assert bench.on_terminal(script) == ("here\r\n", 3)
-
-    at_bench(tmp_path, work, uid)
+    at_bench(tmp_path, check_what_is_given, uid)
 
 
 @both
 def test_what_cannot_be_offered_is_refused_by_name(tmp_path: Path, uid: int) -> None:
     def work(bench: Bench) -> None:
-        for settings, option in (
-            ({"connection": Connection.NONE}, "--network=none"),
-            ({"connection": Connection.PASTA}, "--network=pasta"),
-            ({"shm_size": 1 << 20}, "--shm-size"),
-        ):
-            with pytest.raises(SandboxError, match=option):
-                bench.sh("true", **settings)
+        check_what_is_refused(bench)
         with pytest.raises(SandboxError, match="ulimit locks"):
             bench.sh("true", ulimits=(Ulimit("locks", 1, 1),))
 

@@ -63,7 +63,7 @@ def without_proot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def with_proot(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_proot() -> None:
     require_peer("proot")
 
 
