@@ -46,7 +46,7 @@ def pack(
     owners: Ownership,
     progress: Callable[[int], None] | None = None,
 ) -> Packed:
-    """Write the changes of the tree ``root`` as a layer to ``sink``, which is called from one other thread.
+    """Write the changes of the tree ``root`` as a layer to ``sink``, which is called from one thread, this or another.
 
     Entries come in the order of the changes. A second name of a file becomes a hard link; a socket is left out, and so
     are the extended attributes of overlayfs, of recorded owners and of SELinux. ``progress`` hears how many further
@@ -55,21 +55,32 @@ def pack(
     """
     plain_hash, blob_hash = Tally(), Tally()
     with pipeline() as parts:
-        plain, hashed, blob = parts.channel(), parts.channel(), parts.channel()
-        parts.start(lambda: drain(hashed, plain_hash.add), "hash")
-        parts.start(lambda: _compress(plain, compression, blob), "compress")
-        parts.start(lambda: drain(blob, blob_hash.add, sink), "write")
-        buffer = _Joiner((hashed, plain), progress)
+
+        def start() -> tuple[Channel, ...]:
+            plain, hashed, blob = parts.channel(), parts.channel(), parts.channel()
+            parts.start(lambda: drain(hashed, plain_hash.add), "hash")
+            parts.start(lambda: _compress(plain, compression, blob), "compress")
+            parts.start(lambda: drain(blob, blob_hash.add, sink), "write")
+            return hashed, plain
+
+        buffer = _Joiner(start, progress)
         _write_tar(changes, root, buffer.write, owners)
-        buffer.finish()
+        only = buffer.finish()
+    if only is not None:  # threads would take longer to start than this
+        plain_hash.add(only)
+        machine = compressor(compression)
+        for piece in filter(None, (machine.compress(only), machine.flush())):
+            blob_hash.add(piece)
+            sink(piece)
     return Packed(DiffID(plain_hash.digest()), plain_hash.size, blob_hash.digest(), blob_hash.size)
 
 
 class _Joiner:
-    """Joins short pieces, and hands all of them to several channels."""
+    """Joins short pieces, and hands all of them to the channels that ``start`` gives once there is more than one."""
 
-    def __init__(self, channels: tuple[Channel, ...], progress: Callable[[int], None] | None) -> None:
-        self._channels = channels
+    def __init__(self, start: Callable[[], tuple[Channel, ...]], progress: Callable[[int], None] | None) -> None:
+        self._start = start
+        self._channels: tuple[Channel, ...] = ()
         self._progress = progress
         self._held: list[bytes | memoryview] = []
         self._length = 0
@@ -81,20 +92,28 @@ class _Joiner:
             self.flush()
 
     def flush(self) -> None:
-        if not self._length:
-            return
+        self._channels = self._channels or self._start()
+        joined = self._join()
+        for channel in self._channels:
+            channel.write(joined)
+
+    def finish(self) -> bytes | None:
+        """Finish the channels; where none was needed, return the only piece."""
+        if not self._channels:
+            return self._join()
+        if self._length:
+            self.flush()
+        for channel in self._channels:
+            channel.finish()
+        return None
+
+    def _join(self) -> bytes:
         joined = b"".join(self._held)
         self._held.clear()
         self._length = 0
-        for channel in self._channels:
-            channel.write(joined)
         if self._progress is not None:
             self._progress(len(joined))
-
-    def finish(self) -> None:
-        self.flush()
-        for channel in self._channels:
-            channel.finish()
+        return joined
 
 
 def _compress(plain: Channel, compression: Compression, blob: Channel) -> None:

@@ -71,6 +71,7 @@ def _attend(children: dict[int, Child], fd: int, poll: select.poll, starter: Sta
         return
     if fd == child.pidfd:
         _bury(children, child, child.channel, poll)
+        starter.be_ready()  # while the builder looks at what the step did
         return
     number = child.channel.recv(1)
     with suppress(ProcessLookupError):
@@ -93,6 +94,7 @@ def _bury_keeper(children: dict[int, Child], keeper: Child, poll: select.poll, s
     """Forget a keeper; where it was killed, end what it kept."""
     if _reap(children, keeper, poll):
         end_descendants([*(child.pid for child in children.values()), *starter.waiting])
+    starter.be_ready()
 
 
 def _reap(children: dict[int, Child], child: Child, poll: select.poll) -> int:

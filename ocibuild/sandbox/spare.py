@@ -1,4 +1,4 @@
-"""A process that is there before its step: forked while another step runs, and waiting for a request.
+"""A process that is there before its step: forked when another has ended, and waiting for a request.
 
 What takes longest before a program runs is the making of its process; the next step finds that done.
 """

@@ -41,11 +41,12 @@ class Child:
 
 
 class Starter:
-    """Starts steps, in the process with one thread that forks them all; beside each, it forks one for the next."""
+    """Starts steps, in the process with one thread that forks them all, and has a process ready for the next."""
 
     def __init__(self) -> None:
         self._handlers = Handlers()
         self._spare: Spare | None = None
+        self._last: Spec | None = None
 
     @property
     def waiting(self) -> list[int]:
@@ -62,10 +63,14 @@ class Starter:
 
             prepare_supervision(spec)
         spare = self._take_spare(spec)
-        child = _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
-        with suppress(OSError):
-            self._spare = _fork_spare(spec) if isinstance(spec, StepSpec) else None
-        return child
+        self._last = spec
+        return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
+
+    def be_ready(self) -> None:
+        """Have a process for one more step like the last, where none is there."""
+        if self._spare is None and isinstance(self._last, StepSpec):
+            with suppress(OSError):
+                self._spare = _fork_spare(self._last)
 
     def _take_spare(self, spec: Spec) -> Spare | None:
         """Return the spare where it is for a step like this one."""
