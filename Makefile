@@ -8,6 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# How many processes share the tests: one more than processors, since tests wait for disks and clocks, too.
+JOBS ?= $(shell expr $$(nproc) + 1)
+# A file is run by one of them, those that take longest first; so what its tests share is made once.
+PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
+# Tests start Python thousands of times: it must not compile the package each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test clean
 .NOTPARALLEL:
 
@@ -20,7 +27,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,6 +93,24 @@ def rootless() -> Iterator[OrdinaryUser]:
     """An ordinary user with an empty home; its ``run("ocibuild", …)`` runs the installed package."""
     with ordinary_user() as user:
         yield user
+
+
+# The files that take longest, the longest first.
+_LONG = (
+    "differential/test_differential.py",
+    "end_to_end/test_real_world.py",
+    "rows/test_rows.py",
+    "end_to_end/test_kill.py",
+    "rows/test_containers.py",
+    "end_to_end/test_foreign.py",
+    "end_to_end/test_bad_input.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: where several processes share the tests, none is left with it at the end."""
+    long = {Path(__file__).parent / name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: long.get(item.path, len(long)))
 
 
 @pytest.hookimpl(wrapper=True)
