@@ -179,7 +179,7 @@ def test_end_does_not_wait_for_anybody(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 5
     assert _lenders() == 0
     for client in (waiting, idle, half):
-        with client:
+        with client, suppress(ConnectionResetError):  # where nobody had read yet what it sent
             assert client.recv(1) == b""
 
 

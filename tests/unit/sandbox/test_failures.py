@@ -184,7 +184,7 @@ def test_no_descriptor_is_left_after_many_steps(tmp_path: Path) -> None:
 
         made.sh("true")
         before = listing()
-        for n in range(200):
+        for n in range(40):
             match n % 4:
                 case 0:
                     made.sh("true")
