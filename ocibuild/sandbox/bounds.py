@@ -11,8 +11,10 @@ _PID_MAX = "/proc/sys/kernel/pid_max"
 _SINCE = (6, 14)  # before, the file was the machine's own, and writing to it would change the machine
 
 
-def bound_processes() -> None:
+def bound_processes(root: str = "") -> None:
     """Bound the processes of the PID namespace that this process is the first of, where the kernel can do that.
+
+    Its /proc is below ``root``.
 
     RLIMIT_NPROC would not: it does not hold for root, and counts what else a user runs. On older kernels, and where
     /proc cannot be written, the limits and cgroups that the builder was started with are all there is.
@@ -20,7 +22,7 @@ def bound_processes() -> None:
     if _kernel() < _SINCE:
         return
     with suppress(OSError):
-        fd = os.open(_PID_MAX, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(root + _PID_MAX, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, b"%d" % _PROCESSES)
         finally:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import mounts, syscalls
+from ocibuild.sandbox.bounds import bound_processes
 from ocibuild.sandbox.program import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ocibuild.sandbox.mounts import Mount
 
 # what docker hides and freezes: the machine's, not the step's
@@ -31,8 +34,36 @@ _HIDDEN = (
 _FROZEN = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list[str]:
-    """Attach mounts and make links; return the targets of files that had to be made.
+STAGE = "/proc"
+"""Where file systems are put together aside: what is covered meanwhile is what they hold themselves."""
+
+
+def stage(system: Sequence[Mount], links: Sequence[tuple[str, str]], *, confined: bool) -> list[tuple[int, str]]:
+    """Put mounts and links together aside; return detached copies of the topmost with all in them, and their targets.
+
+    With ``confined``, hide and freeze what is the machine's in them. To be called in a mount namespace of one's own,
+    before anything else is done in it; raises OSError.
+    """
+    if not system:
+        return []
+    opened = [(mount.open(), mount.target) for mount in system]
+    aside = syscalls.new_mount("tmpfs", [("mode", "755")])
+    syscalls.move_mount(aside, STAGE)
+    os.close(aside)
+    os.symlink("proc/self", f"{STAGE}/self")  # as ever, for who finds descriptors there
+    for fd, target in opened:
+        _attach(fd, STAGE + target)
+    for target, path in links:
+        os.symlink(target, STAGE + path)
+    bound_processes(STAGE)
+    if confined:
+        confine(STAGE)
+    topmost = [target for _, target in opened if not any(target.startswith(f"{other}/") for _, other in opened)]
+    return [(syscalls.open_tree(STAGE + target, recursive=True), target) for target in topmost]
+
+
+def furnish(opened: Sequence[tuple[int, str]]) -> list[str]:
+    """Attach mounts; return the targets of files that had to be made.
 
     A directory that had to be made, such as /proc, stays in the tree, as with docker.
     """
@@ -41,17 +72,15 @@ def furnish(opened: list[tuple[int, str]], links: list[tuple[str, str]]) -> list
         stays = stat.S_ISDIR(os.fstat(fd).st_mode)
         made = _attach(fd, target)
         created += [] if stays else made
-    for target, path in links:
-        os.symlink(target, path)
     return created
 
 
-def confine() -> None:
-    """Hide and freeze what is the machine's."""
+def confine(root: str) -> None:
+    """Hide and freeze what is the machine's in the /proc and /sys below ``root``."""
     for path in _HIDDEN:
-        mounts.hide(path)
+        mounts.hide(root + path)
     for path in _FROZEN:
-        mounts.freeze(path)
+        mounts.freeze(root + path)
 
 
 def place(fd: int, mount: Mount) -> list[str]:

@@ -56,8 +56,9 @@ def _serve(control: socket.socket) -> None:
                     continue
                 if request is None:
                     _end_keepers(children.values())
+                    starter.close()
                     return
-                child = _admit(request, starter)
+                child = _admit(request, starter, children.values())
                 if child is not None:
                     for key in child.descriptors:
                         children[key] = child
@@ -117,10 +118,10 @@ def _end_keepers(children: Iterable[Child]) -> None:
         os.waitpid(keeper.pid, 0)
 
 
-def _admit(request: Request, starter: Starter) -> Child | None:
+def _admit(request: Request, starter: Starter, others: Iterable[Child]) -> Child | None:
     """Start the step; return None, and tell the channel, where that is not possible."""
     try:
-        return starter.start(request)
+        return starter.start(request, [child.pid for child in others])
     except OSError as error:
         request.refuse(error)
         return None

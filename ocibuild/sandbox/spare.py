@@ -16,20 +16,20 @@ from ocibuild.sandbox.channel import close_inherited
 from ocibuild.sandbox.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 
 class Spare:
     """The end of whoever forked it; ``give()`` it a request, or ``end()`` it."""
 
-    def __init__(self, kind: Hashable, pid: int, pidfd: int, line: socket.socket) -> None:
+    def __init__(self, kind: object, pid: int, pidfd: int, line: socket.socket) -> None:
         self.kind = kind
         self.pid = pid
         self._pidfd = pidfd
         self._line = line
 
     @classmethod
-    def fork(cls, kind: Hashable, namespaces: int, wait: Callable[[socket.socket], None]) -> Spare:
+    def fork(cls, kind: object, namespaces: int, wait: Callable[[socket.socket], None]) -> Spare:
         """Fork one into namespaces, in a process with one thread, to ``wait`` at the end of a line; raise OSError.
 
         ``kind`` tells the steps that it is for from others.
@@ -45,11 +45,14 @@ class Spare:
                 _wait_and_exit(wait, theirs)
         return cls(kind, pid, pidfd, ours)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether somebody killed it."""
+        return os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def give(self, request: Request) -> tuple[int, int] | None:
         """Have it do what a request asks for; return its number and a descriptor of it, None where it is gone."""
         try:
-            if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                raise ProcessLookupError
             request.send(self._line)
         except OSError:
             self.end()
@@ -58,19 +61,19 @@ class Spare:
         return self.pid, self._pidfd
 
     def end(self) -> None:
-        """End it, and wait until nothing of it is left."""
+        """Have it end, and wait for that."""
         self._line.close()
-        with suppress(ProcessLookupError, ChildProcessError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         os.close(self._pidfd)
 
 
-def await_request(line: socket.socket) -> Request:
-    """Wait for what ``give()`` sends; end this process where nothing comes any more."""
+def await_request(line: socket.socket, unused: Callable[[], None] = lambda: None) -> Request:
+    """Wait for what ``give()`` sends; where nothing comes any more, call ``unused()`` and end this process."""
     request = Request.receive(line)
     line.close()
     if request is None:
+        unused()
         os._exit(0)
     return request
 

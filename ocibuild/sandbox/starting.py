@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited
+from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.keeper import Keeper
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.pasta import Connector
@@ -20,6 +21,8 @@ from ocibuild.sandbox.specs import become_step, load_spec
 from ocibuild.sandbox.step import Beginning, StepSpec, become
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ocibuild.sandbox.pasta import Pasta
     from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.specs import Spec
@@ -53,8 +56,11 @@ class Starter:
         """The process that waits for a step, where there is one."""
         return [self._spare.pid] if self._spare else []
 
-    def start(self, request: Request) -> Child:
-        """Start a step, whose descriptors but for the channel stay the caller's; raise OSError where that fails."""
+    def start(self, request: Request, others: Sequence[int]) -> Child:
+        """Start a step, whose descriptors but for the channel stay the caller's; raise OSError where that fails.
+
+        ``others`` are the processes that were started before and have not ended.
+        """
         spec = load_spec(request.read())
         if spec.foreign and spec.foreign.handlers:
             request = request.with_outside(users=self._handlers.namespace(spec.foreign.handlers))
@@ -62,7 +68,7 @@ class Starter:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
             prepare_supervision(spec)
-        spare = self._take_spare(spec)
+        spare = self._take_spare(spec, others)
         self._last = spec
         return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
 
@@ -72,25 +78,35 @@ class Starter:
             with suppress(OSError):
                 self._spare = _fork_spare(self._last)
 
-    def _take_spare(self, spec: Spec) -> Spare | None:
+    def close(self) -> None:
+        """End what waits, unless it ends with this process: as the first of a PID namespace takes all with it."""
+        if self._spare is not None and os.getpid() != 1:
+            self._spare.end()
+
+    def _take_spare(self, spec: Spec, others: Sequence[int]) -> Spare | None:
         """Return the spare where it is for a step like this one."""
         spare, self._spare = self._spare, None
-        if spare is None or spare.kind == _kind(spec):
+        if spare is None or (spare.kind == _kind(spec) and not spare.has_ended):
             return spare
+        was_killed = spare.has_ended
         spare.end()
+        if was_killed:  # it may have had one of its own
+            end_descendants(others)
         return None
 
 
-def _kind(spec: Spec) -> tuple[object, ...]:
-    """Return what a spare process must have in common with its step."""
-    return isinstance(spec, StepSpec), spec.kept, spec.namespaces
+def _kind(spec: Spec) -> object:
+    """Return what a spare process must have in common with its step; None where a step must have one of its own."""
+    if not isinstance(spec, StepSpec):
+        return None
+    return spec.kept, spec.namespaces, spec.system, spec.links, spec.confined
 
 
 def _fork_spare(like: StepSpec) -> Spare:
     """Fork a process for a step, or a keeper that has one itself."""
 
     def wait_for_step(line: socket.socket) -> None:
-        beginning = Beginning.make(like.mounts)
+        beginning = Beginning.make(like)
         request = await_request(line)
         spec = load_spec(request.read())
         assert isinstance(spec, StepSpec)
@@ -102,7 +118,7 @@ def _fork_spare(like: StepSpec) -> Spare:
 
     def wait_for_keeper(line: socket.socket) -> None:
         spare = Spare.fork(_kind(like), like.namespaces, wait_for_step)
-        request = await_request(line)
+        request = await_request(line, unused=spare.end)
         _keep(load_spec(request.read()), request, spare, spawner)
 
     return Spare.fork(_kind(like), 0, wait_for_keeper)

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ocibuild.errors import CannotStart, OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.accounts import user_of_image
-from ocibuild.sandbox.bounds import bound_processes
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.foreign import Foreign
-from ocibuild.sandbox.furnishing import confine, furnish, place
+from ocibuild.sandbox.furnishing import furnish, place, stage
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
 from ocibuild.sandbox.privileges import (
@@ -111,6 +110,11 @@ class StepSpec(NamedTuple):
         return not self.insecure and not self.bare
 
     @property
+    def system(self) -> list[Mount]:
+        """Those of its mounts that have nothing of it: any step may have one like it."""
+        return [mount for mount in self.mounts if mounts.is_same_for_all(mount)]
+
+    @property
     def namespaces(self) -> int:
         """The namespaces the process is cloned into."""
         if self.bare:
@@ -140,33 +144,25 @@ def try_namespaces() -> None:
 
 
 class Beginning(NamedTuple):
-    """What a step's process can have before it is known what it is to run: some mounts, and ``last_capability()``.
+    """What a step's process can have before it is known what it is to run; it leads a session already.
 
-    It leads a session already.
+    ``furniture`` are what every step finds, such as /dev with all that is in it, and where it goes.
     """
 
-    opened: list[tuple[Mount, int]]
+    furniture: list[tuple[int, str]]
     last_capability: int
 
     @classmethod
-    def make(cls, wanted: Sequence[Mount]) -> Beginning:
-        """Begin, with those mounts of which each step can have one like it; raise OSError."""
+    def make(cls, spec: StepSpec) -> Beginning:
+        """Begin, for a step of which ``system`` is that of this one; raise OSError."""
         lead_session()
-        opened = [(mount, mount.open()) for mount in wanted if mounts.is_same_for_all(mount)]
-        return cls(opened, last_capability())
-
-    def open(self, mount: Mount) -> int:
-        """Return a descriptor of a mount: of one that is there, which is its caller's then, or of a new one."""
-        for number, (found, fd) in enumerate(self.opened):
-            if found == mount:
-                del self.opened[number]
-                return fd
-        return mount.open()
+        last = last_capability()
+        return cls(stage(spec.system, spec.links, confined=spec.confined), last)
 
 
 def become(spec: StepSpec, request: Request, beginning: Beginning | None = None) -> NoReturn:
     """Become the process of ``spec``; tell the channel of the request what went wrong, if anything does."""
-    begin(lambda: _try_to_become(spec, request, beginning or Beginning.make(spec.mounts)), request.channel)
+    begin(lambda: _try_to_become(spec, request, beginning or Beginning.make(spec)), request.channel)
 
 
 def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
@@ -193,7 +189,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         offer_network(outside.link)
     if spec.terminal and spec.bare:
         take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
-    opened = [(beginning.open(mount), mount.target) for mount in spec.mounts]
+    opened = [(mount.open(), mount.target) for mount in spec.mounts if mount not in spec.system]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
     if spec.bare:
         _change_root_alone(spec.root)
@@ -201,15 +197,12 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
     user = user_of_image(spec.user, _open_waiting_for_nothing)
-    created = furnish(opened, spec.links)
+    created = furnish([*beginning.furniture, *opened])
     if spec.terminal:
         if not spec.bare:
             console = syscalls.open_tree(take_terminal(channel), recursive=False)
-            furnish([(console, "/dev/console")], [])
+            furnish([(console, "/dev/console")])
         give_terminal(user.uid)
-    bound_processes()
-    if spec.confined:
-        confine()
     for fd, mount in own:
         created += place(fd, mount)
     if outside.link is not None:
@@ -278,7 +271,7 @@ def _change_root(spec: StepSpec) -> None:
     os.close(root)
     os.chdir(spec.root.mount_point)
     syscalls.pivot_root(".", ".")
-    syscalls.unmount(".", syscalls.MNT_DETACH)
+    syscalls.unmount(".", syscalls.MNT_DETACH)  # before any name of the image is followed: it may lead to /..
     os.chdir("/")
 
 

@@ -1,8 +1,8 @@
 """Unpacked layers and the results of steps: one folder each, stacked by overlayfs.
 
-A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs form, with ``snapshots/N/scratch`` beside
-it while it is active: room for its work directory, mount point and the like. It is written by one owner, who holds the
-lock ``snapshot N``; after ``commit`` it never changes.
+A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs form; while it is active there is
+``scratch/N``, room for its work directory and the like. It is written by one owner, who holds the lock ``snapshot N``
+as long as there is anything in ``scratch``; after ``commit`` it never changes.
 An active snapshot whose lock is free was left by a killed process. Names are short numbers so that the mount options of
 a deep stack fit into a page.
 """
@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
+from ocibuild.store.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,14 +54,13 @@ class ActiveSnapshot:
         self.id = number
         self.path = snapshots.path(number)
         self.upper = os.path.join(self.path, "fs")
-        self.scratch = os.path.join(self.path, "scratch")
+        self.scratch = snapshots.scratch(number)
 
     def __enter__(self) -> Self:
         return self
 
     def commit(self, *, chain_id: ChainID | None = None, layer: Layer | None = None) -> Snapshot:
         """Seal it and return the committed one; its chain ID and layer may become known later."""
-        remove_path(self.scratch)
         self._snapshots._seal(self.id, chain_id, layer)  # noqa: SLF001  (the two are one idea)
         self._committed = True
         return Snapshot(self.id, self.upper, layer)
@@ -69,9 +70,11 @@ class ActiveSnapshot:
         self._committed = False
 
     def __exit__(self, *_: object) -> None:
+        if self._committed:
+            self._snapshots._sweeper.remove(self.scratch, self._lock)  # noqa: SLF001
+            return
         try:
-            if not self._committed:
-                self._snapshots._discard(self.id)  # noqa: SLF001
+            self._snapshots._discard(self.id)  # noqa: SLF001
         finally:
             self._lock.close()
 
@@ -85,6 +88,8 @@ class Snapshots:
 
     def __init__(self, root: str, database: Database, locks: Locks) -> None:
         self._folder = os.path.join(root, "snapshots")
+        self._scratch = os.path.join(root, "scratch")
+        self._sweeper = Sweeper()
         self._database = database
         self._locks = locks
         self.owners: str | None = None
@@ -92,6 +97,14 @@ class Snapshots:
     def path(self, number: int) -> str:
         """Return the folder of a snapshot."""
         return os.path.join(self._folder, str(number))
+
+    def scratch(self, number: int) -> str:
+        """Return the folder beside a snapshot that is being written."""
+        return os.path.join(self._scratch, str(number))
+
+    def close(self) -> None:
+        """Wait until what was of use to snapshots alone is removed; safe to repeat."""
+        self._sweeper.close()
 
     def begin(self) -> ActiveSnapshot:
         """Begin a new, empty snapshot."""
@@ -103,9 +116,10 @@ class Snapshots:
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
         active = ActiveSnapshot(self, number, lock)
         try:
-            remove_path(active.path)  # of a database that was removed
-            os.makedirs(active.upper)
-            os.mkdir(active.scratch)
+            os.makedirs(self._scratch, exist_ok=True)
+            for path in (active.path, active.scratch):
+                _make_anew(path)
+            os.mkdir(active.upper)
         except BaseException:
             active.__exit__()
             raise
@@ -147,13 +161,21 @@ class Snapshots:
         self._database.execute_many("UPDATE snapshots SET used = ? WHERE id = ?", [(now, n) for n in numbers])
 
     def recover(self) -> None:
-        """Remove what killed processes left: active snapshots without an owner, folders without a record."""
+        """Remove what killed processes left: active snapshots without an owner, folders without a record or owner."""
         folders = os.listdir(self._folder)  # before their records are read: a record comes before its folder
         recorded = {str(number) for (number,) in self._database.query("SELECT id FROM snapshots")}
         for name in set(folders) - recorded:
             remove_path(os.path.join(self._folder, name))
         for (number,) in self._database.query("SELECT id FROM snapshots WHERE committed = 0"):
             self._discard_orphan(number)
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self._scratch):
+                self._sweep_orphan(name)
+
+    def _sweep_orphan(self, name: str) -> None:
+        lock = self._locks.try_hold(_lock_name(name))
+        if lock is not None:
+            self._sweeper.remove(os.path.join(self._scratch, name), lock)
 
     def _discard_orphan(self, number: int) -> None:
         lock = self._locks.try_hold(_lock_name(number))
@@ -173,7 +195,8 @@ class Snapshots:
         )
 
     def _discard(self, number: int) -> None:
-        """Remove the folder, then the record: killed in between, the next start does it again."""
+        """Remove the folders, then the record: killed in between, the next start does it again."""
+        remove_path(self.scratch(number))
         remove_path(self.path(number))
         self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
 
@@ -188,5 +211,13 @@ def _layer_json(layer: Layer | None) -> str | None:
     return json.dumps(layer.descriptor.to_json()) if layer else None
 
 
-def _lock_name(number: int) -> str:
+def _make_anew(path: str) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:  # of a database that was removed
+        remove_path(path)
+        os.mkdir(path)
+
+
+def _lock_name(number: int | str) -> str:
     return f"snapshot {number}"

@@ -5,7 +5,7 @@
     ROOT/
     ├── oci-layout, index.json, blobs/     the image layout (image-spec, image-layout.md)
     ├── ingest/                            blobs being written, each held with flock by its writer
-    ├── snapshots/N/                       unpacked layers and results of steps
+    ├── snapshots/N/, scratch/N/           unpacked layers and results of steps; room beside one that is written
     ├── trees/N/                           whole root folders, while a build without mounts goes on
     ├── caches/                            directories that steps keep from build to build
     ├── web/, git/                         what URLs gave before; a bare repository for each remote
@@ -76,6 +76,7 @@ class Store:
     def close(self) -> None:
         """Write what is pending and close the database."""
         try:
+            self.snapshots.close()
             self.files.flush()
         finally:
             self._database.close()

@@ -170,7 +170,7 @@ def test_store_survives_sigkill_at_any_moment(killed: Program, busybox_base: str
         if not built.ran():  # who needs no snapshot clears none away
             killed.build(whole.context, "--no-cache", root=store)
         assert not list((store / "ingest").iterdir())
-        assert not list((store / "snapshots").glob("*/scratch"))
+        assert not list((store / "scratch").iterdir())
 
 
 def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busybox_base: str) -> None:

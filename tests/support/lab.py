@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import stat
+import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
 from ocibuild.sandbox.syscalls import mount, prctl
 from ocibuild.store import Store
+from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,6 +144,19 @@ class Lab:
                 self.snapshotter.forget_targets(active, outcome.created)
         out, err = (pieces[stream].decode() for stream in Stream)
         return Ended(outcome.exit_status, out, err, outcome.created)
+
+    def rest(self) -> int:
+        """Wait until all is done for the last step, and return the process that waits for the next."""
+        pid = self.spawner._pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+
+        def is_at_rest() -> bool:
+            before = children.read_text().split()
+            time.sleep(0.1)  # what is there for longer than this is no step's
+            return len(before) == 1 and children.read_text().split() == before
+
+        wait_until(is_at_rest)
+        return int(children.read_text())
 
     def sh(self, script: str, **settings: object) -> Ended:
         """Run a shell script as a step."""

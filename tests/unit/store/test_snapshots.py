@@ -36,11 +36,11 @@ def fill_and_fail(active: ActiveSnapshot) -> None:
     raise KeyboardInterrupt
 
 
-def test_new_snapshot_is_an_empty_folder_with_a_scratch_beside_it(store: Store) -> None:
+def test_new_snapshot_is_an_empty_folder_with_another_for_scratch(store: Store) -> None:
     with store.snapshots.begin() as active:
         assert os.listdir(active.upper) == []
         assert os.listdir(active.scratch) == []
-        assert os.path.dirname(active.upper) == os.path.dirname(active.scratch) == active.path
+        assert os.path.dirname(active.upper) == active.path
         assert store.snapshots.by_id(active.id) is None
 
 
@@ -50,8 +50,26 @@ def test_committed_snapshot_keeps_its_tree_and_loses_its_scratch(store: Store) -
         snapshot = active.commit()
     assert snapshot == Snapshot(active.id, active.upper)
     assert Path(snapshot.path, "file").read_bytes() == b"content"
+    store.snapshots.close()
     assert not os.path.exists(active.scratch)
     assert store.snapshots.by_id(active.id) == snapshot
+
+
+def test_scratch_of_a_killed_process_is_removed_also_where_its_snapshot_was_committed(store: Store) -> None:
+    kill_when_ready(
+        store.root,
+        """
+active = store.snapshots.begin()
+active.commit()
+ready()
+""",
+    )
+    with store.snapshots.begin() as mine:
+        store.snapshots.recover()
+        store.snapshots.close()
+        assert os.listdir(os.path.join(store.root, "scratch")) == [str(mine.id)]
+    store.snapshots.close()
+    assert os.listdir(os.path.join(store.root, "scratch")) == []
 
 
 def test_snapshot_that_is_not_committed_is_removed(store: Store) -> None:

@@ -166,13 +166,14 @@ def test_store_is_sound_after_a_kill_at_any_moment(tmp_path: Path) -> None:
             process.kill()
         with Store.open(root) as store:
             store.snapshots.recover()
+            store.snapshots.close()
             check(store)
     with Store.open(root) as store:
         assert store.tags.get(Reference.parse("app")) is not None
 
 
 LAYOUT = {
-    *("oci-layout", "index.json", "index.json.new", "blobs", "ingest", "snapshots", "locks"),
+    *("oci-layout", "index.json", "index.json.new", "blobs", "ingest", "snapshots", "scratch", "locks"),
     *("ocibuild.db", "ocibuild.db-wal", "ocibuild.db-shm"),
 }
 
@@ -185,6 +186,7 @@ def check(store: Store) -> None:
     for entry in store.tags.entries():
         assert store.blobs.has(entry.digest)
     assert os.listdir(os.path.join(store.root, "ingest")) == []
+    assert not os.path.exists(scratch := os.path.join(store.root, "scratch")) or os.listdir(scratch) == []
     assert set(os.listdir(store.root)) <= LAYOUT
     database = sqlite3.connect(os.path.join(store.root, "ocibuild.db"))
     snapshots = dict(database.execute("SELECT id, diff_id FROM snapshots WHERE committed = 1"))
