@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
     from ocibuild.registry import Kept, Registry, RegistryConfig
-    from ocibuild.store import Layer, ListedImage, StoredImage
+    from ocibuild.store import Item, Layer, ListedImage, Pruning, StoredImage
     from ocibuild.transfer import Push
 
 
@@ -98,7 +98,7 @@ class Session:
             check_output(output, request.tags)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
-            self._machine(request.forced) as machine,
+            self._working(request.forced) as machine,
             self._shown("build") as emit,
             translate_errors(self._settings.root),
             self._pushing(names) as push,
@@ -142,7 +142,7 @@ class Session:
         """
         from ocibuild.containers import run_attached
 
-        with self._machine(request.forced) as machine, translate_errors(self._settings.root):
+        with self._working(request.forced) as machine, translate_errors(self._settings.root):
             machine.use(self.store)
             executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
@@ -152,6 +152,20 @@ class Session:
                 return run_attached(
                     self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
                 )
+
+    @contextmanager
+    def _working(self, forced: Forced | None = None) -> Iterator[Machine]:
+        """Enter this process's namespaces, as ``_machine()`` does, and let nothing be pruned that is used from now on.
+
+        At the end what is more than may be kept is pruned, where the configuration says how much that is.
+        """
+        with self._machine(forced) as machine, translate_errors(self._settings.root):
+            with self.store.leases.held():
+                yield machine
+            if self._config.keep_storage is not None:
+                from ocibuild.store import Pruning
+
+                self._remove(Pruning(everything=True, keep=self._config.keep_storage))
 
     @contextmanager
     def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
@@ -190,7 +204,7 @@ class Session:
         from ocibuild.store import pair_layers
 
         title = f"pull {reference.familiar()}"
-        with self._machine() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+        with self._working() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
             machine.use(self.store)
 
             def report(layer: Descriptor, verb: str, done: int) -> None:
@@ -297,8 +311,17 @@ class Session:
 
         origin, target = parse_location(source), parse_location(destination)
         selection = Selection(tuple(platforms), everything)
-        ends = Ends(lambda: self.registry, lambda: self.store)
-        with self._shown(f"copy {origin}") as emit, translate_errors(self._settings.root):
+        with (
+            self._shown(f"copy {origin}") as emit,
+            translate_errors(self._settings.root),
+            ExitStack() as leases,
+        ):
+
+            def store() -> Store:
+                leases.enter_context(self.store.leases.held())
+                return self.store
+
+            ends = Ends(lambda: self.registry, store)
 
             def report(blob: Descriptor, done: int) -> None:
                 emit(Transferred(1, blob.digest.short, "copying", done, blob.size))
@@ -354,6 +377,34 @@ class Session:
         image = self.find(name)
         entries = self.store.tags.entries()
         return next((entry for entry in entries if entry.digest == image.descriptor.digest), image.descriptor)
+
+    # -- what takes room
+
+    def usage(self) -> list[Item]:
+        """Return what takes room in the store beside its images, the least recently used first."""
+        with self._machine() as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
+            return self.store.usage.items()
+
+    def prune(self, pruning: Pruning) -> list[Item]:
+        """Remove what ``pruning`` says, and what killed processes have left; return what was removed."""
+        # the owners of files may be IDs that only this user's namespace has
+        with self._machine() as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
+            for left in (self.store.snapshots, self.store.trees, self.store.caches):
+                left.recover()
+            return self._remove(pruning)
+
+    def _remove(self, pruning: Pruning) -> list[Item]:
+        from ocibuild.store import Kind
+        from ocibuild.store.pruning import chosen
+
+        usage = self.store.usage
+        wanted = list(chosen(usage.items(), pruning))
+        gone = {item.id for item in wanted if usage.remove(item)}
+        blobs = {item.id for item in wanted if item.kind is Kind.BLOB}
+        gone |= usage.remove_blobs(blobs | {item.blob for item in wanted if item.blob and item.id in gone})
+        return [item for item in wanted if item.id in gone]
 
     # -- checking
 

@@ -25,12 +25,14 @@ _TERMINATED = 143
 _COMMANDS = {
     "build": ("build", "build", "Build an image from a Dockerfile."),
     "copy": ("transfer", "copy", "Copy an image between registries, layouts and archives."),
+    "du": ("usage", "du", "Show what takes room beside the images."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
     "history": ("images", "history", "Show the history of an image."),
     "images": ("images", "images", "List the images of the store."),
     "inspect": ("images", "inspect", "Show all of an image as JSON."),
     "login": ("login", "login", "Keep the password of a registry."),
     "logout": ("login", "logout", "Forget the password of a registry."),
+    "prune": ("usage", "prune", "Remove what takes room beside the images."),
     "pull": ("transfer", "pull", "Pull an image from a registry."),
     "push": ("transfer", "push", "Push an image to a registry."),
     "run": ("run", "run", "Run a process in an image."),
@@ -50,7 +52,7 @@ _IMAGE_COMMANDS = {
 # what the command line will have, and has not yet: refused by name
 _LATER = frozenset(
     {"rmi", "save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
-    | {"prune", "du", "completion", "exec", "stop", "kill", "wait"}
+    | {"completion", "exec", "stop", "kill", "wait"}
 )
 
 

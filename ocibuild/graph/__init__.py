@@ -1,5 +1,6 @@
 """What to build, as plain data: the Dockerfile is converted to it, the solver runs it."""
 
+from ocibuild.graph.durations import parse_duration
 from ocibuild.graph.events import Emit, Event, Finished, Output, Started, Stream, Transferred, Warned
 from ocibuild.graph.gitreference import GitReference
 from ocibuild.graph.mounts import BindMount, CacheMount, Mount, SecretMount, Sharing, SSHMount, TmpfsMount
@@ -75,6 +76,7 @@ __all__ = [
     "Vertex",
     "Warned",
     "inputs",
+    "parse_duration",
     "parse_extra_hosts",
     "parse_shm_size",
     "parse_size",

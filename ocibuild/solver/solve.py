@@ -197,7 +197,7 @@ class Solver:
                 made = self._cached(second)
                 shown.cached = made is not None
                 made = made or self._make_new(vertex, step, second)
-                self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
+                self._inputs.store.records.put(key, _record(vertex, made))
             elif made is None:
                 made = self._make_new(vertex, step, key)
             else:
@@ -230,7 +230,7 @@ class Solver:
             self._operate(vertex, active, step)
             made = Made(active.commit(), timestamp(time.time_ns()))
             try:
-                self._inputs.store.records.put(key, Record(made.snapshot.id, made.created))
+                self._inputs.store.records.put(key, _record(vertex, made))
             except BaseException:
                 active.recall()
                 raise
@@ -323,6 +323,10 @@ def _located(vertex: Vertex) -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
+
+
+def _record(vertex: Vertex, made: Made) -> Record:
+    return Record(made.snapshot.id, made.created, vertex.origin.label)
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

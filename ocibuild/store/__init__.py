@@ -8,11 +8,13 @@ from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
 from ocibuild.store.origins import Origins
+from ocibuild.store.pruning import Pruning
 from ocibuild.store.records import KnownDigests, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
 from ocibuild.store.trees import HeldTree, Trees
+from ocibuild.store.usage import Item, Kind
 
 __all__ = [
     "REF_NAME",
@@ -25,12 +27,15 @@ __all__ = [
     "Downloads",
     "Follower",
     "HeldTree",
+    "Item",
+    "Kind",
     "KnownDigests",
     "Layer",
     "ListedImage",
     "Lock",
     "Locks",
     "Origins",
+    "Pruning",
     "Record",
     "Records",
     "Snapshot",

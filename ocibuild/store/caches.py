@@ -89,6 +89,44 @@ class Caches:
                     remove_path(new)
                     raise
 
+    def names(self) -> list[tuple[str, str]]:
+        """Return what each cache is called here, and the user's name for it."""
+        found = []
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._folder)):
+                with suppress(FileNotFoundError), open(self._id(name), encoding="utf-8", errors="replace") as file:
+                    found.append((name, file.read()))
+        return [(name, label) for name, label in found if not name.startswith(_NEW)]
+
+    def path(self, name: str) -> str:
+        """Return the folder of a cache."""
+        return os.path.join(self._folder, name)
+
+    def used(self, name: str) -> int:
+        """Return when a cache was last used, in nanoseconds since 1970."""
+        return os.stat(self._id(name)).st_mtime_ns
+
+    def is_used(self, name: str) -> bool:
+        """Tell whether somebody uses a cache now."""
+        lock = self._locks.try_hold(_lock_name(name))
+        if lock is not None:
+            lock.close()
+        return lock is None
+
+    def remove(self, name: str) -> bool:
+        """Remove a cache, unless somebody uses it; tell whether it was."""
+        lock = self._locks.try_hold(_lock_name(name))
+        if lock is None:
+            return False
+        try:
+            remove_path(self.path(name))
+        finally:
+            lock.close()
+        return True
+
+    def _id(self, name: str) -> str:
+        return os.path.join(self._folder, name, "id")
+
     def recover(self) -> None:
         """Remove what killed processes were making, and what they had moved away."""
         with suppress(FileNotFoundError):

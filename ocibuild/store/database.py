@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 3
+VERSION = 4
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
     diff_id TEXT,
     layer TEXT,
     owners TEXT NOT NULL DEFAULT 'real',
+    size INTEGER,
     created INTEGER NOT NULL,
     used INTEGER NOT NULL
 );
@@ -31,6 +32,7 @@ CREATE INDEX IF NOT EXISTS snapshots_by_chain ON snapshots (chain_id);
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY,
     snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+    label TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL,
     used INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -50,10 +52,20 @@ CREATE TABLE IF NOT EXISTS origins (
     learnt INTEGER NOT NULL,
     PRIMARY KEY (digest, registry, repository)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    begun INTEGER NOT NULL
+);
 """
 
-
-_ADDED_IN_3 = "ALTER TABLE snapshots ADD COLUMN owners TEXT NOT NULL DEFAULT 'real';"
+_ADDED = {
+    3: ("ALTER TABLE snapshots ADD COLUMN owners TEXT NOT NULL DEFAULT 'real'",),
+    4: (
+        "ALTER TABLE snapshots ADD COLUMN size INTEGER",
+        "ALTER TABLE records ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+    ),
+}
+"""By version, what a store of an older one lacks beside whole tables."""
 
 
 class Database:
@@ -91,7 +103,7 @@ class Database:
         return version
 
     def _bring_up_to_date(self, version: int) -> None:
-        added = (_ADDED_IN_3,) if 0 < version < 3 else ()
+        added = [statement for since, all_ in _ADDED.items() if 0 < version < since for statement in all_]
         for statement in (*added, *_SCHEMA.split(";"), f"PRAGMA user_version = {VERSION}"):
             self._connection.execute(statement)
 
@@ -107,16 +119,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all inside the block or, after an exception, nothing of it; one writer at a time."""
+        """Do all inside the block or, after an exception, nothing of it; one writer at a time.
+
+        A block in another's is a part of that.
+        """
         with self._lock:
-            self.query("BEGIN IMMEDIATE")
-            try:
+            if self._connection.in_transaction:
                 yield
-                self.query("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full device ends it already
-                    self._connection.execute("ROLLBACK")
-                raise
+            else:
+                yield from self._transact()
+
+    def _transact(self) -> Iterator[None]:
+        self.query("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.query("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full device ends it already
+                self._connection.execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         """Close the connection; safe to repeat."""

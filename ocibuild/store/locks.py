@@ -71,10 +71,10 @@ class Locks:
         os.close(fd)
         return None
 
-    def hold(self, name: str) -> Lock:
-        """Wait for the exclusive lock ``name``; the caller closes it. Raises Interrupted after ``stop()``."""
+    def hold(self, name: str, *, shared: bool = False) -> Lock:
+        """Wait for the lock ``name``; the caller closes it. Raises Interrupted after ``stop()``."""
         pause = _SHORTEST_PAUSE
-        while (lock := self.try_hold(name)) is None:
+        while (lock := self.try_hold(name, shared=shared)) is None:
             if self._stopped.wait(pause):
                 raise Interrupted
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -21,10 +21,11 @@ _MASK = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The result of a step: the snapshot it made, and when (RFC 3339)."""
+    """The result of a step: the snapshot it made, when (RFC 3339), and what users are told that the step is."""
 
     snapshot: int
     created: str
+    label: str = ""
 
 
 class Records:
@@ -36,8 +37,8 @@ class Records:
     def get(self, key: Digest) -> Record | None:
         """Return what was produced under ``key``, or None."""
         rows = self._database.query(
-            "SELECT records.snapshot, records.created FROM records JOIN snapshots ON snapshots.id = records.snapshot"
-            " WHERE key = ? AND committed = 1",
+            "SELECT records.snapshot, records.created, records.label FROM records"
+            " JOIN snapshots ON snapshots.id = records.snapshot WHERE key = ? AND committed = 1",
             (key,),
         )
         return Record(*rows[0]) if rows else None
@@ -45,8 +46,8 @@ class Records:
     def put(self, key: Digest, record: Record) -> None:
         """Remember what was produced under ``key``, in place of what was known before."""
         self._database.query(
-            "INSERT OR REPLACE INTO records (key, snapshot, created, used) VALUES (?, ?, ?, ?)",
-            (key, record.snapshot, record.created, time.time_ns()),
+            "INSERT OR REPLACE INTO records (key, snapshot, label, created, used) VALUES (?, ?, ?, ?, ?)",
+            (key, record.snapshot, record.label, record.created, time.time_ns()),
         )
 
     def touch(self, keys: Iterable[Digest]) -> None:

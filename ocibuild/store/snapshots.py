@@ -44,6 +44,21 @@ class Snapshot:
     layer: Layer | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A committed snapshot as it is told of: the bytes that it takes, where they are known; times in nanoseconds.
+
+    ``label`` is that of the step whose result it is, None where it is none.
+    """
+
+    id: int
+    size: int | None
+    created: int
+    used: int
+    layer: Layer | None
+    label: str | None
+
+
 class ActiveSnapshot:
     """A snapshot being written by this process: leaving the block without ``commit()`` removes it."""
 
@@ -126,20 +141,25 @@ class Snapshots:
         return active
 
     def by_chain(self, chain_id: ChainID) -> Snapshot | None:
-        """Return the snapshot of the topmost layer of a stack, where it is unpacked."""
-        rows = self._database.query(
-            "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1"
-            " AND owners = ifnull(?, owners) ORDER BY id LIMIT 1",
-            (chain_id, self.owners),
-        )
+        """Return the snapshot of the topmost layer of a stack, where it is unpacked; that counts as a use."""
+        with self._database.transaction():
+            rows = self._database.query(
+                "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1"
+                " AND owners = ifnull(?, owners) ORDER BY id LIMIT 1",
+                (chain_id, self.owners),
+            )
+            self.touch([row[0] for row in rows])
         return self._snapshot(*rows[0]) if rows else None
 
     def by_id(self, number: int) -> Snapshot | None:
-        """Return a committed snapshot, or None where there is none."""
-        rows = self._database.query(
-            "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1 AND owners = ifnull(?, owners)",
-            (number, self.owners),
-        )
+        """Return a committed snapshot, or None where there is none; that counts as a use."""
+        with self._database.transaction():
+            rows = self._database.query(
+                "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1"
+                " AND owners = ifnull(?, owners)",
+                (number, self.owners),
+            )
+            self.touch([row[0] for row in rows])
         return self._snapshot(*rows[0]) if rows else None
 
     def packed(self, snapshot: Snapshot, layer: Layer) -> Snapshot:
@@ -159,6 +179,32 @@ class Snapshots:
         """Remember that these were used now."""
         now = time.time_ns()
         self._database.execute_many("UPDATE snapshots SET used = ? WHERE id = ?", [(now, n) for n in numbers])
+
+    def rows(self) -> list[Row]:
+        """Return all committed snapshots, whatever form their owners have."""
+        rows = self._database.query(
+            "SELECT id, size, created, used, diff_id, layer,"
+            " (SELECT label FROM records WHERE records.snapshot = snapshots.id LIMIT 1)"
+            " FROM snapshots WHERE committed = 1"
+        )
+        return [
+            Row(number, size, created, used, _layer(diff_id, layer), label)
+            for number, size, created, used, diff_id, layer, label in rows
+        ]
+
+    def remember_size(self, number: int, size: int) -> None:
+        """Remember how many bytes a committed snapshot takes."""
+        self._database.query("UPDATE snapshots SET size = ? WHERE id = ?", (size, number))
+
+    def remove(self, number: int, *, unless_used_since: int) -> bool:
+        """Remove a committed snapshot with its records, unless it was used after that time; tell whether it was."""
+        with self._database.transaction():
+            known = "SELECT 1 FROM snapshots WHERE id = ? AND committed = 1 AND used <= ?"
+            if not self._database.query(known, (number, unless_used_since)):
+                return False
+            self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
+        remove_path(self.path(number))  # killed before that, the next start does it
+        return True
 
     def recover(self) -> None:
         """Remove what killed processes left: active snapshots without an owner, folders without a record or owner."""
@@ -201,10 +247,13 @@ class Snapshots:
         self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
 
     def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
-        packed = None
-        if diff_id and layer:
-            packed = Layer(DiffID(Digest.parse(diff_id)), Descriptor.from_json(json.loads(layer)))
-        return Snapshot(number, os.path.join(self.path(number), "fs"), packed)
+        return Snapshot(number, os.path.join(self.path(number), "fs"), _layer(diff_id, layer))
+
+
+def _layer(diff_id: str | None, layer: str | None) -> Layer | None:
+    if not diff_id or not layer:
+        return None
+    return Layer(DiffID(Digest.parse(diff_id)), Descriptor.from_json(json.loads(layer)))
 
 
 def _layer_json(layer: Layer | None) -> str | None:

@@ -26,12 +26,14 @@ from ocibuild.store.blobs import Blobs
 from ocibuild.store.caches import Caches
 from ocibuild.store.database import Database
 from ocibuild.store.downloads import Downloads
+from ocibuild.store.leases import Leases
 from ocibuild.store.locks import Locks
 from ocibuild.store.origins import Origins
 from ocibuild.store.records import KnownDigests, Records
 from ocibuild.store.snapshots import Snapshots
 from ocibuild.store.tags import Tags
 from ocibuild.store.trees import Trees
+from ocibuild.store.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +61,8 @@ class Store:
         self.downloads = Downloads(root)
         self.files = KnownDigests(self._database)
         self.origins = Origins(self._database)
+        self.leases = Leases(self._database, self.locks)
+        self.usage = Usage(self)
 
     @classmethod
     def open(cls, root: str) -> Self:

@@ -16,6 +16,9 @@
     [build]
       proot = "/opt/proot"     # beside the file where it is relative
 
+    [store]
+      keep-storage = "20GB"    # what the build cache may take after a build; without it, all is kept
+
 The table ``[limits]`` of the same file is in the module of that name.
 """
 
@@ -26,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
+from ocibuild.graph import parse_size
 from ocibuild.oci import Limits
 from ocibuild.registry.configuration.certificates import Certificates, KeyPair, find_certificates, has_folder
 from ocibuild.registry.configuration.limits import parse_limits
@@ -84,6 +88,7 @@ class RegistryConfig:
     certificate_folders: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     proot: str | None = None
+    keep_storage: int | None = None
 
     @classmethod
     def load(cls, path: str | None, *, certificate_folders: tuple[str, ...] = ()) -> RegistryConfig:
@@ -94,12 +99,13 @@ class RegistryConfig:
         if path is None:
             return cls(certificate_folders=certificate_folders)
         document = _read(path)
-        _refuse_unknown(document, ("registry", "limits", "build"), path)
+        _refuse_unknown(document, ("registry", "limits", "build", "store"), path)
         registries = _table(document.get("registry", {}), "registry", path)
         folder = os.path.dirname(os.path.abspath(path))
         hosts = {_key(name): _host_config(name, table, path, folder) for name, table in registries.items()}
         limits = parse_limits(document.get("limits", {}), path)
-        return cls(hosts, certificate_folders, limits, _proot(document.get("build", {}), path, folder))
+        proot = _proot(document.get("build", {}), path, folder)
+        return cls(hosts, certificate_folders, limits, proot, _keep_storage(document.get("store", {}), path))
 
     def host(self, host: str) -> HostConfig:
         """Return what is said of ``host`` (with its port, where it has one)."""
@@ -190,6 +196,18 @@ def _proot(value: object, path: str, folder: str) -> str | None:
     if proot is not None and not isinstance(proot, str):
         raise ConfigError(f"{path}: build.proot must be a path")
     return None if proot is None else os.path.join(folder, proot)
+
+
+def _keep_storage(value: object, path: str) -> int | None:
+    members = _table(value, "store", path)
+    _refuse_unknown(members, ("keep-storage",), path, "store")
+    wanted = members.get("keep-storage")
+    if wanted is None:
+        return None
+    size = parse_size(wanted) if isinstance(wanted, str) else wanted
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ConfigError(f'{path}: store.keep-storage must be a size, such as "20GB"')
+    return size
 
 
 def _host_config(name: str, table: object, path: str, folder: str) -> HostConfig:

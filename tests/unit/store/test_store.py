@@ -79,7 +79,7 @@ def test_store_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> 
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(StoreTooNew, match="the store has version 99, and this ocibuild knows 3 at most") as caught:
+    with pytest.raises(StoreTooNew, match="the store has version 99, and this ocibuild knows 4 at most") as caught:
         Store.open(root)
     assert "--root" in str(caught.value)
     database = sqlite3.connect(path)
@@ -264,13 +264,19 @@ def test_failed_transaction_leaves_the_database_usable(tmp_path: Path) -> None:
         assert store.records.get(Digest.of(b"key")) is not None
 
 
+def _take_back_to_version_2(database: sqlite3.Connection) -> None:
+    for table, column in (("snapshots", "owners"), ("snapshots", "size"), ("records", "label")):
+        database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    database.execute("DROP TABLE leases")
+    database.execute("PRAGMA user_version = 2")
+
+
 def test_store_of_version_2_keeps_its_snapshots(tmp_path: Path) -> None:
     root = str(tmp_path / "store")
     with Store.open(root) as store, store.snapshots.begin() as active:
         number = active.commit().id
     database = sqlite3.connect(os.path.join(root, "ocibuild.db"))
-    database.execute("ALTER TABLE snapshots DROP COLUMN owners")
-    database.execute("PRAGMA user_version = 2")
+    _take_back_to_version_2(database)
     database.close()
     with Store.open(root) as store:
         store.snapshots.owners = "real"
@@ -283,8 +289,7 @@ def test_builds_that_bring_one_store_up_to_date_at_once_do_it_once(tmp_path: Pat
         pass
     path = os.path.join(root, "ocibuild.db")
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("ALTER TABLE snapshots DROP COLUMN owners")
-        database.execute("PRAGMA user_version = 2")
+        _take_back_to_version_2(database)
         database.execute("BEGIN IMMEDIATE")  # so that all have looked before any can change it
         with ThreadPoolExecutor(4) as pool:
             opened = [pool.submit(Database, path) for _ in range(4)]

@@ -93,6 +93,21 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         RegistryConfig.load(str(tmp_path / "nowhere.toml"))
 
 
+def test_room_that_is_kept_is_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert RegistryConfig.load(None).keep_storage is None
+    for text, size in (('"1.5kb"', 1536), ('"20GB"', 20 << 30), ("7", 7), ("0", 0)):
+        path.write_text(f"[store]\nkeep-storage = {text}\n")
+        assert RegistryConfig.load(str(path)).keep_storage == size
+    for text in ('"much"', "-1", "true", "1.5", "[]"):
+        path.write_text(f"[store]\nkeep-storage = {text}\n")
+        with pytest.raises(ConfigError, match="keep-storage must be a size"):
+            RegistryConfig.load(str(path))
+    path.write_text("[store]\nkeep = 1\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'store\.keep'"):
+        RegistryConfig.load(str(path))
+
+
 def test_proot_is_named_beside_the_file_or_by_a_whole_path(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     assert RegistryConfig.load(None).proot is None

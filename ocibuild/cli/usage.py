@@ -1,0 +1,172 @@
+"""``ocibuild du`` and ``prune``."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocibuild.cli.common import session
+from ocibuild.cli.text import age, printable, size, table
+
+if TYPE_CHECKING:
+    from ocibuild.store import Item, Pruning
+
+_FORMAT = click.Choice(["table", "json"])
+_SECOND = 10**9
+_WIDTH = 60
+_EXPLAINED = {
+    "type": "there are regular, layer, exec.cachemount, source.git.checkout and blob",
+    "id": "an ID is missing",
+    "until": "not a span of time such as 24h, nor a time",
+}
+
+
+@click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Show all of each item.")
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only until=, type= or id=.")
+@click.option("--format", "form", type=_FORMAT, default="table", show_default=True)
+@click.pass_context
+def du(ctx: click.Context, verbose: bool, filters: tuple[str, ...], form: str) -> None:  # noqa: FBT001
+    """Show what takes room in the store beside its images: the build cache."""
+    pruning = _pruning(filters)
+    with session(ctx) as current:
+        items = [one for one in current.usage() if pruning.means(one)]
+    if form == "json":
+        for item in items:
+            click.echo(json.dumps(_document(item)))
+        return
+    if verbose:
+        click.echo("".join(f"{_whole(item)}\n" for item in items), nl=False)
+    elif items:
+        columns = ["ID", "TYPE", "RECLAIMABLE", "SIZE", "LAST USED", "WHAT"]
+        click.echo(table([_row(item) for item in items], columns, {}))
+    click.echo(f"Reclaimable: {size(sum(one.size for one in items if not one.in_use))}")
+    click.echo(f"Total: {size(sum(one.size for one in items))}")
+
+
+@click.command()
+@click.option("-a", "--all", "everything", is_flag=True, help="Also what images of the store have.")
+@click.option("-f", "--force", is_flag=True, help="Accepted for docker's sake: nothing is asked.")
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only until=, type= or id=.")
+@click.option("--keep-storage", metavar="SIZE", help="Keep so much, of what was used last.")
+@click.option("--format", "form", type=_FORMAT, default="table", show_default=True)
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    everything: bool,  # noqa: FBT001
+    force: bool,  # noqa: ARG001, FBT001
+    filters: tuple[str, ...],
+    keep_storage: str | None,
+    form: str,
+) -> None:
+    """Remove what takes room in the store beside its images, but for what a running build uses."""
+    from dataclasses import replace
+
+    pruning = replace(_pruning(filters), everything=everything, keep=_bytes(keep_storage))
+    with session(ctx) as current:
+        removed = current.prune(pruning)
+    if form == "json":
+        for item in removed:
+            click.echo(json.dumps(_document(item)))
+        return
+    if removed:
+        click.echo(table([_row(item) for item in removed], ["ID", "TYPE", "SIZE", "LAST USED", "WHAT"], {}))
+    click.echo(f"Total: {size(sum(one.size for one in removed))}")
+
+
+def _pruning(filters: tuple[str, ...]) -> Pruning:
+    from ocibuild.store import Kind, Pruning
+
+    kinds, ids, until = set(), set(), None
+    for one in filters:
+        key, _, value = one.partition("=")
+        match key:
+            case "type" if value in {kind.value for kind in Kind}:
+                kinds.add(Kind(value))
+            case "id" if value:
+                ids.add(value)
+            case "until" if (until := _moment(value)) is not None:
+                pass
+            case "type" | "id" | "until":
+                raise click.UsageError(f"--filter {one}: {_EXPLAINED[key]}")
+            case _:
+                raise click.UsageError(f"--filter {one}: not supported; there are until=, type= and id=")
+    return Pruning(kinds=frozenset(kinds), ids=frozenset(ids), until=until)
+
+
+def _moment(text: str) -> int | None:
+    """Return a moment in nanoseconds since 1970: so long ago, at a time in RFC 3339, or in seconds since 1970."""
+    from datetime import datetime
+
+    from ocibuild.graph import parse_duration
+
+    if text.isascii() and text.isdigit():
+        return int(text[:12]) * _SECOND
+    if (seconds := parse_duration(text)) is not None:
+        return time.time_ns() - int(seconds * _SECOND)
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * _SECOND)
+    except ValueError:
+        return None
+
+
+def _bytes(text: str | None) -> int | None:
+    from ocibuild.graph import parse_size
+
+    if text is None:
+        return None
+    found = parse_size(text)
+    if found is None:
+        raise click.UsageError(f"--keep-storage {text}: not a size (one looks like 10GB)")
+    return found
+
+
+def _document(item: Item) -> dict[str, Any]:
+    return {
+        "ID": item.id,
+        "Type": item.kind.value,
+        "CreatedAt": _rfc3339(item.created),
+        "LastUsedAt": _rfc3339(item.used),
+        "Size": item.size,
+        "Reclaimable": not item.in_use,
+        "Shared": item.shared,
+        "Description": item.label,
+    }
+
+
+def _row(item: Item) -> dict[str, str]:
+    what = printable(item.label)
+    return {
+        "ID": _short(item.id),
+        "TYPE": item.kind.value,
+        "RECLAIMABLE": str(not item.in_use).lower(),
+        "SIZE": size(item.size),
+        "LAST USED": age(_rfc3339(item.used), time.time()),
+        "WHAT": what if len(what) <= _WIDTH else f"{what[: _WIDTH - 1]}…",
+    }
+
+
+def _whole(item: Item) -> str:
+    """Return an item as ``docker buildx du --verbose`` shows one."""
+    lines = {
+        "ID": item.id,
+        "Created at": _rfc3339(item.created),
+        "Reclaimable": str(not item.in_use).lower(),
+        "Shared": str(item.shared).lower(),
+        "Size": size(item.size),
+        "Description": printable(item.label),
+        "Last used": age(_rfc3339(item.used), time.time()),
+        "Type": item.kind.value,
+    }
+    return "".join(f"{key}:{' ' * (14 - len(key))}{value}\n" for key, value in lines.items())
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("sha256:")[:12]
+
+
+def _rfc3339(nanoseconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // _SECOND))
