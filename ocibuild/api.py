@@ -162,10 +162,10 @@ class Session:
         with self._machine(forced) as machine, translate_errors(self._settings.root):
             with self.store.leases.held():
                 yield machine
-            if self._config.keep_storage is not None:
+            if self._settings.config is not None and (keep := self._config.keep_storage) is not None:
                 from ocibuild.store import Pruning
 
-                self._remove(Pruning(everything=True, keep=self._config.keep_storage))
+                self._remove(Pruning(everything=True, keep=keep))
 
     @contextmanager
     def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
