@@ -96,7 +96,7 @@ def test_nothing_of_pasta_outlives_its_builder(
         context = shared.context("pasta", {"Dockerfile": f"FROM {busybox_base}\nRUN --network=default sleep 1000\n"})
         words = ["build", "--network", "pasta", str(context)]
     process = shared.start(*words)
-    mark = f"{shared.store}/snapshots/"  # what pasta is told to connect is below
+    mark = f"{shared.store}/scratch/"  # what pasta is told to connect is below
     wait_until(lambda: bool(processes_with(mark)))
     process.send_signal(signal.SIGKILL if end == "killed" else signal.SIGTERM)
     if end == "interrupted" and command == "run":  # the first is the step's, which does not listen

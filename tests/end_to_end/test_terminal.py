@@ -131,7 +131,7 @@ def test_keys_are_signals_of_the_step_and_its_shell_controls_jobs(shared: Progra
         screen.until("Stopped")
         screen.type("kill -9 %1; wait; echo over\n")
         screen.until(r"\nover\r\n")
-        screen.type("exit\nexit\n")  # the first may only warn of the job, where its end is not noticed yet
+        screen.type("exit 0\nexit 0\n")  # the first may only warn of the job, where its end is not noticed yet
         assert screen.ended() == 0
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +34,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    with podman_in(tmp_path_factory.mktemp("podman")) as podman:
+def podman() -> Iterator[Podman]:
+    # podman takes no path of more than 50 characters
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder, podman_in(Path(folder)) as podman:
         yield podman
