@@ -165,7 +165,7 @@ class Session:
             if self._settings.config is not None and (keep := self._config.keep_storage) is not None:
                 from ocibuild.store import Pruning
 
-                self._remove(Pruning(everything=True, keep=keep))
+                self.store.usage.prune(Pruning(everything=True, keep=keep))
 
     @contextmanager
     def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
@@ -393,18 +393,7 @@ class Session:
             machine.use(self.store)
             for left in (self.store.snapshots, self.store.trees, self.store.caches):
                 left.recover()
-            return self._remove(pruning)
-
-    def _remove(self, pruning: Pruning) -> list[Item]:
-        from ocibuild.store import Kind
-        from ocibuild.store.pruning import chosen
-
-        usage = self.store.usage
-        wanted = list(chosen(usage.items(), pruning))
-        gone = {item.id for item in wanted if usage.remove(item)}
-        blobs = {item.id for item in wanted if item.kind is Kind.BLOB}
-        gone |= usage.remove_blobs(blobs | {item.blob for item in wanted if item.blob and item.id in gone})
-        return [item for item in wanted if item.id in gone]
+            return self.store.usage.prune(pruning)
 
     # -- checking
 

@@ -38,7 +38,11 @@ def age(created: str | None, now: float) -> str:
         return "About an hour ago"
     if seconds >= 120:
         return f"{seconds // 60} minutes ago"
-    return "About a minute ago" if seconds >= 60 else f"{seconds} seconds ago"
+    if seconds >= 60:
+        return "About a minute ago"
+    if seconds >= 2:
+        return f"{seconds} seconds ago"
+    return "1 second ago" if seconds else "Less than a second ago"
 
 
 def _parse_time(text: str) -> float | None:

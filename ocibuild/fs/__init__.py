@@ -2,6 +2,7 @@
 
 from ocibuild.fs.content import ContentCopier
 from ocibuild.fs.cursor import Cursor
+from ocibuild.fs.diskusage import disk_usage
 from ocibuild.fs.modes import ModeChange
 from ocibuild.fs.opening import open_readable
 from ocibuild.fs.patterns import IgnorePatterns, Match, PatternError, has_wildcard, literal_start, may_match_below
@@ -16,6 +17,7 @@ __all__ = [
     "ModeChange",
     "PatternError",
     "Root",
+    "disk_usage",
     "has_wildcard",
     "literal_start",
     "may_match_below",

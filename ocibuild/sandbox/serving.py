@@ -18,7 +18,6 @@ from ocibuild.sandbox.step import prepare
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
 
     from ocibuild.sandbox.starting import Child
 
@@ -34,96 +33,103 @@ def serve_and_exit(control: socket.socket) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         prepare()
-        _serve(control)
+        _Server(control).serve()
     finally:
         os._exit(0)
 
 
-def _serve(control: socket.socket) -> None:
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    children: dict[int, Child] = {}  # by pidfd and by channel
-    starter = Starter()
-    while True:
-        # the control socket, registered first, comes first: no number in this list is used again before its turn
-        for fd, _ in poll.poll():
-            if fd in children:
-                _attend(children, fd, poll, starter)
-            elif fd == control.fileno():
-                try:
-                    request = Request.receive(control)
-                except OSError:  # its channel was told, or is closed
-                    continue
-                if request is None:
-                    _end_keepers(children.values())
-                    starter.close()
-                    return
-                child = _admit(request, starter, children.values())
-                if child is not None:
-                    for key in child.descriptors:
-                        children[key] = child
-                        poll.register(key, select.POLLIN)
+class _Server:
+    """Starts what is asked for over ``control``, and sees to its end; ``_children`` are by pidfd and by channel."""
 
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._starter = Starter()
+        self._children: dict[int, Child] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
 
-def _attend(children: dict[int, Child], fd: int, poll: select.poll, starter: Starter) -> None:
-    child = children[fd]
-    if child.channel is None:
-        _bury_keeper(children, child, poll, starter)
-        return
-    if fd == child.pidfd:
-        _bury(children, child, child.channel, poll)
-        starter.be_ready()  # while the builder looks at what the step did
-        return
-    number = child.channel.recv(1)
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(child.pidfd, number[0] if number else signal.SIGKILL)
-    if not number:  # the builder closed the channel: it wants no more of this step
-        del children[fd]
-        poll.unregister(fd)
+    def serve(self) -> None:
+        """Do so until the builder is gone."""
+        while True:
+            # the control socket, registered first, comes first: no number in this list is used again before its turn
+            for fd, _ in self._poll.poll():
+                if fd in self._children:
+                    self._attend(self._children[fd], fd)
+                elif fd == self._control.fileno():
+                    try:
+                        request = Request.receive(self._control)
+                    except OSError:  # its channel was told, or is closed
+                        continue
+                    if request is None:
+                        self._end_keepers()
+                        self._starter.close()
+                        return
+                    self._admit(request)
 
+    def _admit(self, request: Request) -> None:
+        """Start a step, or tell its channel that this is not possible."""
+        try:
+            child = self._starter.start(request, self._pids())
+        except OSError as error:
+            request.refuse(error)
+            return
+        finally:
+            request.close()
+        for key in child.descriptors:
+            self._children[key] = child
+            self._poll.register(key, select.POLLIN)
 
-def _bury(children: dict[int, Child], child: Child, channel: socket.socket, poll: select.poll) -> None:
-    """Tell how a step ended, and forget it."""
-    status = _reap(children, child, poll)
-    tell(channel, {"exit": shell_status(status)})
-    if children.pop(channel.fileno(), None):
-        poll.unregister(channel.fileno())
-    channel.close()
+    def _attend(self, child: Child, fd: int) -> None:
+        if child.channel is None:
+            self._bury_keeper(child)
+        elif fd == child.pidfd:
+            self._bury(child, child.channel)
+        else:
+            self._obey(child, child.channel)
+            return
+        self._starter.be_ready()  # while the builder looks at what the step did
 
-
-def _bury_keeper(children: dict[int, Child], keeper: Child, poll: select.poll, starter: Starter) -> None:
-    """Forget a keeper; where it was killed, end what it kept."""
-    if _reap(children, keeper, poll):
-        end_descendants([*(child.pid for child in children.values()), *starter.waiting])
-    starter.be_ready()
-
-
-def _reap(children: dict[int, Child], child: Child, poll: select.poll) -> int:
-    _, status = os.waitpid(child.pid, 0)
-    del children[child.pidfd]
-    poll.unregister(child.pidfd)
-    os.close(child.pidfd)
-    if child.connector is not None:
-        child.connector.end()
-    return status
-
-
-def _end_keepers(children: Iterable[Child]) -> None:
-    """Have the keepers end their steps, and wait for them; other steps end with us."""
-    keepers = [child for child in children if child.channel is None]
-    for keeper in keepers:
+    def _obey(self, child: Child, channel: socket.socket) -> None:
+        """Pass on a signal; end the step where the builder has closed the channel, as it wants no more of it."""
+        number = channel.recv(1)
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(keeper.pidfd, signal.SIGTERM)
-    for keeper in keepers:
-        os.waitpid(keeper.pid, 0)
+            signal.pidfd_send_signal(child.pidfd, number[0] if number else signal.SIGKILL)
+        if not number:
+            self._forget(channel.fileno())
 
+    def _bury(self, child: Child, channel: socket.socket) -> None:
+        """Tell how a step ended, and forget it."""
+        status = self._reap(child)
+        tell(channel, {"exit": shell_status(status)})
+        if channel.fileno() in self._children:
+            self._forget(channel.fileno())
+        channel.close()
 
-def _admit(request: Request, starter: Starter, others: Iterable[Child]) -> Child | None:
-    """Start the step; return None, and tell the channel, where that is not possible."""
-    try:
-        return starter.start(request, [child.pid for child in others])
-    except OSError as error:
-        request.refuse(error)
-        return None
-    finally:
-        request.close()
+    def _bury_keeper(self, keeper: Child) -> None:
+        """Forget a keeper; where it was killed, end what it kept."""
+        if self._reap(keeper):
+            end_descendants([*self._pids(), *self._starter.waiting])
+
+    def _reap(self, child: Child) -> int:
+        _, status = os.waitpid(child.pid, 0)
+        self._forget(child.pidfd)
+        os.close(child.pidfd)
+        if child.connector is not None:
+            child.connector.end()
+        return status
+
+    def _forget(self, fd: int) -> None:
+        del self._children[fd]
+        self._poll.unregister(fd)
+
+    def _pids(self) -> list[int]:
+        return [child.pid for child in self._children.values()]
+
+    def _end_keepers(self) -> None:
+        """Have the keepers end their steps, and wait for them; other steps end with us."""
+        keepers = [child for child in self._children.values() if child.channel is None]
+        for keeper in keepers:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(keeper.pidfd, signal.SIGTERM)
+        for keeper in keepers:
+            os.waitpid(keeper.pid, 0)

@@ -189,7 +189,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         offer_network(outside.link)
     if spec.terminal and spec.bare:
         take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
-    opened = [(mount.open(), mount.target) for mount in spec.mounts if mount not in spec.system]
+    opened = [(mount.open(), mount.target) for mount in spec.mounts if not mounts.is_same_for_all(mount)]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
     if spec.bare:
         _change_root_alone(spec.root)

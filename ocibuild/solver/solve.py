@@ -92,7 +92,8 @@ class Solver:
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
-        plan = make_plan(target, self._keys, self._cached)
+        with self._inputs.store.transaction():  # each that is found is marked as used
+            plan = make_plan(target, self._keys, self._cached)
         self._made.update(plan.made)
         tasks = self._tasks(plan)
         if tasks:

@@ -5,6 +5,7 @@ from ocibuild.store.caches import Cache, Caches
 from ocibuild.store.downloads import Download, Downloads
 from ocibuild.store.image_io import StoreDestination, StoreSource
 from ocibuild.store.images import StoredImage, load_image, pair_layers
+from ocibuild.store.items import Item, Kind
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
 from ocibuild.store.origins import Origins
@@ -14,7 +15,6 @@ from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
 from ocibuild.store.trees import HeldTree, Trees
-from ocibuild.store.usage import Item, Kind
 
 __all__ = [
     "REF_NAME",

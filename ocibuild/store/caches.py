@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
@@ -33,6 +33,17 @@ class Cache:
 
     id: str
     digest: Digest
+
+
+class KeptCache(NamedTuple):
+    """A cache as it lies in the store: ``id`` is the user's name for it; times are in nanoseconds since 1970."""
+
+    name: str
+    path: str
+    id: str
+    created: int
+    used: int
+    in_use: bool
 
 
 class Caches:
@@ -89,25 +100,20 @@ class Caches:
                     remove_path(new)
                     raise
 
-    def names(self) -> list[tuple[str, str]]:
-        """Return what each cache is called here, and the user's name for it."""
-        found = []
+    def kept(self) -> Iterator[KeptCache]:
+        """Yield all caches."""
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._folder)):
-                with suppress(FileNotFoundError), open(self._id(name), encoding="utf-8", errors="replace") as file:
-                    found.append((name, file.read()))
-        return [(name, label) for name, label in found if not name.startswith(_NEW)]
+                path = os.path.join(self._folder, name)
+                # it may go while we look, and of one that is being made there is no more to tell
+                with suppress(FileNotFoundError):
+                    made = os.stat(path).st_ctime_ns
+                    with open(os.path.join(path, "id"), encoding="utf-8", errors="replace") as file:
+                        label, used = file.read(), os.fstat(file.fileno()).st_mtime_ns
+                    if not name.startswith(_NEW):
+                        yield KeptCache(name, path, label, made, used, self._is_used(name))
 
-    def path(self, name: str) -> str:
-        """Return the folder of a cache."""
-        return os.path.join(self._folder, name)
-
-    def used(self, name: str) -> int:
-        """Return when a cache was last used, in nanoseconds since 1970."""
-        return os.stat(self._id(name)).st_mtime_ns
-
-    def is_used(self, name: str) -> bool:
-        """Tell whether somebody uses a cache now."""
+    def _is_used(self, name: str) -> bool:
         lock = self._locks.try_hold(_lock_name(name))
         if lock is not None:
             lock.close()
@@ -119,13 +125,10 @@ class Caches:
         if lock is None:
             return False
         try:
-            remove_path(self.path(name))
+            remove_path(os.path.join(self._folder, name))
         finally:
             lock.close()
         return True
-
-    def _id(self, name: str) -> str:
-        return os.path.join(self._folder, name, "id")
 
     def recover(self) -> None:
         """Remove what killed processes were making, and what they had moved away."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocibuild.store.usage import Kind
+from ocibuild.store.items import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ocibuild.store.usage import Item
+    from ocibuild.store.items import Item
 
 
 @dataclass(frozen=True, slots=True)

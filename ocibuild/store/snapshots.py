@@ -117,9 +117,9 @@ class Snapshots:
         """Return the folder beside a snapshot that is being written."""
         return os.path.join(self._scratch, str(number))
 
-    def close(self) -> None:
-        """Wait until what was of use to snapshots alone is removed; safe to repeat."""
-        self._sweeper.close()
+    def sweep(self) -> None:
+        """Wait until nothing of this process is left in ``scratch`` but what is of use; safe to repeat."""
+        self._sweeper.finish()
 
     def begin(self) -> ActiveSnapshot:
         """Begin a new, empty snapshot."""
@@ -142,23 +142,17 @@ class Snapshots:
 
     def by_chain(self, chain_id: ChainID) -> Snapshot | None:
         """Return the snapshot of the topmost layer of a stack, where it is unpacked; that counts as a use."""
-        with self._database.transaction():
-            rows = self._database.query(
-                "SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ? AND committed = 1"
-                " AND owners = ifnull(?, owners) ORDER BY id LIMIT 1",
-                (chain_id, self.owners),
-            )
-            self.touch([row[0] for row in rows])
-        return self._snapshot(*rows[0]) if rows else None
+        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ?", chain_id)
 
     def by_id(self, number: int) -> Snapshot | None:
         """Return a committed snapshot, or None where there is none; that counts as a use."""
+        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE id = ?", number)
+
+    def _used(self, statement: str, value: ChainID | int) -> Snapshot | None:
+        """Return the first snapshot that a statement chooses and this process can use, from now on used."""
+        usable = " AND committed = 1 AND owners = ifnull(?, owners) ORDER BY id LIMIT 1"
         with self._database.transaction():
-            rows = self._database.query(
-                "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = 1"
-                " AND owners = ifnull(?, owners)",
-                (number, self.owners),
-            )
+            rows = self._database.query(statement + usable, (value, self.owners))
             self.touch([row[0] for row in rows])
         return self._snapshot(*rows[0]) if rows else None
 
@@ -198,12 +192,19 @@ class Snapshots:
 
     def remove(self, number: int, *, unless_used_since: int) -> bool:
         """Remove a committed snapshot with its records, unless it was used after that time; tell whether it was."""
-        with self._database.transaction():
-            known = "SELECT 1 FROM snapshots WHERE id = ? AND committed = 1 AND used <= ?"
-            if not self._database.query(known, (number, unless_used_since)):
-                return False
-            self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
-        remove_path(self.path(number))  # killed before that, the next start does it
+        lock = self._locks.try_hold(_lock_name(number))
+        if lock is None:
+            return False
+        try:
+            with self._database.transaction():
+                known = "SELECT 1 FROM snapshots WHERE id = ? AND committed = 1 AND used <= ?"
+                if not self._database.query(known, (number, unless_used_since)):
+                    return False
+                # from now on it is one that is being written, and what we leave is removed as such
+                self._database.query("UPDATE snapshots SET committed = 0 WHERE id = ?", (number,))
+            self._discard(number)
+        finally:
+            lock.close()
         return True
 
     def recover(self) -> None:

@@ -37,6 +37,7 @@ from ocibuild.store.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 # what a folder that cannot be made or written answers; /proc says that there is nothing
 _UNUSABLE = frozenset(
@@ -77,10 +78,14 @@ class Store:
             store.blobs.recover()
         return store
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Have all that is looked up or written inside the block be one transaction of the database."""
+        return self._database.transaction()
+
     def close(self) -> None:
         """Write what is pending and close the database."""
         try:
-            self.snapshots.close()
+            self.snapshots.sweep()
             self.files.flush()
         finally:
             self._database.close()

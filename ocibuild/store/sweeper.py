@@ -27,8 +27,8 @@ class Sweeper:
             self._thread.start()
         self._queue.put((path, lock))
 
-    def close(self) -> None:
-        """Wait until all is removed; safe to repeat."""
+    def finish(self) -> None:
+        """Wait until all is removed; safe to repeat, and more may follow."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()

@@ -7,50 +7,21 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import OcibuildError
-from ocibuild.fs import Root, remove_path
+from ocibuild.errors import NotInStore, OcibuildError
+from ocibuild.fs import Root, disk_usage, remove_path, status_of
 from ocibuild.oci import Digest, Index, parse_manifest
+from ocibuild.store.items import Item, Kind
+from ocibuild.store.pruning import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from ocibuild.store.pruning import Pruning
     from ocibuild.store.snapshots import Row
     from ocibuild.store.store import Store
-
-_BLOCK = 512  # bytes; what st_blocks counts, see stat(2)
-
-
-class Kind(Enum):
-    """What something is, by BuildKit's names where it has one."""
-
-    STEP = "regular"
-    LAYER = "layer"
-    CACHE = "exec.cachemount"
-    REPOSITORY = "source.git.checkout"
-    BLOB = "blob"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Something that takes ``size`` bytes; times are in nanoseconds since 1970.
-
-    ``shared`` is what an image of the store has too; ``in_use`` what somebody works with now; ``blob`` the digest of a
-    blob that nothing names once it is gone.
-    """
-
-    kind: Kind
-    id: str
-    size: int
-    created: int
-    used: int
-    label: str
-    shared: bool = False
-    in_use: bool = False
-    blob: str | None = None
 
 
 class Usage:
@@ -70,8 +41,16 @@ class Usage:
             found = [replace(one, in_use=True) if one.id in in_use else one for one in found]
         return sorted(found, key=lambda one: (one.used, -one.created))
 
-    def remove(self, item: Item) -> bool:
-        """Remove an item, unless somebody has begun to use it: then return False."""
+    def prune(self, pruning: Pruning) -> list[Item]:
+        """Remove what is asked for, unless somebody has begun to use it; return what was removed."""
+        self._store.snapshots.sweep()  # one whose scratch is still there is held
+        wanted = list(chosen(self.items(), pruning))
+        gone = {item.id for item in wanted if self._remove(item)}
+        blobs = {item.id for item in wanted if item.kind is Kind.BLOB}
+        gone |= self._remove_blobs(blobs | {item.blob for item in wanted if item.blob and item.id in gone})
+        return [item for item in wanted if item.id in gone]
+
+    def _remove(self, item: Item) -> bool:
         match item.kind:
             case Kind.STEP | Kind.LAYER:
                 return self._store.snapshots.remove(int(item.id), unless_used_since=item.used)
@@ -82,14 +61,13 @@ class Usage:
             case Kind.BLOB:  # all of them together
                 return False
 
-    def remove_blobs(self, wanted: Collection[str]) -> set[str]:
+    def _remove_blobs(self, wanted: Collection[str]) -> set[str]:
         """Remove those of these blobs that nothing names; return their digests, none where somebody works."""
         lock = self._store.leases.keep_out()
         if lock is None:
             return set()
         try:
-            found = [item.id for item in self._blobs(self._store.snapshots.rows(), self._named())]
-            gone = set(found) & set(wanted)
+            gone = {item.id for item in self._blobs(self._store.snapshots.rows(), self._named())} & set(wanted)
             for digest in gone:
                 self._store.blobs.remove(Digest.parse(digest))
             return gone
@@ -119,7 +97,7 @@ class Usage:
             shared = blob is not None and blob.digest in named
             size = row.size
             if size is None:  # it never changes: it is looked at once
-                size = _size(self._store.snapshots.path(row.id))
+                size = disk_usage(self._store.snapshots.path(row.id))
                 self._store.snapshots.remember_size(row.id, size)
             kind = Kind.LAYER if row.label is None else Kind.STEP
             label = row.label or (str(blob.digest) if blob else "")
@@ -128,22 +106,17 @@ class Usage:
             yield Item(kind, str(row.id), size, row.created, row.used, label, shared, blob=own)
 
     def _caches(self) -> Iterator[Item]:
-        for name, label in self._store.caches.names():
-            status = os.stat(self._store.caches.path(name))
-            used = self._store.caches.used(name)
-            size = _size(self._store.caches.path(name))
-            in_use = self._store.caches.is_used(name)
-            yield Item(Kind.CACHE, name, size, status.st_ctime_ns, used, label, in_use=in_use)
+        for cache in self._store.caches.kept():
+            size = disk_usage(cache.path)
+            yield Item(Kind.CACHE, cache.name, size, cache.created, cache.used, cache.id, in_use=cache.in_use)
 
     def _repositories(self) -> Iterator[Item]:
-        folder = os.path.join(self._store.root, "git")
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(folder)):
-                path = os.path.join(folder, name)
-                status = os.stat(path)
-                if stat.S_ISDIR(status.st_mode):
-                    when = status.st_mtime_ns
-                    yield Item(Kind.REPOSITORY, name, _size(path), when, when, "a Git repository")
+        with suppress(FileNotFoundError), Root.open(os.path.join(self._store.root, "git")) as folder:
+            for name in sorted(os.listdir(folder.fd)):
+                status = status_of(folder.fd, name)
+                if status is not None and stat.S_ISDIR(status.st_mode):
+                    size, when = disk_usage(os.path.join(self._store.root, "git", name)), status.st_mtime_ns
+                    yield Item(Kind.REPOSITORY, name, size, when, when, "a Git repository")
 
     def _remove_repository(self, name: str) -> bool:
         lock = self._store.locks.try_hold(f"git {name}")
@@ -160,21 +133,6 @@ class Usage:
         of_snapshots = {row.layer.descriptor.digest for row in rows if row.layer}
         for digest in self._store.blobs:
             if digest not in named and digest not in of_snapshots:
-                with suppress(FileNotFoundError):
-                    status = os.stat(self._store.blobs.path(digest))
-                    when = status.st_mtime_ns
-                    yield Item(Kind.BLOB, str(digest), status.st_blocks * _BLOCK, when, when, "")
-
-
-def _size(path: str) -> int:
-    """Return what a folder takes on its file system, its files with several names once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    with Root.open(path) as root:
-        for _, status in root.walk():
-            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                if (status.st_dev, status.st_ino) in seen:
-                    continue
-                seen.add((status.st_dev, status.st_ino))
-            total += status.st_blocks * _BLOCK
-    return total
+                with suppress(FileNotFoundError, NotInStore):
+                    when = os.stat(self._store.blobs.path(digest)).st_mtime_ns
+                    yield Item(Kind.BLOB, str(digest), self._store.blobs.size(digest), when, when, "")

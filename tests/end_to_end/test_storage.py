@@ -101,8 +101,15 @@ def test_builds_go_on_while_everything_else_is_pruned(ocibuild: Program, busybox
             if result.returncode:
                 said.append(result.stderr)
 
-    pruning = threading.Thread(target=prune)
-    pruning.start()
+    def look() -> None:
+        while not over.is_set():
+            result = ocibuild.run("du")
+            if result.returncode:
+                said.append(result.stderr)
+
+    beside = [threading.Thread(target=work) for work in (prune, prune, look)]
+    for one in beside:
+        one.start()
     try:
         contexts = [_context(ocibuild, busybox_base, f"app{number}", f"word{number}") for number in range(3)]
         for _ in range(4):
@@ -115,7 +122,8 @@ def test_builds_go_on_while_everything_else_is_pruned(ocibuild: Program, busybox
                 assert process.returncode == 0, (out, err)
     finally:
         over.set()
-        pruning.join()
+        for one in beside:
+            one.join()
     assert said == []
     for number in range(3):
         ocibuild.check("validate", f"image{number}")

@@ -35,9 +35,10 @@ def test_size_has_three_digits_as_docker_shows_it(count: int, expected: str) -> 
     [
         (None, "N/A"),
         ("", "N/A"),
-        ("2023-11-14T22:13:20Z", "0 seconds ago"),
+        ("2023-11-14T22:13:20Z", "Less than a second ago"),
         ("2023-11-14T22:13:15Z", "5 seconds ago"),
-        ("2023-11-14T22:13:20.123456789Z", "0 seconds ago"),
+        ("2023-11-14T22:13:19Z", "1 second ago"),
+        ("2023-11-14T22:13:20.123456789Z", "Less than a second ago"),
         ("2023-11-14T22:12:15.9Z", "About a minute ago"),
         ("2023-11-14T22:00:00Z", "13 minutes ago"),
         ("2023-11-14T21:00:00Z", "About an hour ago"),
@@ -47,7 +48,7 @@ def test_size_has_three_digits_as_docker_shows_it(count: int, expected: str) -> 
         ("2023-08-14T12:00:00+02:00", "3 months ago"),
         ("2020-11-14T12:00:00.5+02:00", "3 years ago"),
         ("0001-01-01T00:00:00Z", "N/A"),
-        ("2033-11-14T22:13:20Z", "0 seconds ago"),
+        ("2033-11-14T22:13:20Z", "Less than a second ago"),
     ],
 )
 def test_age_is_how_docker_says_it(created: str | None, expected: str) -> None:

@@ -50,7 +50,7 @@ def test_committed_snapshot_keeps_its_tree_and_loses_its_scratch(store: Store) -
         snapshot = active.commit()
     assert snapshot == Snapshot(active.id, active.upper)
     assert Path(snapshot.path, "file").read_bytes() == b"content"
-    store.snapshots.close()
+    store.snapshots.sweep()
     assert not os.path.exists(active.scratch)
     assert store.snapshots.by_id(active.id) == snapshot
 
@@ -66,9 +66,9 @@ ready()
     )
     with store.snapshots.begin() as mine:
         store.snapshots.recover()
-        store.snapshots.close()
+        store.snapshots.sweep()
         assert os.listdir(os.path.join(store.root, "scratch")) == [str(mine.id)]
-    store.snapshots.close()
+    store.snapshots.sweep()
     assert os.listdir(os.path.join(store.root, "scratch")) == []
 
 

@@ -166,7 +166,7 @@ def test_store_is_sound_after_a_kill_at_any_moment(tmp_path: Path) -> None:
             process.kill()
         with Store.open(root) as store:
             store.snapshots.recover()
-            store.snapshots.close()
+            store.snapshots.sweep()
             check(store)
     with Store.open(root) as store:
         assert store.tags.get(Reference.parse("app")) is not None

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest, Reference, mediatypes
-from ocibuild.store import Cache, Item, Kind, Layer, Record, Store
+from ocibuild.store import Cache, Item, Kind, Layer, Pruning, Record, Store, snapshots
 from tests.unit.store.processes import kill_when_ready, until_ready
 
 WORKING = """
@@ -77,9 +78,8 @@ def test_what_was_used_first_comes_first(store: Store) -> None:
 def test_a_snapshot_goes_with_its_record_and_its_blob(store: Store) -> None:
     layer = _snapshot(store, b"step", label="RUN step")
     item = _items(store)["RUN step"]
-    assert store.usage.remove(item)
     assert item.blob == str(layer.descriptor.digest)
-    assert store.usage.remove_blobs({item.blob}) == {item.blob}
+    assert store.usage.prune(Pruning()) == [item]
     assert store.records.get(Digest.of(b"step")) is None
     assert os.listdir(os.path.join(store.root, "snapshots")) == []
     assert not list(store.blobs)
@@ -91,8 +91,8 @@ def test_what_an_image_has_is_not_removed_with_its_snapshot(store: Store) -> Non
     _image(store, layer)
     item = _items(store)["RUN step"]
     assert item.blob is None
-    assert store.usage.remove(item)
-    assert store.usage.remove_blobs({str(digest) for digest in store.blobs}) == set()
+    assert store.usage.prune(Pruning()) == []
+    assert store.usage.prune(Pruning(everything=True)) == [item]
     assert store.blobs.has(layer.descriptor.digest)
 
 
@@ -100,8 +100,44 @@ def test_what_was_used_after_the_list_was_made_stays(store: Store) -> None:
     _snapshot(store, b"step", label="RUN step")
     item = _items(store)["RUN step"]
     assert store.snapshots.by_id(int(item.id)) is not None
-    assert not store.usage.remove(item)
+    assert not store.snapshots.remove(int(item.id), unless_used_since=item.used)
     assert store.records.get(Digest.of(b"step")) is not None
+
+
+def test_whoever_recovers_leaves_alone_what_somebody_else_removes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(store, b"step", label="RUN step")
+    (item,) = store.usage.items()
+    folder = store.snapshots.path(int(item.id))
+    seen: list[bool] = []
+
+    def remove(path: str) -> None:
+        with Store.open(store.root) as other:
+            other.snapshots.recover()
+            assert not other.snapshots.remove(int(item.id), unless_used_since=item.used)
+        seen.append(os.path.exists(folder))
+        remove_path(path)
+
+    monkeypatch.setattr(snapshots, "remove_path", remove)
+    assert store.usage.prune(Pruning()) == [item]
+    assert seen[0]
+    assert not os.path.exists(folder)
+
+
+def test_what_a_killed_process_was_removing_is_gone_at_the_next_start(store: Store) -> None:
+    _snapshot(store, b"step", label="RUN step")
+    (item,) = store.usage.items()
+    program = f"""
+import ocibuild.store.snapshots as snapshots
+snapshots.remove_path = lambda path: ready()
+store.snapshots.remove({item.id}, unless_used_since={item.used})
+"""
+    kill_when_ready(store.root, program)
+    assert store.records.get(Digest.of(b"step")) is None
+    store.snapshots.recover()
+    assert [one.kind for one in store.usage.items()] == [Kind.BLOB]  # the layer's, which nothing names now
+    assert os.listdir(os.path.join(store.root, "snapshots")) == []
 
 
 def test_what_somebody_works_with_is_in_use_and_blobs_wait(store: Store) -> None:
@@ -111,9 +147,11 @@ def test_what_somebody_works_with_is_in_use_and_blobs_wait(store: Store) -> None
         _snapshot(store, b"since", label="since")
         found = _items(store)
         assert {name: item.in_use for name, item in found.items()} == {"before": False, "since": True, stray: True}
-        assert store.usage.remove_blobs({stray}) == set()
+        assert store.usage.prune(Pruning()) == [found["before"]]
+        assert store.blobs.has(Digest.parse(stray))
     assert not any(item.in_use for item in store.usage.items())
-    assert store.usage.remove_blobs({stray}) == {stray}
+    assert stray in {item.id for item in store.usage.prune(Pruning())}
+    assert not list(store.blobs)
 
 
 def test_who_was_killed_works_no_more(store: Store) -> None:
@@ -129,9 +167,9 @@ def test_a_cache_that_is_used_stays(store: Store) -> None:
     with store.caches.using(Cache("apt", Digest.of(b"apt")), Sharing.SHARED, os.mkdir):
         item = _items(store)["apt"]
         assert item.in_use
-        assert not store.usage.remove(item)
-    item = _items(store)["apt"]
-    assert store.usage.remove(item)
+        assert store.usage.prune(Pruning(everything=True)) == []
+        assert not store.caches.remove(item.id)
+    assert [item.label for item in store.usage.prune(Pruning())] == ["apt"]
     assert store.usage.items() == []
 
 
@@ -140,5 +178,5 @@ def test_a_repository_goes(store: Store, name: str) -> None:
     os.makedirs(os.path.join(store.root, "git", name, "objects"))
     (item,) = store.usage.items()
     assert (item.kind, item.id) == (Kind.REPOSITORY, name)
-    assert store.usage.remove(item)
+    assert store.usage.prune(Pruning()) == [item]
     assert os.listdir(os.path.join(store.root, "git")) == []
