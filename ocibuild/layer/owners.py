@@ -7,10 +7,10 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ocibuild import records
+from ocibuild import owner_records
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import Kind
-from ocibuild.records import Record
+from ocibuild.owner_records import Record
 
 if TYPE_CHECKING:
     from ocibuild.layer.entry import Entry
@@ -129,18 +129,18 @@ class RecordedOwners:
 
     def put(self, fd: int, entry: Entry) -> None:
         """See Ownership."""
-        records.write(fd, os.fstat(fd), Record(entry.uid, entry.gid), mode=entry.mode)
+        owner_records.write(fd, os.fstat(fd), Record(entry.uid, entry.gid), mode=entry.mode)
 
     def put_at(self, dir_fd: int, name: str, entry: Entry) -> None:
         """See Ownership."""
-        if max(entry.uid, entry.gid) >= records.MARK_LIMIT:
+        if max(entry.uid, entry.gid) >= owner_records.MARK_LIMIT:
             raise InvalidLayer(f"{entry.name!r}: the owner {entry.uid}:{entry.gid} cannot be recorded")
         path = f"/proc/self/fd/{dir_fd}/{name}"
-        records.write(path, os.stat(path, follow_symlinks=False), Record(entry.uid, entry.gid))
+        owner_records.write(path, os.stat(path, follow_symlinks=False), Record(entry.uid, entry.gid))
 
     def access_time_ns(self, entry: Entry) -> int:
         """See Ownership."""
-        return records.access_time(entry.uid, entry.gid, entry.mtime_ns)
+        return owner_records.access_time(entry.uid, entry.gid, entry.mtime_ns)
 
     def make_device(self, dir_fd: int, name: str, entry: Entry) -> None:
         """See Ownership."""
@@ -175,7 +175,7 @@ def _record_device(dir_fd: int, name: str, entry: Entry) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
     try:
         record = Record(entry.uid, entry.gid, (_device_type(entry), *entry.device))
-        records.write(fd, os.fstat(fd), record, mode=entry.mode)
+        owner_records.write(fd, os.fstat(fd), record, mode=entry.mode)
         os.fchmod(fd, entry.mode)
     finally:
         os.close(fd)
@@ -184,7 +184,7 @@ def _record_device(dir_fd: int, name: str, entry: Entry) -> None:
 def _recorded(path: int | str, status: os.stat_result, found: Nature) -> Nature:
     """Return what a file is with its record, where it has one; a descriptor must be one for reading."""
     try:
-        record = records.read(path, status)
+        record = owner_records.read(path, status)
     except ValueError as error:
         raise InvalidLayer(str(error)) from error
     found = found._replace(uid=record.uid, gid=record.gid)

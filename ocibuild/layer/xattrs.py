@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import shown
-from ocibuild.records import CAPABILITY, OVERRIDE_STAT, RECORDED_CAPABILITY
+from ocibuild.owner_records import CAPABILITY, OVERRIDE_STAT, RECORDED_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ocibuild.executor.probe import remedies
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.trial import attempt
-from ocibuild.records import CAPABILITY
+from ocibuild.owner_records import CAPABILITY
 from ocibuild.sandbox import IDs, enter
 from ocibuild.sandbox.identity import IDRange, subordinate_ranges
 

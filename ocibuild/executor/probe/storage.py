@@ -11,7 +11,7 @@ from ocibuild.executor.probe import remedies
 from ocibuild.executor.probe.check import Check, Place
 from ocibuild.executor.probe.trial import Refused, attempt
 from ocibuild.fs.content import FICLONE
-from ocibuild.records import OVERRIDE_STAT
+from ocibuild.owner_records import OVERRIDE_STAT
 from ocibuild.sandbox import Overlay, enter, syscalls
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from ocibuild.records import CAPABILITY
+from ocibuild.owner_records import CAPABILITY
 from ocibuild.sandbox.supervisor import files
 from ocibuild.sandbox.supervisor.calls import Arguments, Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused

@@ -8,8 +8,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from ocibuild import records
-from ocibuild.records import ROOTS, Record
+from ocibuild import owner_records
+from ocibuild.owner_records import ROOTS, Record
 from ocibuild.sandbox.supervisor import status
 from ocibuild.sandbox.supervisor.credentials import UNCHANGED, Refused
 
@@ -37,9 +37,9 @@ def change_owner(path: str, uid: int, gid: int, credentials: Credentials, *, fol
         found = _without_privileges(path, found, follow=follow)
     if wanted != record:
         try:
-            records.write(path, found, wanted, follow=follow)
+            owner_records.write(path, found, wanted, follow=follow)
         except OSError as error:
-            if records.carries(found.st_mode) or error.errno not in _CARRIES_NONE:
+            if owner_records.carries(found.st_mode) or error.errno not in _CARRIES_NONE:
                 raise
 
 
@@ -52,7 +52,7 @@ def _without_privileges(path: str, found: os.stat_result, *, follow: bool) -> os
     if kept != mode:
         os.chmod(path, kept)
         found = os.stat(path, follow_symlinks=follow)
-    for key in (records.CAPABILITY, records.RECORDED_CAPABILITY):
+    for key in (owner_records.CAPABILITY, owner_records.RECORDED_CAPABILITY):
         try:
             os.removexattr(path, key, follow_symlinks=follow)
         except OSError as error:
@@ -79,7 +79,7 @@ def change_time(path: str, times: tuple[int, ...] | None, *, follow: bool) -> bo
     ``times`` are seconds and nanoseconds of access, and of modification, None for now.
     """
     found = os.stat(path, follow_symlinks=follow)
-    if records.carries(found.st_mode) or records.marked(found.st_atime_ns) == ROOTS:
+    if owner_records.carries(found.st_mode) or owner_records.marked(found.st_atime_ns) == ROOTS:
         return False
     if times is None or times[3] == _NOW:
         modified = time.time_ns()
@@ -96,23 +96,23 @@ def change_time(path: str, times: tuple[int, ...] | None, *, follow: bool) -> bo
 def set_capability(path: str, value: bytes, flags: int, *, follow: bool) -> None:
     """Record the capabilities of a program; raise OSError."""
     with _opened_to_us(path, follow=follow):
-        os.setxattr(path, records.RECORDED_CAPABILITY, value, flags, follow_symlinks=follow)
+        os.setxattr(path, owner_records.RECORDED_CAPABILITY, value, flags, follow_symlinks=follow)
 
 
 def capability(path: str, *, follow: bool) -> bytes:
     """Return the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
     with _opened_to_us(path, follow=follow):
-        return os.getxattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
+        return os.getxattr(path, owner_records.RECORDED_CAPABILITY, follow_symlinks=follow)
 
 
 def remove_capability(path: str, *, follow: bool) -> None:
     """Forget the recorded capabilities of a program; raise OSError, ENODATA where it has none."""
     with _opened_to_us(path, follow=follow):
-        os.removexattr(path, records.RECORDED_CAPABILITY, follow_symlinks=follow)
+        os.removexattr(path, owner_records.RECORDED_CAPABILITY, follow_symlinks=follow)
 
 
 def _opened_to_us(path: str, *, follow: bool) -> AbstractContextManager[None]:
-    return records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode)
+    return owner_records.opened_to_us(path, os.stat(path, follow_symlinks=follow).st_mode)
 
 
 def owner_of_new(path: str, credentials: Credentials) -> Record:
@@ -131,7 +131,7 @@ def make_file(path: str, flags: int, mode: int, owner: Record) -> int:
     """
     fd = os.open(path, flags | os.O_CLOEXEC, mode)
     try:
-        records.write(fd, os.fstat(fd), owner)
+        owner_records.write(fd, os.fstat(fd), owner)
     except BaseException:
         os.close(fd)
         raise
@@ -141,13 +141,13 @@ def make_file(path: str, flags: int, mode: int, owner: Record) -> int:
 def make_directory(path: str, mode: int, owner: Record) -> None:
     """Make a new directory; raise OSError."""
     os.mkdir(path, mode)
-    records.write(path, os.stat(path, follow_symlinks=False), owner)
+    owner_records.write(path, os.stat(path, follow_symlinks=False), owner)
 
 
 def make_symlink(target: str, path: str, owner: Record) -> None:
     """Make a new symbolic link; raise OSError."""
     os.symlink(target, path)
-    records.write(path, os.stat(path, follow_symlinks=False), owner)
+    owner_records.write(path, os.stat(path, follow_symlinks=False), owner)
 
 
 def make_node(path: str, mode: int, device: int, owner: Record) -> None:
@@ -157,7 +157,7 @@ def make_node(path: str, mode: int, device: int, owner: Record) -> None:
         owner = owner._replace(device=numbers)
         mode = stat.S_IFREG | stat.S_IMODE(mode)
     os.mknod(path, mode)
-    records.write(path, os.stat(path, follow_symlinks=False), owner)
+    owner_records.write(path, os.stat(path, follow_symlinks=False), owner)
 
 
 def credentials_of_program(path: str, credentials: Credentials, *, follow: bool) -> Credentials:
@@ -177,6 +177,6 @@ def credentials_of_program(path: str, credentials: Credentials, *, follow: bool)
 
 def _record(path: str, found: os.stat_result, *, follow: bool) -> Record:
     try:
-        return records.read(path, found, follow=follow)
+        return owner_records.read(path, found, follow=follow)
     except ValueError:
         return ROOTS  # a step wrote nonsense; packing its layer says so

@@ -8,14 +8,14 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from ocibuild.records import ROOTS
+from ocibuild.owner_records import ROOTS
 from ocibuild.sandbox.supervisor import files
 from ocibuild.sandbox.supervisor.calls import ID, O_TMPFILE, Arguments, Place, signed
 from ocibuild.sandbox.supervisor.credentials import Refused
 from ocibuild.sandbox.supervisor.views import Elsewhere
 
 if TYPE_CHECKING:
-    from ocibuild.records import Record
+    from ocibuild.owner_records import Record
     from ocibuild.sandbox.supervisor.desk import Answer, Desk
     from ocibuild.sandbox.supervisor.notifications import Notification
 

@@ -7,12 +7,12 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from ocibuild.records import ROOTS, marked
+from ocibuild.owner_records import ROOTS, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.records import Record
+    from ocibuild.owner_records import Record
 
 # struct stat of the kernel
 _X86_64 = struct.Struct("=QQQIIIIQqqqqQqQqQ24x")

@@ -11,7 +11,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.records import OVERRIDE_STAT
+from ocibuild.owner_records import OVERRIDE_STAT
 from ocibuild.sandbox.seccomp.numbers import ABIS
 from ocibuild.sandbox.supervisor.calls import names_of
 from ocibuild.sandbox.supervisor.handover import Arrival, submit
