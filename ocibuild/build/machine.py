@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _IN_NAMESPACES = {IDs.ALL: Row.ROOT, IDs.RANGE: Row.RANGE, IDs.ONE: Row.ONE_ID}
 _AUTO = Forced()
+_MOST_FILES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Machine:
 
         ``proot`` finds one, where that matters.
         """
+        machine = cls._enter_or_refuse(forced, proot)
+        _open_as_many_files_as_allowed()
+        return machine
+
+    @classmethod
+    def _enter_or_refuse(cls, forced: Forced, proot: Callable[[], str | None]) -> Machine:
         try:
             return cls._enter(forced, proot)
         except SandboxError as error:
@@ -151,6 +159,17 @@ class Machine:
         """End the spawner and what it runs."""
         if self.spawner is not None:
             self.spawner.close()
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Raise the soft limit on open files: each layer of a stack that is unpacked needs some.
+
+    The spawner was forked before, so steps have the limit that we were started with.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _nothing_left(forced: Forced, refusal: SandboxError) -> SandboxError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.support.trees import read_archive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.program import Program
@@ -16,12 +20,28 @@ LAYERS = 500
 LONGEST = 255
 
 
+@pytest.fixture
+def usual_limit_of_files() -> Iterator[None]:
+    """What a login shell has on most machines."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("usual_limit_of_files")
+def test_steps_have_the_limit_of_files_that_the_build_was_started_with(everywhere: Program, busybox_base: str) -> None:
+    context = everywhere.context("limit", {"Dockerfile": f"FROM {busybox_base}\nRUN ulimit -Sn\n"})
+    assert everywhere.build(context).output == ["1024"]
+
+
 def _build(program: Program, text: str, *, root: Path | None = None) -> Image:
     archive = program.user.home / "image.tar"
     program.build(program.context("scale", {"Dockerfile": text}), "-o", f"type=oci,dest={archive}", root=root)
     return read_archive(archive)
 
 
+@pytest.mark.usefixtures("usual_limit_of_files")
 def test_image_of_five_hundred_layers(everywhere: Program, busybox_base: str) -> None:
     """Built, unpacked anew from the layers alone, and run on: what is lowest can still be seen, changed and hidden."""
     copies = "".join(f"COPY file /many/{number:03}\n" for number in range(LAYERS))
