@@ -66,12 +66,14 @@ def bring_in(
     verified: Sequence[Layer],
     limits: Limits,
     report: Report,
+    outline: bool = False,
 ) -> tuple[Snapshot, ...]:
     """Bring in what is missing of an image, and return its snapshots, oldest first.
 
     Without an ``ownership`` no file is wanted, and there are snapshots only where they were before. ``blobs`` are those
     of the layers whose blobs are wanted in the store too; else one that is unpacked already is not fetched. Those of
-    them in ``verified`` are read to their end and held against their diff IDs even where nothing is unpacked.
+    them in ``verified`` are read to their end and held against their diff IDs even where nothing is unpacked. With
+    ``outline`` the snapshots are outlines.
 
     What turns out to be wrong is fetched once more where there is another server. Raises RegistryError, DigestMismatch,
     InvalidLayer.
@@ -87,6 +89,7 @@ def bring_in(
                 verified=verified,
                 limits=limits,
                 report=report,
+                outline=outline,
             )
         except DigestMismatch:
             if not origin.distrust():
@@ -103,15 +106,16 @@ def _bring_in(
     verified: Sequence[Layer],
     limits: Limits,
     report: Report,
+    outline: bool,
 ) -> tuple[Snapshot, ...]:
-    stack = unpacked(store, layers)
+    stack = unpacked(store, layers, outline=outline)
     wanted = layers if stack is None and ownership else blobs
     arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
     if stack is not None:
         return arrivals.receive(lambda: stack)
     if ownership is None:
         return arrivals.receive(lambda: _verify(verified, arrivals, limits, report))
-    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, limits, report))
+    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, limits, report, outline=outline))
 
 
 def _unpack(
@@ -121,10 +125,14 @@ def _unpack(
     ownership: Ownership,
     limits: Limits,
     report: Report,
+    *,
+    outline: bool,
 ) -> tuple[Snapshot, ...]:
-    progress = _Progress("unpacking", report)
+    progress = _Progress("reading" if outline else "unpacking", report)
     with arrivals.examined():
-        return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress, limits=limits)
+        return unpack(
+            store, layers, arrivals.open, ownership=ownership, progress=progress, limits=limits, outline=outline
+        )
 
 
 def _verify(layers: Sequence[Layer], arrivals: _Arrivals, limits: Limits, report: Report) -> tuple[Snapshot, ...]:

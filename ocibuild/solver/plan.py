@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.graph import Copy, GitTree, HttpFile, Inline, MakeDirectory, Run, inputs, sources
+from ocibuild.solver.operations.owners import is_looked_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
@@ -30,13 +31,15 @@ class Plan:
     What counts is the cache key: of several vertices with one key, which are the same work, ``vertices`` has one.
     ``made`` has the cached results by key, ``elsewhere`` those of which only a cache beyond the store has the layer.
     ``files`` has the keys of the vertices that trees begin with (``roots()``) whose files must be there because
-    something runs on or copies from them; ``chain`` the target's own image and layers, oldest first.
+    something runs on or copies from them, ``names`` of those whose outline will do, since files are only added;
+    ``chain`` the target's own image and layers, oldest first.
     """
 
     vertices: tuple[Vertex, ...]
     made: dict[Digest, Made]
     elsewhere: dict[Digest, LayerRecord]
     files: frozenset[Digest]
+    names: frozenset[Digest]
     chain: tuple[Vertex, ...]
 
 
@@ -72,8 +75,10 @@ def make_plan(
             else:
                 missing.append(vertex)
                 pending.extend(sources(vertex))
-    trees = (tree for vertex in missing for tree in files_of(vertex))
+    trees = [tree for vertex in missing for tree in files_of(vertex) if not is_only_added_to(tree, vertex)]
     files = frozenset(keys[root] for tree in trees for root in roots(tree, keys, layers))
+    trees = [tree for vertex in missing for tree in files_of(vertex) if is_only_added_to(tree, vertex)]
+    names = frozenset(keys[root] for tree in trees for root in roots(tree, keys, layers)) - files
     chain = tuple(reversed(list(base_chain(target))))
     first: dict[Digest, Vertex] = {}
     for vertex in topological(target):
@@ -81,7 +86,7 @@ def make_plan(
             first.setdefault(keys[vertex], vertex)
     # of two images with the same tree, the blobs of the target's own are wanted
     first.update({keys[vertex]: vertex for vertex in chain})
-    return Plan(tuple(first.values()), made, layers, files, chain)
+    return Plan(tuple(first.values()), made, layers, files, names, chain)
 
 
 def usable(target: Vertex, keys: Keys, packed: Container[Digest], found: Mapping[Digest, LayerRecord]) -> set[Digest]:
@@ -116,6 +121,17 @@ def roots(tree: Vertex, keys: Keys, elsewhere: Container[Digest]) -> Iterator[Ve
             return
         if is_elsewhere:
             yield vertex
+
+
+def is_only_added_to(tree: Vertex, vertex: Vertex) -> bool:
+    """Tell whether ``vertex`` looks at no content of its input ``tree``, not even for what an owner's name means."""
+    match vertex:
+        case Copy(base=base, owner=owner):
+            return tree is base and tree not in sources(vertex) and not is_looked_up(owner or "")
+        case MakeDirectory(user=user):
+            return not is_looked_up(user)
+        case _:
+            return False
 
 
 def is_linked(vertex: Vertex) -> bool:

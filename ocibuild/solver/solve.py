@@ -41,7 +41,7 @@ from ocibuild.solver.plan import (
     waits_for,
 )
 from ocibuild.solver.pool import Task, Withdrawn, run_tasks
-from ocibuild.solver.results import Made, Solution
+from ocibuild.solver.results import Made, Solution, Tree
 from ocibuild.store import LayerRecord, Record, load_image, translate_errors
 
 if TYPE_CHECKING:
@@ -154,15 +154,16 @@ class Solver:
         """Return the tasks for what is not there yet, each after those of what it needs."""
         wanted = plan.vertices if self._pack_all else plan.chain
         unpacked = [vertex for vertex in wanted if isinstance(vertex, LayerVertex) and self._must_pack(vertex)]
-        # packing looks at what lies below
+        # packing looks at the names of what lies below
         below = [vertex.base for vertex in unpacked if not is_linked(vertex)]
-        files = plan.files | set(self._root_keys(below, plan.elsewhere))
+        names = plan.names | set(self._root_keys(below, plan.elsewhere))
         blobs = set(self._root_keys([plan.chain[-1]], plan.elsewhere))
         tasks: dict[Digest, Task] = {}
         for vertex in plan.vertices:
             key = self._keys[vertex]
             after = [tasks[self._keys[needed]] for needed in waits_for(vertex) if self._keys[needed] in tasks]
-            work = self._work(vertex, files=key in files, blobs=key in blobs)
+            tree = Tree.FILES if key in plan.files else Tree.NAMES if key in names else Tree.NOTHING
+            work = self._work(vertex, tree, blobs=key in blobs)
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
         own = set(map(id, plan.chain))
@@ -176,7 +177,7 @@ class Solver:
     def _root_keys(self, trees: Iterable[Vertex], elsewhere: Container[Digest]) -> Iterator[Digest]:
         return (self._keys[root] for tree in trees for root in roots(tree, self._keys, elsewhere))
 
-    def _work(self, vertex: Vertex, *, files: bool, blobs: bool) -> Callable[[], None] | None:
+    def _work(self, vertex: Vertex, tree: Tree, *, blobs: bool) -> Callable[[], None] | None:
         """Return what must be done for a vertex, None where nothing; a user sees it as the next step."""
         if isinstance(vertex, Scratch | Context):
             return None
@@ -184,8 +185,8 @@ class Solver:
         step = self._last_step
         if isinstance(vertex, Image) or self._keys[vertex] in self._elsewhere:
             missing = blobs and not all(map(self._has_blob, self._layers_of(vertex)))
-            if missing or (files and not self._is_unpacked(vertex)):
-                return partial(self._bring, vertex, step, files=files, blobs=blobs)
+            if missing or not self._is_there(vertex, tree):
+                return partial(self._bring, vertex, step, tree, blobs=blobs)
         elif self._keys[vertex] not in self._made:
             return partial(self._make, vertex, step)
         self._inputs.emit(Started(step, vertex.origin.label))
@@ -208,19 +209,28 @@ class Solver:
         assert layer is not None
         return layer
 
-    def _is_unpacked(self, root: Vertex) -> bool:
-        """Tell whether the files of what comes from elsewhere are there; if so, they are known from now on."""
+    def _is_there(self, root: Vertex, tree: Tree) -> bool:
+        """Tell whether enough of what comes from elsewhere is there; if so, it is known from now on."""
+        if tree is Tree.NOTHING:
+            return True
         from ocibuild.rootfs import unpacked
 
-        stack = unpacked(self._inputs.store, self._layers_of(root))
+        layers = self._layers_of(root)
+        stack = unpacked(self._inputs.store, layers)
+        if stack is None and tree is Tree.NAMES:
+            stack = unpacked(self._inputs.store, layers, outline=True)
+        else:
+            tree = Tree.FILES
         if stack is not None:
-            self._know(root, stack)
+            self._know(root, stack, tree)
         return stack is not None
 
-    def _know(self, root: Vertex, stack: Sequence[Snapshot]) -> None:
+    def _know(self, root: Vertex, stack: Sequence[Snapshot], tree: Tree) -> None:
         """Take ``stack`` for what ``root`` is, and what was cached elsewhere of it for results of this store."""
         if not is_linked(root):
             self._roots[self._keys[root]] = tuple(stack)
+        if tree is not Tree.FILES:
+            return
         own = [vertex for vertex in self._chain_of(root) if isinstance(vertex, LayerVertex)]
         for vertex, snapshot in zip(reversed(own), reversed(stack), strict=False):
             key = self._keys[vertex]
@@ -238,7 +248,7 @@ class Solver:
     def _has_blob(self, layer: Layer) -> bool:
         return self._inputs.store.blobs.has(layer.descriptor.digest)
 
-    def _bring(self, root: Vertex, step: int, *, files: bool, blobs: bool) -> None:
+    def _bring(self, root: Vertex, step: int, tree: Tree, *, blobs: bool) -> None:
         """Bring in what comes from elsewhere as a whole; what a cache cannot give is made in another round."""
         from ocibuild.solver.operations.image import materialise
 
@@ -254,7 +264,7 @@ class Solver:
                     self._shop,
                     layers,
                     self._origin_of(root),
-                    files=files,
+                    tree,
                     blobs=wanted,
                     verified=[layer for layer in wanted if layer in strange],
                     step=step,
@@ -266,8 +276,8 @@ class Solver:
                 raise
             self._give_up(root, error)
             raise Withdrawn from error
-        if files:
-            self._know(root, stack)
+        if tree is not Tree.NOTHING:
+            self._know(root, stack, tree)
         for layer in wanted:
             self._shop.ready(layer.descriptor)
 

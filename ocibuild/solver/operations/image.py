@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.graph import Transferred
 from ocibuild.rootfs.arrivals import bring_in
+from ocibuild.solver.results import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,13 +53,13 @@ def materialise(
     shop: Workshop,
     layers: Sequence[Layer],
     origin: BlobOrigin,
+    tree: Tree,
     *,
-    files: bool,
     blobs: Sequence[Layer],
     verified: Sequence[Layer],
     step: int,
 ) -> tuple[Snapshot, ...]:
-    """Bring in what is missing of a stack of layers, and return its snapshots where ``files`` are wanted, oldest first.
+    """Bring in what is missing of a stack of layers; return its snapshots or outlines, oldest first, as ``tree`` says.
 
     ``blobs`` are those of the layers whose blobs the store is to have too; else one that is unpacked already is not
     fetched. Those in ``verified`` are held against their diff IDs even where nothing is unpacked.
@@ -71,9 +72,10 @@ def materialise(
         shop.store,
         layers,
         origin,
-        ownership=shop.ownership if files else None,
+        ownership=None if tree is Tree.NOTHING else shop.ownership,
         blobs=blobs,
         verified=verified,
         limits=shop.limits(),
         report=report,
+        outline=tree is Tree.NAMES,
     )

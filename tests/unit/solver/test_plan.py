@@ -215,3 +215,27 @@ def test_a_layer_elsewhere_is_of_use_where_all_below_it_are_known_too() -> None:
     assert usable(top, keys, set(), everything) == everything.keys()
     assert usable(top, keys, {keys[first]}, elsewhere(keys, second)) == {keys[second]}
     assert usable(top, keys, set(), elsewhere(keys, second, linked, top)) == {keys[linked]}, "a linked copy is alone"
+
+
+def test_what_only_adds_files_wants_the_outline_of_its_base() -> None:
+    base, context = image("base"), Context()
+    workdir = MakeDirectory(base, "/app", user="1000:1000")
+    target = copy(workdir, context, "app", "/app")
+    found, keys = plan(target)
+    assert keys[base] not in found.files
+    assert found.names == {keys[base]}
+
+
+def test_whoever_looks_into_files_of_the_base_wants_them_all() -> None:
+    base, context = image("base"), Context()
+    added = copy(base, context, "app", "/app")
+    for looking in (
+        run(added, "ls"),
+        MakeDirectory(base, "/app", user="somebody"),
+        Copy(base, (CopySource(context, ("app",)),), "/app", owner="1000:staff"),
+        copy(base, base, "usr", "/copied"),
+        copy(image("other"), added, "app", "/app"),
+    ):
+        found, keys = plan(looking)
+        assert keys[base] in found.files
+        assert keys[base] not in found.names
