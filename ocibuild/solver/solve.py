@@ -27,7 +27,7 @@ from ocibuild.graph import (
     sources,
 )
 from ocibuild.oci import chain_id, chain_ids, prepare_validation
-from ocibuild.solver.keys import Keys
+from ocibuild.solver.keys import Keys, key_of
 from ocibuild.solver.operations.sources import context_digest, stage_digest
 from ocibuild.solver.plan import (
     LayerVertex,
@@ -215,8 +215,8 @@ class Solver:
             return None
         if not any(isinstance(tree, LayerVertex) for one in base_chain(vertex) for tree in sources(one)):
             return None
-        base = [snapshot.id for snapshot in self._base_stack(vertex)]
-        return self._keys.by_content(vertex, base, self._contents(vertex))
+        stack = [str(snapshot.id) for snapshot in self._base_stack(vertex)]
+        return key_of(self._keys.inputs_by_content(vertex, stack, self._contents(vertex)))
 
     def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
         """Return the digests of what ``vertex`` takes from stages."""
