@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
+from ocibuild.store.inputs import RecordedInputs
 from ocibuild.store.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ class Snapshots:
                 known = "SELECT 1 FROM snapshots WHERE id = ? AND committed = 1 AND used <= ?"
                 if not self._database.query(known, (number, unless_used_since)):
                     return False
+                RecordedInputs(self._database).remember_pruned(number)
                 # from now on it is one that is being written, and what we leave is removed as such
                 self._database.query("UPDATE snapshots SET committed = 0 WHERE id = ?", (number,))
             self._discard(number)
