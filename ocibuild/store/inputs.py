@@ -76,7 +76,10 @@ class RecordedInputs:
             " WHERE places.place = ? AND snapshots.committed = 1 ORDER BY places.inputs DESC LIMIT ?",
             (place, limit),
         )
-        return [Earlier(Digest(key), *rest, _unpacked(inputs)) for key, *rest, inputs in rows]
+        return [
+            Earlier(Digest(key), snapshot, created, used, _unpacked(inputs))
+            for key, snapshot, created, used, inputs in rows
+        ]
 
     def of_snapshots(self, numbers: Iterable[int]) -> dict[int, tuple[Digest, str]]:
         """Return the first key and inputs that are known of each of these snapshots."""
