@@ -1,4 +1,4 @@
-"""What the steps of before were made from: their inputs by cache key, found again by places that are like another step's.
+"""What the steps of before were made from: their inputs by key, found again by places that are like another step's.
 
 The store does not know what inputs mean. A *place* is any text: records that have one in common are near each other.
 """
@@ -90,7 +90,8 @@ class RecordedInputs:
                 " WHERE records.snapshot = ? ORDER BY inputs.id DESC LIMIT 1",
                 (number,),
             )
-            found.update({number: (Digest(key), _unpacked(inputs)) for key, inputs in rows})
+            for key, inputs in rows:
+                found[number] = Digest(key), _unpacked(inputs)
         return found
 
     def listing(self, digest: str) -> str | None:
