@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -21,14 +21,15 @@ from ocibuild.graph import (
     Image,
     Inline,
     MakeDirectory,
+    Noted,
     Run,
     Scratch,
     Started,
-    sources,
 )
 from ocibuild.oci import chain_id, chain_ids, prepare_validation
 from ocibuild.solver.keys import Keys, key_of
-from ocibuild.solver.operations.sources import context_digest, stage_digest
+from ocibuild.solver.listings import Listings
+from ocibuild.solver.operations.sources import stage_digest
 from ocibuild.solver.plan import (
     LayerVertex,
     MadeVertex,
@@ -40,6 +41,7 @@ from ocibuild.solver.plan import (
     waits_for,
 )
 from ocibuild.solver.pool import Task, run_tasks
+from ocibuild.solver.reasons import Reasons
 from ocibuild.solver.results import Made, Solution
 from ocibuild.store import Record, load_image, translate_errors
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from ocibuild.graph import Mount, Vertex
     from ocibuild.oci import Digest
+    from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
@@ -77,7 +80,10 @@ class Solver:
         self._jobs = jobs
         self._use_cache = use_cache
         self._last_step = first_step - 1
-        self._keys = Keys(self._image_key, partial(context_digest, inputs), inputs.identify)
+        self._listings = Listings(inputs)
+        self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
+        self._reasons = Reasons(inputs.store.records, self._keys, self._listings, use_cache=use_cache)
+        self._ran: set[Digest] = set()
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
@@ -95,10 +101,16 @@ class Solver:
         with self._inputs.store.transaction():  # each that is found is marked as used
             plan = make_plan(target, self._keys, self._cached)
         self._made.update(plan.made)
+        self._listings.keep_only(self._digests_of_contexts(plan))
         tasks = self._tasks(plan)
         if tasks:
             run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
         return self._solution(plan)
+
+    def _digests_of_contexts(self, plan: Plan) -> set[str]:
+        """Return the digests of what is taken from build contexts by steps that are not cached."""
+        missed = [one for one in plan.vertices if isinstance(one, Copy) and self._keys[one] not in plan.made]
+        return {taken["context"] for one in missed for taken in self._keys.inputs(one)["sources"] if "context" in taken}
 
     @cached_property
     def _shop(self) -> Workshop:
@@ -194,29 +206,30 @@ class Solver:
         key = self._keys[vertex]
         with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
             made = self._cached(key)
-            if made is None and (second := self._second_key(vertex)):
-                made = self._cached(second)
-                shown.cached = made is not None
-                made = made or self._make_new(vertex, step, second)
-                self._inputs.store.records.put(key, _record(vertex, made))
-            elif made is None:
-                made = self._make_new(vertex, step, key)
-            else:
-                shown.cached = True
+            shown.cached = made is not None
+            if made is None:
+                by_content = self._by_content(vertex)
+                made = self._cached(key_of(by_content)) if by_content else None
+                if made is None:
+                    made = self._make_new(vertex, step, by_content)
+                else:
+                    shown.cached = True
+                    self._reasons.is_like(vertex, made.snapshot.id)
+                    self._record(vertex, made)
             self._made[key] = made
 
-    def _second_key(self, vertex: MadeVertex) -> Digest | None:
-        """Return the key by what the inputs are, now that they are there; None where it could tell nothing new.
+    def _by_content(self, vertex: MadeVertex) -> Meaning | None:
+        """Return what a vertex means by what its inputs are, now that they are there.
 
-        That is so unless something in its tree comes from another stage, which may give the same files however that
-        was made.
+        However they were made: a stage or a step before it may have given the same files as ever.
         """
         if not isinstance(vertex, LayerVertex):
             return None
-        if not any(isinstance(tree, LayerVertex) for one in base_chain(vertex) for tree in sources(one)):
-            return None
-        stack = [str(snapshot.id) for snapshot in self._base_stack(vertex)]
-        return key_of(self._keys.inputs_by_content(vertex, stack, self._contents(vertex)))
+        below = [] if isinstance(vertex, Copy) and vertex.link else list(base_chain(vertex.base))
+        # the root's own key is by its content already, and its snapshots may be unpacked anew
+        own = [str(self._made[self._keys[one]].snapshot.id) for one in below[:-1]]
+        stack = [*map(self._keys.__getitem__, below[-1:]), *reversed(own)]
+        return self._keys.inputs_by_content(vertex, stack, self._contents(vertex))
 
     def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
         """Return the digests of what ``vertex`` takes from stages."""
@@ -226,16 +239,51 @@ class Solver:
             if isinstance(source.tree, LayerVertex)
         }
 
-    def _make_new(self, vertex: MadeVertex, step: int, key: Digest) -> Made:
+    def _make_new(self, vertex: MadeVertex, step: int, by_content: Meaning | None) -> Made:
+        why = self._reasons.why(vertex, by_content, self._became)
+        self._inputs.emit(Noted(step, f"not cached: {why}"))
+        self._ran.add(self._keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
+            made = self._same_as_before(by_content, active)
+            if made is not None:
+                self._inputs.emit(Noted(step, "it changed the same as before, and that result is kept"))
+                self._reasons.is_like(vertex, made.snapshot.id)
+                self._record(vertex, made, by_content)
+                return made
             made = Made(active.commit(), timestamp(time.time_ns()))
             try:
-                self._inputs.store.records.put(key, _record(vertex, made))
+                self._record(vertex, made, by_content)
             except BaseException:
                 active.recall()
                 raise
         return made
+
+    def _became(self, vertex: Vertex) -> str:
+        return "ran again" if self._keys[vertex] in self._ran else "is another"
+
+    def _same_as_before(self, by_content: Meaning | None, active: ActiveSnapshot) -> Made | None:
+        """Return the result of a step of before that changed the same in the same tree, where it is known."""
+        if by_content is None or not self._use_cache:
+            return None
+        from ocibuild.rootfs.same import same_changes
+
+        snapshots = self._inputs.store.snapshots
+        for earlier in self._reasons.on_the_same(by_content):
+            with suppress(FileNotFoundError):  # to look is not to use: it may be pruned meanwhile
+                if same_changes(snapshots.upper(earlier.snapshot), active.upper, self._shop.ownership):
+                    snapshot = snapshots.by_id(earlier.snapshot)
+                    return Made(snapshot, earlier.created) if snapshot else None
+        return None
+
+    def _record(self, vertex: MadeVertex, made: Made, by_content: Meaning | None = None) -> None:
+        """Keep a result under its key, and its second key where that is not known yet."""
+        record = Record(made.snapshot.id, made.created, vertex.origin.label)
+        with self._inputs.store.transaction():
+            if by_content is not None:
+                made_from = self._reasons.made_from_content(by_content)
+                self._inputs.store.records.put(key_of(by_content), record, made_from)
+            self._inputs.store.records.put(self._keys[vertex], record, self._reasons.made_from(vertex))
 
     def _operate(self, vertex: MadeVertex, active: ActiveSnapshot, step: int) -> None:
         from ocibuild.solver.operations.copy import copy
@@ -268,6 +316,8 @@ class Solver:
         return (*self._roots.get(self._keys[chain[-1]], ()), *reversed(own))
 
     def _pack(self, vertex: LayerVertex) -> None:
+        if not self._must_pack(vertex):  # its result turned out to be one of before
+            return
         with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
             layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
@@ -324,10 +374,6 @@ def _located(vertex: Vertex) -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
-
-
-def _record(vertex: Vertex, made: Made) -> Record:
-    return Record(made.snapshot.id, made.created, vertex.origin.label)
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

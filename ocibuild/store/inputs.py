@@ -38,7 +38,7 @@ class MadeFrom:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A step of before; ``used`` in nanoseconds since 1970."""
+    """A step of before; ``used`` is when its result was, in nanoseconds since 1970."""
 
     key: Digest
     snapshot: int
@@ -69,7 +69,7 @@ class RecordedInputs:
     def near(self, place: str, limit: int) -> list[Earlier]:
         """Return the steps that have a place, of which there is still the result: the last ones made, newest first."""
         rows = self._database.query(
-            "SELECT records.key, records.snapshot, records.created, records.used, inputs.inputs FROM places"
+            "SELECT records.key, records.snapshot, records.created, snapshots.used, inputs.inputs FROM places"
             " JOIN inputs ON inputs.id = places.inputs"
             " JOIN records ON records.key = inputs.key"
             " JOIN snapshots ON snapshots.id = records.snapshot"

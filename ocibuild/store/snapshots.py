@@ -69,7 +69,7 @@ class ActiveSnapshot:
         self._committed = False
         self.id = number
         self.path = snapshots.path(number)
-        self.upper = os.path.join(self.path, "fs")
+        self.upper = snapshots.upper(number)
         self.scratch = snapshots.scratch(number)
 
     def __enter__(self) -> Self:
@@ -113,6 +113,10 @@ class Snapshots:
     def path(self, number: int) -> str:
         """Return the folder of a snapshot."""
         return os.path.join(self._folder, str(number))
+
+    def upper(self, number: int) -> str:
+        """Return the folder of its changes, whether it is there or not."""
+        return os.path.join(self.path(number), "fs")
 
     def scratch(self, number: int) -> str:
         """Return the folder beside a snapshot that is being written."""
@@ -250,7 +254,7 @@ class Snapshots:
         self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
 
     def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
-        return Snapshot(number, os.path.join(self.path(number), "fs"), _layer(diff_id, layer))
+        return Snapshot(number, self.upper(number), _layer(diff_id, layer))
 
 
 def _layer(diff_id: str | None, layer: str | None) -> Layer | None:
