@@ -41,7 +41,6 @@ from ocibuild.solver.plan import (
     waits_for,
 )
 from ocibuild.solver.pool import Task, run_tasks
-from ocibuild.solver.reasons import Reasons
 from ocibuild.solver.results import Made, Solution
 from ocibuild.store import Record, load_image, translate_errors
 
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
     from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
+    from ocibuild.solver.reasons import Reasons
     from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
 
@@ -82,7 +82,6 @@ class Solver:
         self._last_step = first_step - 1
         self._listings = Listings(inputs)
         self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
-        self._reasons = Reasons(inputs.store.records, self._keys, self._listings, use_cache=use_cache)
         self._ran: set[Digest] = set()
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
@@ -104,6 +103,7 @@ class Solver:
         self._listings.keep_only(self._digests_of_contexts(plan))
         tasks = self._tasks(plan)
         if tasks:
+            _ = self._reasons  # one for all threads
             run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
         return self._solution(plan)
 
@@ -115,6 +115,12 @@ class Solver:
     @cached_property
     def _shop(self) -> Workshop:
         return self._open_workshop()
+
+    @cached_property
+    def _reasons(self) -> Reasons:
+        from ocibuild.solver.reasons import Reasons
+
+        return Reasons(self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache)
 
     def _image_key(self, image: Image) -> str:
         if image.digest is None:
