@@ -76,6 +76,20 @@ def distance(old: Inputs, new: Inputs) -> int:
     return apart
 
 
+def differ_in_trees_alone(old: Inputs, new: Inputs) -> bool:
+    """Tell whether two steps are the same but for how the trees were made that they stand on or take files from."""
+    return _without_trees(old) == _without_trees(new)
+
+
+def _without_trees(inputs: Inputs) -> Inputs:
+    parts = {name: [_but(part, "tree") for part in inputs[name]] for name in ("sources", "mounts") if name in inputs}
+    return _but(inputs, "parent") | parts
+
+
+def _but(inputs: Inputs, left_out: str) -> Inputs:
+    return {name: value for name, value in inputs.items() if name != left_out}
+
+
 def explain(old: Inputs, new: Inputs, around: Surroundings) -> str:
     """Return in one line what differs between two steps of one kind; empty where nothing does.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
-from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, shown_url
-from ocibuild.solver.explain import Surroundings, Taken, distance, explain
+from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
+from ocibuild.solver.explain import Surroundings, Taken, differ_in_trees_alone, distance, explain
 from ocibuild.solver.keys import canonical
 from ocibuild.store import MadeFrom
 
@@ -38,6 +38,13 @@ class _Candidate(NamedTuple):
     earlier: Earlier
     old: Inputs
     inputs: Inputs
+
+
+class Why(NamedTuple):
+    """Why a step is not cached, in one line; ``in_trees_alone`` where its own inputs are as before."""
+
+    text: str
+    in_trees_alone: bool = False
 
 
 class Reasons:
@@ -78,28 +85,29 @@ class Reasons:
         found = [one for one in self._on_the_same(inputs) if one.old.get("sources") == one.inputs.get("sources")]
         return [one.earlier for one in sorted(found, key=_likeness)[:_COMPARED]]
 
-    def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> str:
-        """Return in one line why there is no result of a step from before.
+    def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> Why:
+        """Return why there is no result of a step from before.
 
         ``by_content`` are the inputs of its second key, where it has one, and ``became`` says what has become of a step
         that it needs.
         """
         key = self._keys[vertex]
         if not self._use_cache:
-            return "--no-cache"
+            return Why("--no-cache")
         if self._records.get(key) is not None:
-            return "its result has owners of files in a form that is of no use here"
+            return Why("its result has owners of files in a form that is of no use here")
         if self._records.was_pruned(key):
-            return "its result was pruned"
+            return Why("its result was pruned")
         # at equal distance, what its inputs are says more than how they were made
         found = sorted(self._on_the_same(by_content), key=_likeness)[:1] if by_content else []
         found += sorted(self._candidates(vertex), key=_likeness)[:1]
         if not found:
-            return "never built before"
+            return Why("never built before")
         nearest = min(found, key=lambda one: one.apart)
         self.is_like(vertex, nearest.earlier.snapshot)
         around = Surroundings(*self._surroundings(vertex, became), self._listings.get)
-        return explain(nearest.old, nearest.inputs, around) or "its result is gone"
+        text = explain(nearest.old, nearest.inputs, around) or "its result is gone"
+        return Why(text, differ_in_trees_alone(nearest.old, nearest.inputs))
 
     def _candidates(self, vertex: MadeVertex) -> Iterator[_Candidate]:
         inputs = _as_kept(self._keys.inputs(vertex))
@@ -125,29 +133,38 @@ class Reasons:
         if not isinstance(vertex, Run | Copy | MakeDirectory):
             return Taken(""), ()
         taken = [self._taken(vertex, source, became) for source in vertex.sources] if isinstance(vertex, Copy) else []
-        return self._tree(vertex.base, became), tuple(taken)
+        return _tree(vertex.base, became), tuple(taken)
 
     def _taken(self, vertex: Copy, source: CopySource, became: Callable[[Vertex], str]) -> Taken:
         if isinstance(source.tree, Context):
             instruction = _INSTRUCTION.search(vertex.origin.label)
             return Taken(" ".join([*(instruction.groups() if instruction else ()), *source.paths]))
-        return self._tree(source.tree, became)
+        return _tree(source.tree, became)
 
-    def _tree(self, vertex: Vertex, became: Callable[[Vertex], str]) -> Taken:
-        match vertex:
-            case Image():
-                return Taken(vertex.reference.familiar())
-            case Run() | Copy() | MakeDirectory():
-                bracket = _BRACKET.match(vertex.origin.label)
-                return Taken(bracket[0] if bracket else vertex.origin.label, became(vertex))
-            case Inline():
-                return Taken("document")
-            case HttpFile():
-                return Taken(shown_url(vertex.url))
-            case GitTree():
-                return Taken(vertex.reference.shown)
-            case _:
-                return Taken("scratch")
+
+def _tree(vertex: Vertex, became: Callable[[Vertex], str]) -> Taken:
+    is_step = isinstance(vertex, Run | Copy | MakeDirectory)
+    return Taken(tree_name(vertex), became(vertex)) if is_step else Taken(tree_name(vertex))
+
+
+def tree_name(vertex: Vertex) -> str:
+    """Return what a user calls a tree: a step by its number, as ``[builder 2/5]``."""
+    match vertex:
+        case Image():
+            return vertex.reference.familiar()
+        case Run() | Copy() | MakeDirectory():
+            bracket = _BRACKET.match(vertex.origin.label)
+            return bracket[0] if bracket else vertex.origin.label
+        case Inline():
+            return "document"
+        case HttpFile():
+            return shown_url(vertex.url)
+        case GitTree():
+            return vertex.reference.shown
+        case Scratch() | Context():
+            return "scratch" if isinstance(vertex, Scratch) else vertex.name
+        case _:
+            assert_never(vertex)
 
 
 def _likeness(one: _Candidate) -> tuple[int, int]:

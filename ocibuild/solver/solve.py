@@ -94,6 +94,15 @@ class Solver:
         Raises StepFailed, SandboxError, SourceError, RegistryError and what else the operations raise, with the
         location of the instruction; what was done until then stays cached.
         """
+        plan = self._plan(target)
+        tasks = self._tasks(plan)
+        if tasks:
+            _ = self._reasons  # one for all threads
+            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
+        return self._solution(plan)
+
+    def _plan(self, target: Vertex) -> Plan:
+        """Compute all keys, and look up what is known of them."""
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
@@ -101,11 +110,7 @@ class Solver:
             plan = make_plan(target, self._keys, self._cached)
         self._made.update(plan.made)
         self._listings.keep_only(self._digests_of_contexts(plan))
-        tasks = self._tasks(plan)
-        if tasks:
-            _ = self._reasons  # one for all threads
-            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
-        return self._solution(plan)
+        return plan
 
     def _digests_of_contexts(self, plan: Plan) -> set[str]:
         """Return the digests of what is taken from build contexts by steps that are not cached."""
@@ -247,7 +252,7 @@ class Solver:
 
     def _make_new(self, vertex: MadeVertex, step: int, by_content: Meaning | None) -> Made:
         why = self._reasons.why(vertex, by_content, self._became)
-        self._inputs.emit(Noted(step, f"not cached: {why}"))
+        self._inputs.emit(Noted(step, f"not cached: {why.text}"))
         self._ran.add(self._keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
