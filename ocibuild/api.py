@@ -6,6 +6,7 @@ raise errors of ``ocibuild.errors``; they print nothing but the progress that th
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
     from ocibuild.registry import Kept, Registry, RegistryConfig
+    from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.store import Item, Layer, ListedImage, Pruning, StoredImage
     from ocibuild.transfer import Push
 
@@ -144,6 +146,27 @@ class Session:
             place = place_of(spec, lambda: self.registry, self.store, request.platform)
             with _told(emit, number, f"exporting the cache to {place.subject}"):
                 export(place, records, self.store, caches, self._warn)
+
+    def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
+        """Return what a build would do, without any of it: see ``Builder.preview()``."""
+        from ocibuild.build import Builder
+
+        with (
+            self._machine(request.forced) as machine,
+            self._shown("plan") as emit,
+            translate_errors(self._settings.root),
+            self.store.leases.held(),
+        ):
+            builder = Builder(
+                machine,
+                self.store,
+                lambda: self.registry,
+                self._stop_transfers,
+                emit,
+                self._limits,
+                elsewhere=self._caches(request),
+            )
+            return builder.preview(request)
 
     def check(self, request: BuildRequest) -> CheckReport:
         """Return what the linter finds in a Dockerfile, and the error, if any, that its build would begin with."""
@@ -418,6 +441,15 @@ class Session:
         with self._machine() as machine, translate_errors(self._settings.root):
             machine.use(self.store)
             return self.store.usage.items()
+
+    def inputs(self, items: Sequence[Item]) -> dict[str, tuple[Digest, dict[str, Any]]]:
+        """Return the cache key of each result of a step, and the inputs that it is of, by the item's ID.
+
+        Results of versions that did not keep them are left out.
+        """
+        numbers = [int(item.id) for item in items if item.kind.value == "regular"]
+        found = self.store.records.inputs.of_snapshots(numbers)
+        return {str(number): (key, json.loads(text)) for number, (key, text) in found.items()}
 
     def prune(self, pruning: Pruning) -> list[Item]:
         """Remove what ``pruning`` says, and what killed processes have left; return what was removed."""

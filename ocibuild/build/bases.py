@@ -29,7 +29,8 @@ class Bases:
     ``registry`` opens the client, and is called only where one is needed. Each image that is resolved is one step of
     the build; ``steps`` is the number of the last one. ``layouts`` are references that stand for images of layouts.
     Of an image without an index the platform does not matter, as in docker, unless it should be ``asked_for``: the one
-    that the user named for the result, which would claim what is not true.
+    that the user named for the result, which would claim what is not true. Unless ``keep_tags``, the store's tags stay
+    as they are.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Bases:
         layouts: Mapping[Reference, Layout] | None = None,
         steps: int = 0,
         asked_for: Platform | None = None,
+        keep_tags: bool = True,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -50,6 +52,7 @@ class Bases:
         self._layouts = layouts or {}
         self.steps = steps
         self._asked_for = asked_for
+        self._keep_tags = keep_tags
 
     def resolve(self, reference: Reference, platform: Platform) -> ResolvedBase:
         """Return the manifest's digest and the config of an image; raise RegistryError where it cannot be had."""
@@ -97,7 +100,7 @@ class Bases:
         resolved = resolve(self._registry(), self._store, reference, platform, strict=strict)
         for layer in resolved.manifest.layers:  # a push beside it need not send these
             self._store.origins.add(layer.digest, reference)
-        if reference.tag is not None and reference.digest is None:
+        if self._keep_tags and reference.tag is not None and reference.digest is None:
             self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
         return ResolvedBase(resolved.descriptor.digest, resolved.config)
 

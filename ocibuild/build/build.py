@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,7 @@ from ocibuild.solver import Inputs, Solver, Workshop, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Limits, Reference
     from ocibuild.registry import Registry
     from ocibuild.solver import Elsewhere, Solution
+    from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.source import LocalContext
     from ocibuild.store import Store
 
@@ -42,6 +43,16 @@ class Lent(NamedTuple):
 
     secrets: Secrets
     agents: Agents
+
+
+class _Converted(NamedTuple):
+    """A request as the solver needs it."""
+
+    target: Target
+    contexts: Mapping[str, LocalContext]
+    bases: Bases
+    remotes: Remotes
+    lent: Lent
 
 
 class Builder:
@@ -81,6 +92,24 @@ class Builder:
         Raises DockerfileError, SourceError, RegistryError, SandboxError, StepFailed, StoreError; what was done until
         then stays cached.
         """
+        with self._converted(request) as converted:
+            return self._write(request, converted.target, self._solve(request, converted))
+
+    def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
+        """Return what a build would do; nothing is run, pulled, tagged or written.
+
+        Manifests and configs of base images come into the store, and what a URL or a repository must be asked for.
+        """
+        from ocibuild.solver.dryrun import DryRun
+
+        with self._converted(request, keep_tags=False) as converted:
+            identify = converted.remotes.identify
+            inputs = Inputs(self._store, converted.contexts, self._emit, identify, self._elsewhere)
+            return tuple(DryRun(inputs, use_cache=request.use_cache).steps(converted.target.vertex))
+
+    @contextmanager
+    def _converted(self, request: BuildRequest, *, keep_tags: bool = True) -> Iterator[_Converted]:
+        """Give what a request comes to, once the Dockerfile is read and everything outside of it is found."""
         secrets = Secrets(request.secrets, os.environ)
         remotes = Remotes(self._store, self._registry, self._emit, secrets)
         with (
@@ -88,7 +117,6 @@ class Builder:
             NamedContexts.open(request.contexts) as named,
             Agents(request.agents, os.environ) as agents,
         ):
-            lent = Lent(secrets, agents)
             dockerfile = parse(main.dockerfile, file=main.file)
             linter = new_linter(dockerfile, request, main)
             bases = Bases(
@@ -99,12 +127,13 @@ class Builder:
                 layouts=named.layouts,
                 steps=remotes.steps,
                 asked_for=request.platform if request.platform != Platform.host() else None,
+                keep_tags=keep_tags,
             )
             target = self._convert(dockerfile, conversion_options(request, named.kinds), linter, bases)
             remotes.steps = bases.steps
             remotes.look_up(target.vertex)
             contexts = {"": main.context, **named.folders}
-            return self._write(request, target, self._solve(request, target, contexts, bases, remotes, lent))
+            yield _Converted(target, contexts, bases, remotes, Lent(secrets, agents))
 
     def _convert(self, dockerfile: Dockerfile, options: Options, linter: Linter, bases: Bases) -> Target:
         """Convert the Dockerfile, telling what the linter finds; raises LintFailed where that is an error."""
@@ -119,15 +148,8 @@ class Builder:
             self._emit(Warned(warning))
         return target
 
-    def _solve(
-        self,
-        request: BuildRequest,
-        target: Target,
-        contexts: Mapping[str, LocalContext],
-        bases: Bases,
-        remotes: Remotes,
-        lent: Lent,
-    ) -> Solution:
+    def _solve(self, request: BuildRequest, converted: _Converted) -> Solution:
+        target, contexts, bases, remotes, lent = converted
         inputs = Inputs(self._store, contexts, self._emit, remotes.identify, self._elsewhere)
         with ExitStack() as cleanup:
             solver = Solver(

@@ -52,9 +52,10 @@ if TYPE_CHECKING:
 @click.option("--iidfile", metavar="FILE", help="Write the image ID to a file.")
 @click.option("--metadata-file", metavar="FILE", help="Write the digests of the result to a file, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image ID alone.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and why, and do nothing.")
 @click.option("--check", is_flag=True, help="Build nothing; check the Dockerfile. Short for --call=check.")
 @click.option("--call", metavar="METHOD", default="build", help="build, or tell: check, outline, targets.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check and --call print.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check, --call and --dry-run print.")
 @progress_option
 @forced_options
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
@@ -63,6 +64,9 @@ if TYPE_CHECKING:
 def build(ctx: click.Context, /, **options: Any) -> None:
     """Build an image from the Dockerfile in CONTEXT: a folder, - (a tar or a Dockerfile), a Git repository or a URL."""
     _refuse(options)
+    if options["dry_run"]:
+        _dry_run(ctx, options)
+        return
     call = parse_call(options["call"], check=options["check"], form=options["form"])
     request = _request(options)
     if call.method != "build":
@@ -77,6 +81,15 @@ def build(ctx: click.Context, /, **options: Any) -> None:
     # an archive on stdout must be alone there
     if not any(output.dest == "-" for output in request.outputs):
         click.echo(result.image_id)
+
+
+def _dry_run(ctx: click.Context, options: dict[str, Any]) -> None:
+    from ocibuild.cli.dryrun import plan_json, plan_text, refuse_contradictions
+
+    refuse_contradictions(options)
+    with session(ctx, progress=options["progress"]) as current:
+        steps = current.preview(_request(options))
+    click.echo(plan_json(steps) if options["form"] == "json" else plan_text(steps), nl=False)
 
 
 def _refuse(options: dict[str, Any]) -> None:

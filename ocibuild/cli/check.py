@@ -43,7 +43,7 @@ def parse_call(text: str, *, check: bool, form: str | None) -> Call:
         call = _with_field(call, field)
     call = replace(call, form=form or call.form)
     if call.method == "build" and call != Call():
-        raise click.UsageError("--format is for --check and --call")
+        raise click.UsageError("--format is for --check, --call and --dry-run")
     return call
 
 

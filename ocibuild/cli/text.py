@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ocibuild.errors import without_passwords
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,6 +15,19 @@ _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("d
 def printable(text: str) -> str:
     """Return ``text`` without control characters: it may be a stranger's, and this is a terminal."""
     return "".join(char if char.isprintable() or char == "\t" else "?" for char in text)
+
+
+def shown_inputs(value: Any) -> Any:
+    """Return what a cache key is of, as anybody may read it: without the passwords of web addresses."""
+    match value:
+        case str():
+            return without_passwords(value)
+        case list() | tuple():
+            return [shown_inputs(one) for one in value]
+        case dict():
+            return {name: shown_inputs(one) for name, one in value.items()}
+        case _:
+            return value
 
 
 def size(count: int) -> str:

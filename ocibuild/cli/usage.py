@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ocibuild.cli.common import session
-from ocibuild.cli.text import age, printable, size, table
+from ocibuild.cli.text import age, printable, shown_inputs, size, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocibuild.oci import Digest
     from ocibuild.store import Item, Pruning
+
+    Record = tuple[Digest, dict[str, Any]]
 
 _FORMAT = click.Choice(["table", "json"])
 _SECOND = 10**9
@@ -34,12 +40,13 @@ def du(ctx: click.Context, verbose: bool, filters: tuple[str, ...], form: str) -
     pruning = _pruning(filters)
     with session(ctx) as current:
         items = [one for one in current.usage() if pruning.means(one)]
+        records = current.inputs(items) if verbose else {}
     if form == "json":
         for item in items:
-            click.echo(json.dumps(_document(item)))
+            click.echo(json.dumps(_document(item) | _record_document(records.get(item.id))))
         return
     if verbose:
-        click.echo("".join(f"{_whole(item)}\n" for item in items), nl=False)
+        click.echo("".join(f"{_whole(item)}{_record(records.get(item.id))}\n" for item in items), nl=False)
     elif items:
         columns = ["ID", "TYPE", "RECLAIMABLE", "SIZE", "LAST USED", "WHAT"]
         click.echo(table([_row(item) for item in items], columns, {}))
@@ -161,7 +168,32 @@ def _whole(item: Item) -> str:
         "Last used": age(_rfc3339(item.used), time.time()),
         "Type": item.kind.value,
     }
+    return _aligned(lines)
+
+
+def _aligned(lines: Mapping[str, str]) -> str:
     return "".join(f"{key}:{' ' * (14 - len(key))}{value}\n" for key, value in lines.items())
+
+
+def _record(record: Record | None) -> str:
+    """Return the key of a step's result and the inputs that tell most of it."""
+    if record is None:
+        return ""
+    key, inputs = record
+    shown = shown_inputs(inputs)
+    lines = {"Key": key, "Kind": shown["kind"]}
+    lines |= {name.capitalize(): shown[name] for name in ("base", "parent") if name in shown}
+    if "command" in shown:
+        lines["Command"] = printable(shlex.join(shown["command"]))
+    if "sources" in shown:
+        lines["Sources"] = printable(json.dumps(shown["sources"]))
+    return _aligned(lines)
+
+
+def _record_document(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return {"Key": record[0], "Inputs": shown_inputs(record[1])}
 
 
 def _short(name: str) -> str:

@@ -1,7 +1,7 @@
 """What to build, as plain data: the Dockerfile is converted to it, the solver runs it."""
 
 from ocibuild.graph.durations import parse_duration
-from ocibuild.graph.events import Emit, Event, Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph.events import Emit, Event, Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.graph.gitreference import GitReference
 from ocibuild.graph.mounts import BindMount, CacheMount, Mount, SecretMount, Sharing, SSHMount, TmpfsMount
 from ocibuild.graph.resources import (
@@ -60,6 +60,7 @@ __all__ = [
     "MakeDirectory",
     "Mount",
     "Network",
+    "Noted",
     "Origin",
     "Output",
     "Run",

@@ -59,12 +59,20 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something about the work on ``step`` in one line, such as why it is not cached."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something that a user should know, said once."""
 
     message: str
 
 
-Event: TypeAlias = Started | Output | Transferred | Finished | Warned
+Event: TypeAlias = Started | Output | Transferred | Finished | Noted | Warned
 Emit: TypeAlias = Callable[[Event], None]
 """Takes one event; safe to call from any thread; never blocks for long and never raises."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.graph import Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.progress.text import Lines, duration, one_line, size
 from ocibuild.progress.transfers import Transfers, complete
 
@@ -51,6 +51,8 @@ class PlainView:
                 self._transfer(event, at)
             case Finished():
                 self._finish(event, at)
+            case Noted():
+                self._line(self._step(event.step, at).number, one_line(event.text))
             case Warned():
                 self._pending.append(f"WARNING: {one_line(event.message)}\n")
             case _:

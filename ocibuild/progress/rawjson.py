@@ -11,8 +11,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, assert_never
 
-from ocibuild.graph import Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.oci import Digest
+from ocibuild.progress.text import one_line
 from ocibuild.progress.transfers import Transfers, complete
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class JsonView:
                 self._transfer(event, at)
             case Finished():
                 self._finish(event, at)
+            case Noted():  # BuildKit, too, says what it has to say of a vertex in the vertex's log
+                self._output(
+                    Output(event.step, Stream.STDERR, f"{one_line(event.text)}\n".encode("utf-8", "replace")), at
+                )
             case Warned():
                 short = base64.b64encode(event.message.encode("utf-8", "replace")).decode()
                 self._put(warnings={"level": _LEVEL_WARNING, "short": short})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.graph import Finished, Output, Started, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Transferred, Warned
 from ocibuild.progress.rows import Row, finished_row, running_rows, status_row, warning_row
 from ocibuild.progress.running import RunningStep
 from ocibuild.progress.text import one_line
@@ -49,6 +49,8 @@ class TerminalView:
                 self._step(event.step, at).transfers[event.verb, event.item] = event
             case Finished():
                 self._finish(event)
+            case Noted():
+                pass  # it would be gone with the next line of output
             case Warned():
                 self._done.append(warning_row(event.message))
             case _:

@@ -1,7 +1,8 @@
 """Cache keys: a digest of what an operation means, together with the keys of its inputs.
 
-Times, the machine's paths, secrets and hidden environment never enter. ``_FORMAT`` changes whenever the meaning of a
-key or of what is stored under it does.
+What it means is a mapping with names, its inputs: they are what a miss is explained by, and the key is the digest of
+their canonical JSON. Times, the machine's paths, secrets and hidden environment never enter. ``_FORMAT`` changes
+whenever the meaning of a key or of what is stored under it does.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 
     from ocibuild.graph import Mount, Vertex
 
-_FORMAT = 2
+_FORMAT = b"3 "
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
+Inputs: TypeAlias = dict[str, Any]
+"""What an operation means, as values that JSON has; what has its usual value may be missing."""
 ImageKey: TypeAlias = "Callable[[Image], str]"
 ContentKey: TypeAlias = "Callable[[Copy, CopySource], Digest]"
 RemoteKey: TypeAlias = "Callable[[HttpFile | GitTree], str]"
@@ -58,11 +62,11 @@ class Keys:
 
     def compute(self, vertex: Vertex) -> None:
         """Compute the key of a vertex, after those of its inputs."""
-        key = _digest(self._meaning(vertex))
+        key = key_of(self.inputs(vertex))
         self._known[id(vertex)] = key
         # the key of a linked copy says nothing of what it lies on, but its tree holds that too
         if isinstance(vertex, Copy) and vertex.link:
-            key = _digest(["linked", self._tree(vertex.base), key])
+            key = key_of({"kind": "linked", "base": self._tree(vertex.base), "link": key})
         self._trees[id(vertex)] = key
 
     def __getitem__(self, vertex: Vertex) -> Digest:
@@ -73,92 +77,132 @@ class Keys:
         """Return what names the whole tree of a vertex for those that stand on it or take from it."""
         return self._trees[id(vertex)]
 
-    def by_content(self, vertex: Run | Copy | MakeDirectory, base: Sequence[Any], contents: _Contents) -> Digest:
-        """Return the second key of a vertex: by what its inputs are, not by how they were made.
+    def inputs_by_content(
+        self, vertex: Run | Copy | MakeDirectory, stack: Sequence[str], contents: _Contents
+    ) -> Inputs:
+        """Return what a vertex means by what its inputs are, not by how they were made: its second key is of that.
 
-        ``base`` names the tree that it stands on; ``contents`` digests the files that it takes from other stages, by
-        the place of the source in a COPY or of the mount in a RUN.
+        ``stack`` names the tree that it stands on, of which a linked copy has none; ``contents`` digests the files that
+        it takes from other stages, by the place of the source in a COPY or of the mount in a RUN.
         """
-        return _digest(["by content", *self._operation(vertex, ["tree", *base], contents)])
+        return self._operation(vertex, {"stack": list(stack)}, contents)
 
-    def _meaning(self, vertex: Vertex) -> list[Any]:
+    def inputs(self, vertex: Vertex) -> Inputs:
+        """Return what a vertex means, once the keys of those that it needs are computed."""
         match vertex:
             case Scratch():
-                return ["scratch"]
+                return {"kind": "scratch"}
             case Image():
-                return ["image", self._image(vertex)]
+                return {"kind": "image", "layers": self._image(vertex)}
             case Context():
-                return ["context", vertex.name]
+                return {"kind": "context", "name": vertex.name}
             case Inline():
-                return ["inline", [[file.name, Digest.of(file.content), file.mode] for file in vertex.files]]
+                files = [[file.name, Digest.of(file.content), file.mode] for file in vertex.files]
+                return {"kind": "inline", "files": files}
             case HttpFile():
-                return ["http", vertex.name, self._remote(vertex)]
+                return {"kind": "http", "name": vertex.name, "content": self._remote(vertex)}
             case GitTree():
-                return ["git", self._remote(vertex)]
+                return {"kind": "git", "content": self._remote(vertex)}
             case Run() | MakeDirectory() | Copy():
-                return self._operation(vertex, self._tree(vertex.base), {})
+                return self._operation(vertex, self._below(vertex), {})
             case _:
                 assert_never(vertex)
 
-    def _operation(self, vertex: Run | Copy | MakeDirectory, base: Any, contents: _Contents) -> list[Any]:
+    def _below(self, vertex: Run | Copy | MakeDirectory) -> Inputs:
+        if isinstance(vertex, Copy) and vertex.link:
+            return {}
+        name = "parent" if isinstance(vertex.base, Run | Copy | MakeDirectory) else "base"
+        return {name: self._tree(vertex.base)}
+
+    def _operation(self, vertex: Run | Copy | MakeDirectory, below: Inputs, contents: _Contents) -> Inputs:
         match vertex:
             case Run():
                 mounts = [self._mount(mount, contents.get(number)) for number, mount in enumerate(vertex.mounts)]
-                return ["run", base, *_process(vertex), mounts]
+                return {"kind": "run", **below, **_process(vertex), "mounts": mounts}
             case MakeDirectory():
-                return ["directory", base, vertex.path, vertex.user, vertex.time]
+                time = {} if vertex.time is None else {"time": vertex.time}
+                return {"kind": "directory", **below, "path": vertex.path, **_given(user=vertex.user), **time}
             case Copy():
                 taken = [self._taken(vertex, number, contents.get(number)) for number in range(len(vertex.sources))]
-                return ["copy", None if vertex.link else base, taken, *_copy_options(vertex)]
+                return {"kind": "copy", **below, "sources": taken, **_copy_options(vertex)}
             case _:
                 assert_never(vertex)
 
-    def _taken(self, vertex: Copy, number: int, content: Digest | None) -> list[Any]:
+    def _taken(self, vertex: Copy, number: int, content: Digest | None) -> Inputs:
         source = vertex.sources[number]
+        unpack = _given(unpack=source.unpack)
         if content is not None:
-            return [content, source.unpack]
+            return {"content": content, **unpack}
         if not isinstance(source.tree, Context):
-            return [self._tree(source.tree), source.paths, source.unpack]
+            return {"tree": self._tree(source.tree), "paths": source.paths, **unpack}
         if (id(vertex), number) not in self._contents:
             self._contents[id(vertex), number] = self._content(vertex, source)
-        return [self._contents[id(vertex), number], source.unpack]
+        return {"context": self._contents[id(vertex), number], **unpack}
 
-    def _mount(self, mount: Mount, content: Digest | None) -> list[Any]:
+    def _mount(self, mount: Mount, content: Digest | None) -> Inputs:
         match mount:
             case BindMount():
-                return ["bind", mount.target, content or [self._tree(mount.source), mount.path], mount.read_only]
+                shown = self._shown(mount.source, mount.path, content)
+                return {"type": "bind", "target": mount.target, **shown, **_given(read_only=mount.read_only)}
             case CacheMount():
-                tree = [self._tree(mount.source), mount.path] if mount.source else None
-                owner = [mount.mode, mount.uid, mount.gid]
-                return ["cache", mount.target, mount.id, mount.sharing, content or tree, owner, mount.read_only]
+                shown = self._shown(mount.source, mount.path, content) if mount.source else {}
+                options = {"id": mount.id, "sharing": mount.sharing, "owner": [mount.mode, mount.uid, mount.gid]}
+                return {
+                    "type": "cache", "target": mount.target, **options, **shown, **_given(read_only=mount.read_only)
+                }  # fmt: skip
             case TmpfsMount():
-                return ["tmpfs", mount.target, mount.size, mount.read_only]
+                size = {} if mount.size is None else {"size": mount.size}
+                return {"type": "tmpfs", "target": mount.target, **size, **_given(read_only=mount.read_only)}
             case SecretMount():
                 owner = [mount.mode, mount.uid, mount.gid]
-                return ["secret", mount.target, mount.id, mount.env, mount.required, owner]
+                where = _given(target=mount.target, env=mount.env, required=mount.required)
+                return {"type": "secret", "id": mount.id, "owner": owner, **where}
             case SSHMount():
-                return ["ssh", mount.target, mount.id, mount.required, [mount.mode, mount.uid, mount.gid]]
+                owner = [mount.mode, mount.uid, mount.gid]
+                where = _given(target=mount.target, required=mount.required)
+                return {"type": "ssh", "id": mount.id, "owner": owner, **where}
             case _:
                 assert_never(mount)
 
-
-def _process(vertex: Run) -> list[Any]:
-    where = [vertex.user, vertex.working_dir, vertex.hostname]
-    foreign = [str(vertex.platform)] if vertex.platform else []
-    return [vertex.args, vertex.env, *where, vertex.network, vertex.security, *foreign, *_resources(vertex)]
+    def _shown(self, tree: Vertex, path: str, content: Digest | None) -> Inputs:
+        return {"content": content} if content else {"tree": self._tree(tree), "path": path}
 
 
-def _resources(vertex: Run) -> list[Any]:
-    """Return what a step is given; as in BuildKit the names of hosts count, and not where they are today."""
-    hosts = [host.name for host in vertex.extra_hosts]
-    given = {"hosts": hosts, "shm": vertex.shm_size, "ulimits": vertex.ulimits}
-    return [{name: value for name, value in given.items() if value}] if any(given.values()) else []
+def key_of(inputs: Inputs) -> Digest:
+    """Return the key of an operation with these inputs."""
+    return Digest.of(_FORMAT + canonical(inputs).encode())
 
 
-def _copy_options(vertex: Copy) -> list[Any]:
+def canonical(inputs: Inputs) -> str:
+    """Return the one text of some inputs: JSON in ASCII, its names sorted, without spaces."""
+    return _encode(inputs)
+
+
+def _process(vertex: Run) -> Inputs:
+    inputs: Inputs = {
+        "command": vertex.args,
+        "environment": vertex.env,
+        "user": vertex.user,
+        "directory": vertex.working_dir,
+        "hostname": vertex.hostname,
+        "network": vertex.network,
+        "security": vertex.security,
+    }
+    if vertex.platform:
+        inputs["platform"] = str(vertex.platform)
+    if vertex.extra_hosts or vertex.shm_size or vertex.ulimits:
+        # as in BuildKit the names of hosts count, and not where they are today
+        hosts = [host.name for host in vertex.extra_hosts]
+        inputs.update(_given(hosts=hosts, shm=vertex.shm_size, ulimits=vertex.ulimits))
+    return inputs
+
+
+def _copy_options(vertex: Copy) -> Inputs:
     mode = vertex.mode.text if vertex.mode else None
-    return [vertex.destination, vertex.owner, mode, vertex.parents, vertex.exclude, vertex.link]
+    flags = _given(parents=vertex.parents, exclude=vertex.exclude, link=vertex.link)
+    return {"destination": vertex.destination, "owner": vertex.owner, "mode": mode, **flags}
 
 
-def _digest(meaning: list[Any]) -> Digest:
-    return Digest.of(json.dumps([_FORMAT, meaning], separators=(",", ":")).encode("utf-8", "surrogatepass"))
+def _given(**values: Any) -> Inputs:
+    """Return those that are not empty, which is the usual value of each."""
+    return {name: value for name, value in values.items() if value}

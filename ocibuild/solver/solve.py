@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -21,14 +21,15 @@ from ocibuild.graph import (
     Image,
     Inline,
     MakeDirectory,
+    Noted,
     Run,
     Scratch,
     Started,
-    sources,
 )
 from ocibuild.oci import chain_id, chain_ids, prepare_validation
-from ocibuild.solver.keys import Keys
-from ocibuild.solver.operations.sources import context_digest, stage_digest
+from ocibuild.solver.keys import Keys, key_of
+from ocibuild.solver.listings import Listings
+from ocibuild.solver.operations.sources import stage_digest
 from ocibuild.solver.plan import (
     LayerVertex,
     MadeVertex,
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
     from ocibuild.graph import Mount, Vertex
     from ocibuild.oci import Digest
     from ocibuild.rootfs.arrivals import BlobOrigin
+    from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
+    from ocibuild.solver.reasons import Reasons
     from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
 
@@ -81,7 +84,9 @@ class Solver:
         self._use_cache = use_cache
         self._pack_all = pack_all
         self._last_step = first_step - 1
-        self._keys = Keys(self._image_key, partial(context_digest, inputs), inputs.identify)
+        self._listings = Listings(inputs)
+        self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
+        self._ran: set[Digest] = set()
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
         # by key: the stacks of what was brought from elsewhere as a whole, the results of other vertices, and those
         # of which only a cache beyond the store has the layer
@@ -96,23 +101,34 @@ class Solver:
         A blob may be missing that ``provided`` tells of. Raises StepFailed, SandboxError, SourceError, RegistryError
         and what else the operations raise, with the instruction's location; what was done until then stays cached.
         """
-        for vertex in topological(target):
-            with _located(vertex):
-                self._keys.compute(vertex)
+        self._compute_keys(target)
         while True:
             plan = self._plan(target)
-            self._made.update(plan.made)
-            self._elsewhere = plan.elsewhere
             self._has_given_up = False
             tasks = self._tasks(plan)
             if tasks:
+                _ = self._reasons  # one for all threads
                 run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
             if not self._has_given_up:
                 return self._solution(plan)
 
+    def _compute_keys(self, target: Vertex) -> None:
+        for vertex in topological(target):
+            with _located(vertex):
+                self._keys.compute(vertex)
+
     def _plan(self, target: Vertex) -> Plan:
+        """Look up what is known, here and elsewhere, and decide what is to be done."""
         with self._inputs.store.transaction():  # each that is found is marked as used
             plan = make_plan(target, self._keys, lambda key: self._made.get(key) or self._cached(key))
+        plan = self._with_elsewhere(target, plan)
+        self._made.update(plan.made)
+        self._elsewhere = plan.elsewhere
+        self._listings.keep_only(self._digests_of_contexts(plan))
+        return plan
+
+    def _with_elsewhere(self, target: Vertex, plan: Plan) -> Plan:
+        """Return the plan with what caches beyond the store know of what is missing."""
         layers = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
         missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in plan.made]
         if not (missing and self._use_cache and self._inputs.elsewhere):
@@ -122,9 +138,21 @@ class Solver:
         chosen = usable(target, self._keys, packed, found)
         return make_plan(target, self._keys, plan.made.get, {key: found[key] for key in chosen}) if chosen else plan
 
+    def _digests_of_contexts(self, plan: Plan) -> set[str]:
+        """Return the digests of what is taken from build contexts by steps that are not cached."""
+        known = plan.made.keys() | plan.elsewhere.keys()
+        missed = [one for one in plan.vertices if isinstance(one, Copy) and self._keys[one] not in known]
+        return {taken["context"] for one in missed for taken in self._keys.inputs(one)["sources"] if "context" in taken}
+
     @cached_property
     def _shop(self) -> Workshop:
         return self._open_workshop()
+
+    @cached_property
+    def _reasons(self) -> Reasons:
+        from ocibuild.solver.reasons import Reasons
+
+        return Reasons(self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache)
 
     def _image_key(self, image: Image) -> str:
         if image.digest is None:
@@ -236,7 +264,7 @@ class Solver:
             key = self._keys[vertex]
             if key in self._elsewhere:
                 self._made[key] = Made(snapshot, self._elsewhere[key].created)
-                self._inputs.store.records.put(key, _record(vertex, self._made[key]))
+                self._record(vertex, self._made[key])
 
     def _must_pack(self, vertex: LayerVertex) -> bool:
         key = self._keys[vertex]
@@ -322,29 +350,35 @@ class Solver:
         key = self._keys[vertex]
         with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
             made = self._cached(key)
-            if made is None and (second := self._second_key(vertex)):
-                made = self._cached(second)
-                shown.cached = made is not None
-                made = made or self._make_new(vertex, step, second)
-                self._inputs.store.records.put(key, _record(vertex, made))
-            elif made is None:
-                made = self._make_new(vertex, step, key)
-            else:
-                shown.cached = True
+            shown.cached = made is not None
+            if made is None:
+                by_content = self._by_content(vertex)
+                made = self._cached(key_of(by_content)) if by_content else None
+                if made is None:
+                    made = self._make_new(vertex, step, by_content)
+                else:
+                    shown.cached = True
+                    self._reasons.is_like(vertex, made.snapshot.id)
+                    self._record(vertex, made)
             self._made[key] = made
 
-    def _second_key(self, vertex: MadeVertex) -> Digest | None:
-        """Return the key by what the inputs are, now that they are there; None where it could tell nothing new.
+    def _by_content(self, vertex: MadeVertex) -> Meaning | None:
+        """Return what a vertex means by what its inputs are, now that they are there.
 
-        That is so unless something in its tree comes from another stage, which may give the same files however that
-        was made.
+        However they were made: a stage or a step before it may have given the same files as ever.
         """
         if not isinstance(vertex, LayerVertex):
             return None
-        if not any(isinstance(tree, LayerVertex) for one in base_chain(vertex) for tree in sources(one)):
-            return None
-        base = [snapshot.id for snapshot in self._base_stack(vertex)]
-        return self._keys.by_content(vertex, base, self._contents(vertex))
+        below = [] if is_linked(vertex) else list(base_chain(vertex.base))
+        # the root's own key is by its content already, and its snapshots may be unpacked anew
+        own = [self._tree_name(one) for one in below[:-1]]
+        stack = [*map(self._keys.__getitem__, below[-1:]), *reversed(own)]
+        return self._keys.inputs_by_content(vertex, stack, self._contents(vertex))
+
+    def _tree_name(self, vertex: Vertex) -> str:
+        """Return what names the changes of a vertex: its snapshot, or its layer where an outline stands for that."""
+        made = self._made.get(self._keys[vertex])
+        return str(made.snapshot.id) if made else self._elsewhere[self._keys[vertex]].layer.diff_id
 
     def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
         """Return the digests of what ``vertex`` takes from stages."""
@@ -354,16 +388,51 @@ class Solver:
             if isinstance(source.tree, LayerVertex)
         }
 
-    def _make_new(self, vertex: MadeVertex, step: int, key: Digest) -> Made:
+    def _make_new(self, vertex: MadeVertex, step: int, by_content: Meaning | None) -> Made:
+        why = self._reasons.why(vertex, by_content, self._became)
+        self._inputs.emit(Noted(step, f"not cached: {why.text}"))
+        self._ran.add(self._keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
+            made = self._same_as_before(by_content, active)
+            if made is not None:
+                self._inputs.emit(Noted(step, "it changed the same as before, and that result is kept"))
+                self._reasons.is_like(vertex, made.snapshot.id)
+                self._record(vertex, made, by_content)
+                return made
             made = Made(active.commit(), timestamp(time.time_ns()))
             try:
-                self._inputs.store.records.put(key, _record(vertex, made))
+                self._record(vertex, made, by_content)
             except BaseException:
                 active.recall()
                 raise
         return made
+
+    def _became(self, vertex: Vertex) -> str:
+        return "ran again" if self._keys[vertex] in self._ran else "is another"
+
+    def _same_as_before(self, by_content: Meaning | None, active: ActiveSnapshot) -> Made | None:
+        """Return the result of a step of before that changed the same in the same tree, where it is known."""
+        if by_content is None or not self._use_cache:
+            return None
+        from ocibuild.rootfs.same import same_changes
+
+        snapshots = self._inputs.store.snapshots
+        for earlier in self._reasons.on_the_same(by_content):
+            with suppress(FileNotFoundError):  # to look is not to use: it may be pruned meanwhile
+                if same_changes(snapshots.upper(earlier.snapshot), active.upper, self._shop.ownership):
+                    snapshot = snapshots.by_id(earlier.snapshot)
+                    return Made(snapshot, earlier.created) if snapshot else None
+        return None
+
+    def _record(self, vertex: MadeVertex, made: Made, by_content: Meaning | None = None) -> None:
+        """Keep a result under its key, and its second key where that is not known yet."""
+        record = Record(made.snapshot.id, made.created, vertex.origin.label)
+        with self._inputs.store.transaction():
+            if by_content is not None:
+                made_from = self._reasons.made_from_content(by_content)
+                self._inputs.store.records.put(key_of(by_content), record, made_from)
+            self._inputs.store.records.put(self._keys[vertex], record, self._reasons.made_from(vertex))
 
     def _operate(self, vertex: MadeVertex, active: ActiveSnapshot, step: int) -> None:
         from ocibuild.solver.operations.copy import copy
@@ -387,7 +456,7 @@ class Solver:
 
     def _base_stack(self, vertex: LayerVertex) -> tuple[Snapshot, ...]:
         """Return the snapshots that a vertex changes, oldest first: none where it is linked to them only later."""
-        return () if isinstance(vertex, Copy) and vertex.link else self._stack(vertex.base)
+        return () if is_linked(vertex) else self._stack(vertex.base)
 
     def _stack(self, vertex: Vertex) -> tuple[Snapshot, ...]:
         """Return the snapshots of a vertex's tree, oldest first."""
@@ -401,6 +470,8 @@ class Solver:
         return tuple(reversed(above))
 
     def _pack(self, vertex: LayerVertex, *, is_own: bool) -> None:
+        if not self._must_pack(vertex):  # its result turned out to be one of before
+            return
         with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
             layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
@@ -466,10 +537,6 @@ def _located(vertex: Vertex) -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
-
-
-def _record(vertex: Vertex, made: Made) -> Record:
-    return Record(made.snapshot.id, made.created, vertex.origin.label)
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

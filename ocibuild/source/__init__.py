@@ -8,6 +8,7 @@ from ocibuild.source.context import LocalContext
 from ocibuild.source.digest import Owner, content_digest, owned_by_root
 from ocibuild.source.files import Exclusion, Found, Selected, walk
 from ocibuild.source.ignore import Ignore, load_ignore, parse_ignore
+from ocibuild.source.listing import Listing, listing
 from ocibuild.source.selection import select
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "Exclusion",
     "Found",
     "Ignore",
+    "Listing",
     "LocalContext",
     "Owner",
     "Selected",
     "content_digest",
+    "listing",
     "load_ignore",
     "owned_by_root",
     "parse_ignore",

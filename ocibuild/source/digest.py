@@ -41,19 +41,24 @@ def content_digest(
     exclude: Sequence[str] = (),
     owner: Owner = owned_by_root,
     cache: DigestCache | None = None,
+    kept: list[bytes] | None = None,
 ) -> Digest:
     """Return a digest that differs where COPY of ``selected`` would give other files.
 
     It covers, in order, each source's own name where it is no directory, and of it and all that is taken below: name,
     type, permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file, and
     whether it is there as a parent only. Times, hard links and the size of a directory are not in it. ``exclude`` are
-    the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. Raises SourceError for a file that
-    cannot be read.
+    the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. What is digested is also put into
+    ``kept``, for ``listing()``. Raises SourceError for a file that cannot be read.
     """
     whole = hashlib.sha256(_FORMAT)
     with FileDigests(root, cache) as contents:
         taken = ((source, walk(root, source, excluded=excluded, exclude=exclude)) for source in selected)
-        for record in _in_order(_records(root, taken, owner, contents)):
+        records = _in_order(_records(root, taken, owner, contents))
+        if kept is not None:
+            kept.extend(records)
+            records = iter(kept)
+        for record in records:
             whole.update(record)
     return Digest(f"sha256:{whole.hexdigest()}")
 

@@ -5,6 +5,7 @@ from ocibuild.store.caches import Cache, Caches
 from ocibuild.store.downloads import Download, Downloads
 from ocibuild.store.image_io import StoreDestination, StoreSource
 from ocibuild.store.images import StoredImage, load_image, pair_layers
+from ocibuild.store.inputs import Earlier, MadeFrom, RecordedInputs
 from ocibuild.store.items import Item, Kind
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
@@ -25,6 +26,7 @@ __all__ = [
     "Caches",
     "Download",
     "Downloads",
+    "Earlier",
     "Follower",
     "HeldTree",
     "Item",
@@ -35,9 +37,11 @@ __all__ = [
     "ListedImage",
     "Lock",
     "Locks",
+    "MadeFrom",
     "Origins",
     "Pruning",
     "Record",
+    "RecordedInputs",
     "Records",
     "Snapshot",
     "Snapshots",

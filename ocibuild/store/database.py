@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 4
+VERSION = 5
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -51,6 +51,30 @@ CREATE TABLE IF NOT EXISTS origins (
     repository TEXT NOT NULL,
     learnt INTEGER NOT NULL,
     PRIMARY KEY (digest, registry, repository)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inputs (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE REFERENCES records (key) ON DELETE CASCADE,
+    inputs BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS places (
+    place TEXT NOT NULL,
+    inputs INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
+    PRIMARY KEY (place, inputs)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS places_by_inputs ON places (inputs);
+CREATE TABLE IF NOT EXISTS listings (
+    digest TEXT PRIMARY KEY,
+    files BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS listed (
+    inputs INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (inputs, digest)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pruned (
+    key TEXT PRIMARY KEY,
+    since INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.oci import Digest
+from ocibuild.store.inputs import RecordedInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ocibuild.store.database import Database
+    from ocibuild.store.inputs import MadeFrom
     from ocibuild.store.snapshots import Layer
 
 
@@ -42,10 +44,11 @@ class LayerRecord:
 
 
 class Records:
-    """Cache records by cache key."""
+    """Cache records by cache key; what their steps were made from is in ``inputs``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.inputs = RecordedInputs(database)
 
     def get(self, key: Digest) -> Record | None:
         """Return what was produced under ``key``, or None."""
@@ -56,17 +59,25 @@ class Records:
         )
         return Record(*rows[0]) if rows else None
 
-    def put(self, key: Digest, record: Record) -> None:
-        """Remember what was produced under ``key``, in place of what was known before."""
-        self._database.query(
-            "INSERT OR REPLACE INTO records (key, snapshot, label, created, used) VALUES (?, ?, ?, ?, ?)",
-            (key, record.snapshot, record.label, record.created, time.time_ns()),
-        )
+    def put(self, key: Digest, record: Record, made_from: MadeFrom | None = None) -> None:
+        """Remember what was produced under ``key``, and from what, in place of what was known before."""
+        with self._database.transaction():
+            self._database.query(
+                "INSERT OR REPLACE INTO records (key, snapshot, label, created, used) VALUES (?, ?, ?, ?, ?)",
+                (key, record.snapshot, record.label, record.created, time.time_ns()),
+            )
+            self._database.query("DELETE FROM pruned WHERE key = ?", (key,))
+            if made_from is not None:
+                self.inputs.put(key, made_from)
 
     def touch(self, keys: Iterable[Digest]) -> None:
         """Remember that these were used now."""
         now = time.time_ns()
         self._database.execute_many("UPDATE records SET used = ? WHERE key = ?", [(now, key) for key in keys])
+
+    def was_pruned(self, key: Digest) -> bool:
+        """Tell whether what was produced under ``key`` has been removed to make room, as far as that is remembered."""
+        return bool(self._database.query("SELECT 1 FROM pruned WHERE key = ?", (key,)))
 
 
 class KnownDigests:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
+from ocibuild.store.inputs import RecordedInputs
 from ocibuild.store.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class ActiveSnapshot:
         self._committed = False
         self.id = number
         self.path = snapshots.path(number)
-        self.upper = os.path.join(self.path, "fs")
+        self.upper = snapshots.upper(number)
         self.scratch = snapshots.scratch(number)
 
     def __enter__(self) -> Self:
@@ -117,6 +118,10 @@ class Snapshots:
     def path(self, number: int) -> str:
         """Return the folder of a snapshot."""
         return os.path.join(self._folder, str(number))
+
+    def upper(self, number: int) -> str:
+        """Return the folder of its changes, whether it is there or not."""
+        return os.path.join(self.path(number), "fs")
 
     def scratch(self, number: int) -> str:
         """Return the folder beside a snapshot that is being written."""
@@ -209,6 +214,7 @@ class Snapshots:
                 known = "SELECT 1 FROM snapshots WHERE id = ? AND committed = 1 AND used <= ?"
                 if not self._database.query(known, (number, unless_used_since)):
                     return False
+                RecordedInputs(self._database).remember_pruned(number)
                 # from now on it is one that is being written, and what we leave is removed as such
                 self._database.query("UPDATE snapshots SET committed = 0 WHERE id = ?", (number,))
             self._discard(number)
@@ -257,7 +263,7 @@ class Snapshots:
         self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
 
     def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
-        return Snapshot(number, os.path.join(self.path(number), "fs"), _layer(diff_id, layer))
+        return Snapshot(number, self.upper(number), _layer(diff_id, layer))
 
 
 def _layer(diff_id: str | None, layer: str | None) -> Layer | None:

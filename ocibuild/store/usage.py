@@ -46,6 +46,8 @@ class Usage:
         self._store.snapshots.sweep()  # one whose scratch is still there is held
         wanted = list(chosen(self.items(), pruning))
         gone = {item.id for item in wanted if self._remove(item)}
+        if wanted:
+            self._store.records.inputs.tidy()
         blobs = {item.id for item in wanted if item.kind is Kind.BLOB}
         gone |= self._remove_blobs(blobs | {item.blob for item in wanted if item.blob and item.id in gone})
         return [item for item in wanted if item.id in gone]

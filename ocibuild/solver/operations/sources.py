@@ -42,8 +42,8 @@ class Sources:
         """Yield one of ``selected`` itself, and what is taken below it."""
         return walk(self.root, selected, excluded=self.excluded, exclude=self.exclude)
 
-    def digest(self, inputs: Inputs) -> Digest:
-        """Return the digest of the names, owners, modes and contents of all files."""
+    def digest(self, inputs: Inputs, kept: list[bytes] | None = None) -> Digest:
+        """Return the digest of the names, owners, modes and contents of all files; see ``content_digest()``."""
         return content_digest(
             self.root,
             self.selected,
@@ -51,6 +51,7 @@ class Sources:
             exclude=self.exclude,
             owner=self.owner,
             cache=inputs.store.files,
+            kept=kept,
         )
 
     def xattrs(self, fd: int) -> dict[str, bytes]:
@@ -125,11 +126,12 @@ def owner_in(root: Root, ownership: Ownership) -> Owner:
     return owner
 
 
-def context_digest(inputs: Inputs, vertex: Copy, source: CopySource) -> Digest:
-    """Return the digest of what a COPY takes from a build context."""
+def context_digest(inputs: Inputs, vertex: Copy, source: CopySource, *, names: list[str], kept: list[bytes]) -> Digest:
+    """Return the digest of what a COPY takes from a build context; ``names`` and ``kept`` are for ``listing()``."""
     assert isinstance(source.tree, Context)
     with _in_context(inputs, source.tree, source, _manner(vertex, source)) as sources:
-        return sources.digest(inputs)
+        names.extend(selected.name for selected in sources.selected)
+        return sources.digest(inputs, kept)
 
 
 def stage_digest(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.graph import Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.progress import Mode, display
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def test_a_terminal_keeps_one_line_for_each_finished_step(terminal: Terminal) ->
         seen = terminal.written.decode()
         assert " => => # compiling two" in seen
         assert "[==========>         ]   5.00MB /  10.00MB" in seen
+        emit(Noted(2, "not cached: never built before"))
         emit(Finished(2, "[2/3] RUN make", 1.5))
         emit(Finished(3, "pull", 2.0))
         emit(Warned("careful"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.graph import Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.progress.plain import PlainView
 
 if TYPE_CHECKING:
@@ -112,3 +112,9 @@ def test_the_last_state_of_a_transfer_of_unknown_size_is_shown_with_the_end_of_i
     events = [(0.1 * at, Transferred(1, "f", "downloading", at, None)) for at in range(5)]
     lines = _shown((0, Started(1, "ADD")), *events, (1, Finished(1, "ADD", 1.0)))
     assert lines == ["#1 ADD", "#1 downloading f 0B", "#1 downloading f 4B", "#1 DONE 1.0s", ""]
+
+
+def test_a_note_is_one_line_of_its_step_without_a_time() -> None:
+    note = Noted(2, "not cached: ENV A: 1\nto \x1b[31m2")
+    lines = _shown((0, Started(2, "RUN make")), (1, note), (2, Finished(2, "RUN make", 2.0)))
+    assert lines == ["#2 RUN make", "#2 not cached: ENV A: 1 to 2", "#2 DONE 2.0s", ""]

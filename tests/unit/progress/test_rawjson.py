@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ocibuild.graph import Finished, Output, Started, Stream, Transferred, Warned
+from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.oci import Digest
 from ocibuild.progress.rawjson import JsonView
 
@@ -80,3 +80,10 @@ def test_the_last_state_of_an_unfinished_transfer_is_not_lost() -> None:
 def test_a_warning_has_its_text_in_base64() -> None:
     [line] = _shown((0, Warned("careful")))
     assert base64.b64decode(line["warnings"][0]["short"]) == b"careful"
+
+
+def test_a_note_is_a_line_of_the_vertex_s_log() -> None:
+    started, note = _shown((0, Started(1, "a")), (1, Noted(1, "not cached: \udcffa\nx")))
+    [log] = note["logs"]
+    assert (log["vertex"], log["stream"]) == (started["vertexes"][0]["digest"], 2)
+    assert base64.b64decode(log["data"]) == b"not cached: a x\n"

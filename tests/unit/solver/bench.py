@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ocibuild.build import Builder, BuildRequest, Machine
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.executor import Row
-from ocibuild.graph import Finished, Output
+from ocibuild.graph import Finished, Noted, Output, Started
 from ocibuild.oci import Limits, Platform
 from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.overlay import OverlaySnapshotter
@@ -33,6 +33,7 @@ SHELL = 'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "
 class Built:
     """A build: the outcome of each step by its label without the numbers, and the image's tree, one line a file.
 
+    ``notes`` has what was said of each step that is not cached.
     ``image`` has the image ID, ``times`` the mtimes in seconds by name, ``xattrs`` likewise; ``error`` is what it
     failed with.
     """
@@ -46,6 +47,12 @@ class Built:
     error: str = ""
     history: tuple[Any, ...] = ()
     layers: tuple[str, ...] = ()
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def noted(self, part: str) -> list[str]:
+        """Return what was noted of the one step whose label contains ``part``."""
+        (notes,) = [notes for label, notes in self.notes.items() if part in label]
+        return notes
 
     def did(self, part: str) -> str:
         """Return the outcome of the one step whose label contains ``part``."""
@@ -95,7 +102,7 @@ class Bench:
             try:
                 result = builder.build(request)
             except OcibuildError as error:
-                return Built(_outcomes(events), error=str(error), output=_output(events))
+                return Built(_outcomes(events), error=str(error), output=_output(events), notes=_notes(events))
             finally:
                 machine.close()
             image = load_image(store.blobs, result.descriptor.digest, Platform.host())
@@ -109,6 +116,7 @@ class Bench:
                 output=_output(events),
                 history=image.config.history,
                 layers=tuple(layer.diff_id for layer in image.layers),
+                notes=_notes(events),
             )
 
 
@@ -128,6 +136,15 @@ def _outcomes(events: list[Event]) -> dict[str, str]:
     for event in events:
         if isinstance(event, Finished):
             found[event.label.partition("] ")[2]] = "failed" if event.error else "cached" if event.cached else "ran"
+    return found
+
+
+def _notes(events: list[Event]) -> dict[str, list[str]]:
+    labels = {event.step: event.label.partition("] ")[2] for event in events if isinstance(event, Started)}
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, Noted):
+            found.setdefault(labels[event.step], []).append(event.text)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +32,7 @@ from ocibuild.graph import (
 )
 from ocibuild.graph import Vertex as AnyVertex
 from ocibuild.oci import Digest, Platform, Reference
-from ocibuild.solver.keys import Keys
+from ocibuild.solver.keys import Keys, canonical, key_of
 from ocibuild.solver.plan import topological
 
 _IMAGE = Image(Reference.parse("base"), Platform("linux", "amd64"), Digest.of(b"manifest"))
@@ -61,6 +62,10 @@ def keys_of(
     for one in topological(vertex):
         keys.compute(one)
     return keys, keys[vertex]
+
+
+def second_key(keys: Keys, vertex: Run | Copy, stack: list[str], contents: dict[int, Digest]) -> Digest:
+    return key_of(keys.inputs_by_content(vertex, stack, contents))
 
 
 @pytest.mark.parametrize(
@@ -162,21 +167,61 @@ def test_the_second_key_is_by_what_the_inputs_are() -> None:
     other = replace(_FROM, **taking("pattern*", tree=replace(_RUN, args=("other",))), base=Scratch())
     keys, other_keys = keys_of(_FROM)[0], keys_of(other)[0]
     same, different = {0: Digest.of(b"same")}, {0: Digest.of(b"different")}
-    second = keys.by_content(_FROM, ["root", 1], same)
-    assert second == other_keys.by_content(other, ["root", 1], same)
-    assert second != keys.by_content(_FROM, ["root", 1], different)
-    assert second != keys.by_content(_FROM, ["root", 2], same)
+    second = second_key(keys, _FROM, ["root", "1"], same)
+    assert second == second_key(other_keys, other, ["root", "1"], same)
+    assert second != second_key(keys, _FROM, ["root", "1"], different)
+    assert second != second_key(keys, _FROM, ["root", "2"], same)
     chowned = replace(_FROM, owner="else")
-    assert second != keys_of(chowned)[0].by_content(chowned, ["root", 1], same)
+    assert second != second_key(keys_of(chowned)[0], chowned, ["root", "1"], same)
 
 
 def test_the_second_key_of_a_run_is_by_its_tree_and_its_process() -> None:
     on_other = replace(_RUN, base=Scratch())
     keys, other_keys = keys_of(_RUN)[0], keys_of(on_other)[0]
-    assert keys.by_content(_RUN, [1], {}) == other_keys.by_content(on_other, [1], {})
+    assert second_key(keys, _RUN, ["1"], {}) == second_key(other_keys, on_other, ["1"], {})
     changed = replace(_RUN, user="else")
-    assert keys.by_content(_RUN, [1], {}) != keys_of(changed)[0].by_content(changed, [1], {})
+    assert second_key(keys, _RUN, ["1"], {}) != second_key(keys_of(changed)[0], changed, ["1"], {})
 
 
 def test_names_that_are_not_utf8_have_keys() -> None:
     assert keys_of(replace(_MAKE, path="/\udcff"))[1] != keys_of(replace(_MAKE, path="/\udcfe"))[1]
+
+
+def test_a_key_is_the_digest_of_the_inputs_as_they_are_kept() -> None:
+    for vertex in (_GIVEN, _MOUNTS, _COPY, _FROM, _LINK, _MAKE, _INLINE, _HTTP):
+        keys, key = keys_of(vertex)
+        kept = json.loads(canonical(keys.inputs(vertex)))
+        assert key_of(kept) == key
+        assert canonical(kept) == canonical(keys.inputs(vertex))
+
+
+def test_inputs_have_the_names_that_a_miss_is_explained_by() -> None:
+    keys, _ = keys_of(_GIVEN)
+    assert keys.inputs(_GIVEN) == {
+        "kind": "run",
+        "base": keys[_IMAGE],
+        "command": ("sh", "-c", "make"),
+        "environment": ("A=1", "B=2"),
+        "user": "app",
+        "directory": "/w",
+        "hostname": "default",
+        "network": "default",
+        "security": "sandbox",
+        "mounts": [],
+        "hosts": ["db"],
+        "shm": 1 << 20,
+        "ulimits": (Ulimit("nofile", 10, 20),),
+    }
+    assert keys_of(_MOUNTS)[0].inputs(replace(_MAKE, base=_RUN))["parent"] == keys_of(_RUN)[1]
+
+
+def test_files_of_a_context_are_never_taken_for_those_of_a_stage() -> None:
+    """A copy from a stage keeps capabilities, and one from a context does not."""
+    content = Digest.of(b"content")
+    keys, other = keys_of(_COPY)[0], keys_of(_FROM)[0]
+    assert second_key(keys, _COPY, ["1"], {}) != second_key(other, _FROM, ["1"], {0: content})
+
+
+def test_nothing_hidden_is_in_the_inputs() -> None:
+    keys, _ = keys_of(_RUN)
+    assert "http_proxy" not in canonical(keys.inputs(_RUN))

@@ -1,0 +1,112 @@
+"""What a build would do, without any of it: each step in order, cached or not, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NoReturn
+
+from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, MakeDirectory, Run, Scratch, sources
+from ocibuild.rootfs import unpacked
+from ocibuild.solver.keys import key_of
+from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain
+from ocibuild.solver.reasons import tree_name
+from ocibuild.solver.solve import Solver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocibuild.graph import Vertex
+    from ocibuild.oci import Digest
+    from ocibuild.solver.keys import Inputs as Meaning
+    from ocibuild.solver.plan import Plan
+    from ocibuild.solver.workshop import Inputs
+
+
+class Fate(StrEnum):
+    """What a build would do about a step."""
+
+    CACHED = "cached"
+    RUN = "run"
+    PULL = "pull"
+    UNPACK = "unpack"
+    FETCH = "fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step of a build that was not run: ``why`` it is not cached, and what must change for it to run after all.
+
+    ``unless`` is empty where it runs in any case; else it does not where each of these turns out to be as before.
+    """
+
+    label: str
+    key: Digest
+    fate: Fate
+    inputs: Meaning
+    why: str | None = None
+    unless: tuple[str, ...] = ()
+
+
+class DryRun(Solver):
+    """Plans one target, and makes nothing."""
+
+    def __init__(self, inputs: Inputs, *, use_cache: bool = True) -> None:
+        super().__init__(inputs, _nothing_is_made, jobs=1, use_cache=use_cache)
+
+    def steps(self, target: Vertex) -> list[PlannedStep]:
+        """Return what a build of ``target`` would do, in order; raises SourceError where a file is missing."""
+        self._compute_keys(target)
+        plan = self._plan(target)
+        return [self._step(vertex, plan) for vertex in plan.vertices if not isinstance(vertex, Scratch | Context)]
+
+    def _step(self, vertex: MadeVertex | Image, plan: Plan) -> PlannedStep:
+        key, label, inputs = self._keys[vertex], vertex.origin.label, self._keys.inputs(vertex)
+        if isinstance(vertex, Image):
+            return PlannedStep(label, key, self._fate_of_image(vertex, plan), inputs)
+        by_content = self._by_known_content(vertex)
+        if key not in self._made and by_content and (made := self._cached(key_of(by_content))):
+            self._made[key] = made
+        if key in self._made or key in self._elsewhere:
+            return PlannedStep(label, key, Fate.CACHED, inputs)
+        why = self._reasons.why(vertex, by_content, self._becomes)
+        unless = tuple(self._unsettled(vertex)) if why.in_trees_alone else ()
+        fate = Fate.FETCH if isinstance(vertex, HttpFile | GitTree) else Fate.RUN
+        return PlannedStep(label, key, fate, inputs, why.text, unless)
+
+    def _fate_of_image(self, image: Image, plan: Plan) -> Fate:
+        is_wanted = self._keys[image] in plan.files and unpacked(self._inputs.store, self._layers(image)) is None
+        if not is_wanted and image is not plan.chain[0]:
+            return Fate.CACHED
+        if not all(map(self._has_blob, self._layers(image))):
+            return Fate.PULL
+        return Fate.UNPACK if is_wanted else Fate.CACHED
+
+    def _by_known_content(self, vertex: MadeVertex) -> Meaning | None:
+        """Return the inputs of a second key where they are known without having a look at any file."""
+        if not isinstance(vertex, LayerVertex) or any(isinstance(tree, LayerVertex) for tree in sources(vertex)):
+            return None
+        below = () if isinstance(vertex, Copy) and vertex.link else base_chain(vertex.base)
+        is_known = all(self._keys[one] in self._made for one in below if isinstance(one, LayerVertex))
+        return self._by_content(vertex) if is_known else None
+
+    def _becomes(self, vertex: Vertex) -> str:
+        return "runs again" if self._runs(vertex) else "is another"
+
+    def _unsettled(self, vertex: MadeVertex) -> Iterator[str]:
+        """Yield what will be known only once the steps before are done."""
+        if not isinstance(vertex, Run | Copy | MakeDirectory):
+            return
+        if self._runs(vertex.base) and not (isinstance(vertex, Copy) and vertex.link):
+            yield f"the result of {tree_name(vertex.base)}"
+        for tree in dict.fromkeys(sources(vertex)):
+            if self._runs(tree):
+                yield f"what it takes from {tree_name(tree)}"
+
+    def _runs(self, vertex: Vertex) -> bool:
+        key = self._keys[vertex]
+        return isinstance(vertex, LayerVertex) and key not in self._made and key not in self._elsewhere
+
+
+def _nothing_is_made() -> NoReturn:
+    raise AssertionError("a dry run makes nothing")

@@ -1,0 +1,217 @@
+"""Why steps are not cached, and which steps of before they are like: questions to the records of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+
+from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
+from ocibuild.solver.explain import Surroundings, Taken, differ_in_trees_alone, distance, explain
+from ocibuild.solver.keys import canonical
+from ocibuild.store import MadeFrom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ocibuild.graph import CopySource, Vertex
+    from ocibuild.oci import Digest
+    from ocibuild.solver.keys import Inputs, Keys
+    from ocibuild.solver.listings import Listings
+    from ocibuild.solver.plan import MadeVertex
+    from ocibuild.store import Earlier, Records
+
+_NEAR = 6
+"""Steps of before that are looked at in one place, the last ones made."""
+_COMPARED = 3
+"""Steps of before whose changes are held against those of one."""
+_NUMBER = re.compile(r"\s*[0-9]+/[0-9]+\]")
+_BRACKET = re.compile(r"\[[^\]]*\]")
+_INSTRUCTION = re.compile(r"\] (COPY|ADD) ")
+
+
+class _Candidate(NamedTuple):
+    """A step of before that one of now may be compared with, ``inputs`` being those of now in the same form."""
+
+    apart: int
+    earlier: Earlier
+    old: Inputs
+    inputs: Inputs
+
+
+class Why(NamedTuple):
+    """Why a step is not cached, in one line; ``in_trees_alone`` where its own inputs are as before."""
+
+    text: str
+    in_trees_alone: bool = False
+
+
+class Reasons:
+    """Says of the steps of one build why they are not cached; safe to use from threads.
+
+    A step is asked about after those that it stands on.
+    """
+
+    def __init__(self, records: Records, keys: Keys, listings: Listings, *, use_cache: bool) -> None:
+        self._records = records
+        self._keys = keys
+        self._listings = listings
+        self._use_cache = use_cache
+        self._like: dict[Digest, Digest] = {}  # by key, that of the step of before which took its place
+
+    def made_from(self, vertex: MadeVertex) -> MadeFrom:
+        """Return what is recorded with the result of a step under its key."""
+        inputs = self._keys.inputs(vertex)
+        held = self._listings.held()
+        taken = {source["context"] for source in inputs.get("sources", ()) if "context" in source}
+        listings = {digest: make for digest, make in held.items() if digest in taken}
+        return MadeFrom(canonical(inputs), tuple(_places(vertex, inputs)), listings)
+
+    def made_from_content(self, inputs: Inputs) -> MadeFrom:
+        """Return what is recorded with it under its second key, which is of these inputs."""
+        return MadeFrom(canonical(inputs), (_place_on(inputs),))
+
+    def is_like(self, vertex: MadeVertex, snapshot: int) -> None:
+        """Remember of a step that the step of before which made a snapshot took its place."""
+        for key, _ in self._records.inputs.of_snapshots([snapshot]).values():
+            self._like[self._keys[vertex]] = key
+
+    def on_the_same(self, inputs: Inputs) -> list[Earlier]:
+        """Return some steps of before, on the same tree, that may have changed the same in it; the most alike first.
+
+        ``inputs`` are those of a second key. Of a COPY the files are the same, not only the tree.
+        """
+        found = [one for one in self._on_the_same(inputs) if one.old.get("sources") == one.inputs.get("sources")]
+        return [one.earlier for one in sorted(found, key=_likeness)[:_COMPARED]]
+
+    def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> Why:
+        """Return why there is no result of a step from before.
+
+        ``by_content`` are the inputs of its second key, where it has one, and ``became`` says what has become of a step
+        that it needs.
+        """
+        key = self._keys[vertex]
+        if not self._use_cache:
+            return Why("--no-cache")
+        if self._records.get(key) is not None:
+            return Why("its result has owners of files in a form that is of no use here")
+        if self._records.was_pruned(key):
+            return Why("its result was pruned")
+        # at equal distance, what its inputs are says more than how they were made
+        found = sorted(self._on_the_same(by_content), key=_likeness)[:1] if by_content else []
+        found += sorted(self._candidates(vertex), key=_likeness)[:1]
+        if not found:
+            return Why("never built before")
+        nearest = min(found, key=lambda one: one.apart)
+        self.is_like(vertex, nearest.earlier.snapshot)
+        around = Surroundings(*self._surroundings(vertex, became), self._listings.get)
+        text = explain(nearest.old, nearest.inputs, around) or "its result is gone"
+        return Why(text, differ_in_trees_alone(nearest.old, nearest.inputs))
+
+    def _candidates(self, vertex: MadeVertex) -> Iterator[_Candidate]:
+        inputs = _as_kept(self._keys.inputs(vertex))
+        places = [*_places(vertex, inputs)]
+        like = self._like.get(inputs.get("parent", ""))
+        if like is not None:
+            places.append(_place_below(inputs["kind"], like))
+        return self._near(places, inputs)
+
+    def _on_the_same(self, inputs: Inputs) -> Iterator[_Candidate]:
+        return self._near([_place_on(inputs)], _as_kept(inputs))
+
+    def _near(self, places: Iterable[str], inputs: Inputs) -> Iterator[_Candidate]:
+        seen = set()
+        for place in places:
+            for earlier in self._records.inputs.near(place, _NEAR):
+                if earlier.key not in seen:
+                    seen.add(earlier.key)
+                    old = json.loads(earlier.inputs)
+                    yield _Candidate(distance(old, inputs), earlier, old, inputs)
+
+    def _surroundings(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> tuple[Taken, tuple[Taken, ...]]:
+        if not isinstance(vertex, Run | Copy | MakeDirectory):
+            return Taken(""), ()
+        taken = [self._taken(vertex, source, became) for source in vertex.sources] if isinstance(vertex, Copy) else []
+        return _tree(vertex.base, became), tuple(taken)
+
+    def _taken(self, vertex: Copy, source: CopySource, became: Callable[[Vertex], str]) -> Taken:
+        if isinstance(source.tree, Context):
+            instruction = _INSTRUCTION.search(vertex.origin.label)
+            return Taken(" ".join([*(instruction.groups() if instruction else ()), *source.paths]))
+        return _tree(source.tree, became)
+
+
+def _tree(vertex: Vertex, became: Callable[[Vertex], str]) -> Taken:
+    is_step = isinstance(vertex, Run | Copy | MakeDirectory)
+    return Taken(tree_name(vertex), became(vertex)) if is_step else Taken(tree_name(vertex))
+
+
+def tree_name(vertex: Vertex) -> str:
+    """Return what a user calls a tree: a step by its number, as ``[builder 2/5]``."""
+    match vertex:
+        case Image():
+            return vertex.reference.familiar()
+        case Run() | Copy() | MakeDirectory():
+            bracket = _BRACKET.match(vertex.origin.label)
+            return bracket[0] if bracket else vertex.origin.label
+        case Inline():
+            return "document"
+        case HttpFile():
+            return shown_url(vertex.url)
+        case GitTree():
+            return vertex.reference.shown
+        case Scratch() | Context():
+            return "scratch" if isinstance(vertex, Scratch) else vertex.name
+        case _:
+            assert_never(vertex)
+
+
+def _likeness(one: _Candidate) -> tuple[int, int]:
+    """Order by the number of differing inputs, and then from the one that was used last."""
+    return one.apart, -one.earlier.used
+
+
+def _as_kept(inputs: Inputs) -> Inputs:
+    """Return inputs as they come back from a record."""
+    kept: Inputs = json.loads(canonical(inputs))
+    return kept
+
+
+def _places(vertex: MadeVertex, inputs: Inputs) -> Iterator[str]:
+    """Yield where a step is looked for: what does the same, what stands on the same, and what a user calls the same."""
+    kind = inputs["kind"]
+    yield _place("does", kind, _operation(vertex))
+    below = inputs.get("parent") or inputs.get("base")
+    if below:
+        yield _place_below(kind, below)
+    yield _place("is called", kind, _NUMBER.sub("]", vertex.origin.label))
+
+
+def _place_below(kind: str, below: str) -> str:
+    return _place("stands on", kind, below)
+
+
+def _place_on(inputs: Inputs) -> str:
+    return _place("stands on the files", inputs["kind"], inputs["stack"])
+
+
+def _place(*what: Any) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+
+
+def _operation(vertex: MadeVertex) -> Any:
+    """Return what a step does, without what it does that to."""
+    match vertex:
+        case Run():
+            return vertex.args
+        case Copy():
+            return [vertex.destination, [source.paths for source in vertex.sources]]
+        case MakeDirectory():
+            return vertex.path
+        case Inline():
+            return [file.name for file in vertex.files]
+        case HttpFile():
+            return vertex.url
+        case GitTree():
+            return vertex.reference.remote

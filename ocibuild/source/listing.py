@@ -1,0 +1,57 @@
+"""What a selection of files held, file by file: kept beside its digest, to tell what has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from ocibuild.source.files import join
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Listing: TypeAlias = dict[str, str]
+"""By path: type, owners and mode, and a short digest of what it holds, as ``100000 0 0 644 0123456789ab``."""
+
+_SOURCE = b"source "
+_DIGEST = b"sha256:"
+_SHORT = 12
+
+
+def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
+    """Return the listing of what ``content_digest()`` has kept; ``names`` are those of what was selected, in order.
+
+    Paths begin with the name under which a file was selected, whatever symlinks that led through.
+    """
+    return dict(_entries(iter(names), records))
+
+
+def to_text(files: Listing) -> str:
+    """Return a listing as it is stored."""
+    return json.dumps(files, separators=(",", ":"))
+
+
+def from_text(text: str) -> Listing:
+    """Return the listing that was stored as ``text``."""
+    found: Listing = json.loads(text)
+    return found
+
+
+def _entries(names: Iterator[str], records: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    top = ""
+    for record in records:
+        if record.startswith(_SOURCE):
+            top = next(names)
+            continue
+        length, _, rest = record.partition(b":")
+        name = os.fsdecode(rest[: int(length)])
+        *head, payload = rest[int(length) + 1 : -1].split(b" ", 4)
+        yield join(top, name) or ".", f"{b' '.join(head).decode()} {_short(payload)}"
+
+
+def _short(payload: bytes) -> str:
+    if payload.startswith(_DIGEST):
+        return payload[len(_DIGEST) :][:_SHORT].decode()
+    return hashlib.sha256(payload).hexdigest()[:_SHORT]
