@@ -17,6 +17,7 @@ from ocibuild.build.request import BuildResult
 from ocibuild.build.secrets import Secrets
 from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
+from ocibuild.layer import compression_threads
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
 from ocibuild.solver import Inputs, Solver, Workshop, root_of
@@ -156,6 +157,7 @@ class Builder:
                 inputs,
                 lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
                 jobs=request.jobs,
+                threads=compression_threads(),
                 use_cache=request.use_cache,
                 pack_all=any(cache.everything for cache in request.cache_to),
                 first_step=remotes.steps + 1,
