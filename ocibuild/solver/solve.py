@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import Interrupted, OcibuildError, SourceError, StoreError
+from ocibuild.errors import Interrupted, InvalidLayer, OcibuildError, SourceError, StoreError
 from ocibuild.graph import (
     BindMount,
     CacheMount,
@@ -421,7 +421,8 @@ class Solver:
 
         snapshots = self._inputs.store.snapshots
         for earlier in self._reasons.on_the_same(by_content):
-            with suppress(FileNotFoundError):  # to look is not to use: it may be pruned meanwhile
+            # to look is not to use: it may be pruned meanwhile; what no layer can hold is told of when it is packed
+            with suppress(FileNotFoundError, InvalidLayer):
                 if same_changes(snapshots.upper(earlier.snapshot), active.upper, self._shop.ownership):
                     snapshot = snapshots.by_id(earlier.snapshot)
                     return Made(snapshot, earlier.created) if snapshot else None

@@ -273,7 +273,7 @@ def test_a_call_is_read(text: str, check: bool, form: str | None, expected: Call
         ("outline", True, None, "--check and --call outline are two methods"),
         ("check,format=xml", False, None, "--call format=xml: use format=text"),
         ("check,other", False, None, "--call other: use format=text"),
-        ("build", False, "json", "--format is for --check and --call"),
+        ("build", False, "json", "--format is for --check, --call and --dry-run"),
     ],
 )
 def test_a_wrong_call_is_refused(text: str, check: bool, form: str | None, message: str) -> None:
