@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ocibuild.fs import Root
-    from ocibuild.source.contents import DigestCache
+    from ocibuild.source.contents import DigestCache, Xattrs
     from ocibuild.source.files import Exclusion, Found, Selected
 
 _FORMAT = b"ocibuild content 2\n"
@@ -40,18 +40,19 @@ def content_digest(
     excluded: Exclusion | None = None,
     exclude: Sequence[str] = (),
     owner: Owner = owned_by_root,
+    xattrs: Xattrs = lambda _fd: {},
     cache: DigestCache | None = None,
 ) -> Digest:
     """Return a digest that differs where COPY of ``selected`` would give other files.
 
     It covers, in order, each source's own name where it is no directory, and of it and all that is taken below: name,
-    type, permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file, and
+    type, permission bits, owners, target of a symlink, numbers of a device, bytes and ``xattrs`` of a file, and
     whether it is there as a parent only. Times, hard links and the size of a directory are not in it. ``exclude`` are
     the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. Raises SourceError for a file that
     cannot be read.
     """
     whole = hashlib.sha256(_FORMAT)
-    with FileDigests(root, cache) as contents:
+    with FileDigests(root, cache, xattrs) as contents:
         taken = ((source, walk(root, source, excluded=excluded, exclude=exclude)) for source in selected)
         for record in _in_order(_records(root, taken, owner, contents)):
             whole.update(record)

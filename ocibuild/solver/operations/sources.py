@@ -43,13 +43,14 @@ class Sources:
         return walk(self.root, selected, excluded=self.excluded, exclude=self.exclude)
 
     def digest(self, inputs: Inputs) -> Digest:
-        """Return the digest of the names, owners, modes and contents of all files."""
+        """Return the digest of the names, owners, modes, contents and extended attributes of all files."""
         return content_digest(
             self.root,
             self.selected,
             excluded=self.excluded,
             exclude=self.exclude,
             owner=self.owner,
+            xattrs=self.xattrs,
             cache=inputs.store.files,
         )
 
