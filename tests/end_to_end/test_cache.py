@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tarfile
+import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,8 @@ import pytest
 
 from demo.upload import upload_image
 from tests.support.bases import BUSYBOX_CONFIG, busybox_tree
+from tests.support.peers import require_peer, require_root
+from tests.support.program import program_of_ordinary_user, program_of_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +28,11 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
     from tests.support.program import Program
 
+MANY = 20_000
+_OF_A_BUILD = 4_000
+"""More calls than a build makes that has nothing to look at."""
+_SETTLED_SECONDS = 2.1
+"""Before a digest is remembered, a file must have been as it is for so long."""
 # where anything runs again, the image is another one
 TEXT = """\
 FROM {base} AS first
@@ -187,3 +197,66 @@ def test_all_runs_again_on_a_base_with_other_layers(shared: Program, registry: s
     assert not shared.build(folder).ran()
     again = shared.build(folder, "--pull")
     assert (again.ran("RUN"), again.ran("COPY")) == (first.ran("RUN"), first.ran("COPY"))
+
+
+# -- what is looked at of a context
+
+
+def test_a_file_that_is_as_it_was_costs_one_look_and_what_is_excluded_none() -> None:
+    """System calls that name a file, counted from outside; of a directory that is excluded not even its own."""
+    files: dict[str, str | bytes] = {f"files/d{n % 9}/f{n:05}": str(n) for n in range(MANY)}
+    excluded = {f"files/node_modules/x/g{n}": "x" for n in range(100)}
+    text = "FROM scratch\nCOPY files /files\n"
+    with program_of_root() as program:
+        folder = program.context(
+            "many", {"Dockerfile": text, ".dockerignore": "**/node_modules\n", **files, **excluded}
+        )
+        time.sleep(_SETTLED_SECONDS)
+        first = program.build(folder)
+        trace = program.user.home / "trace"
+        words = (
+            "strace",
+            "--follow-forks",
+            "--quiet=all",
+            "--trace=%file",
+            "--output",
+            trace,
+            "ocibuild",
+            "build",
+            "-q",
+        )
+        assert require_peer("strace")
+        result = program.user.run(*words, folder)
+        assert result.stdout.strip() == first.image_id, result.stderr
+        calls = trace.read_text().splitlines()
+    looks = Counter(found[0] for call in calls if (found := re.search(r'"f\d{5}"', call)))
+    assert (len(looks), set(looks.values())) == (MANY, {1})
+    assert not [call for call in calls if "node_modules" in call or re.search(r'"g\d+"', call)]
+    assert not [call for call in calls if re.search(r'open\w*\(.*"f\d{5}"', call)]
+    assert len(calls) < MANY + _OF_A_BUILD
+
+
+def test_what_is_excluded_is_not_opened(busybox_base: str) -> None:
+    """Files and a directory of somebody else's that are closed to the user, and a pipe that nobody writes to."""
+    require_root()
+    with program_of_ordinary_user() as program:
+        folder = program.context("closed", {"Dockerfile": f"FROM {busybox_base}\nCOPY . /all\n", "open": "open"})
+        (folder / "closed").mkdir()
+        (folder / "closed/inside").touch()
+        for name, mode in (("closed", 0), ("secret", 0)):
+            (folder / name).touch()
+            (folder / name).chmod(mode)
+        os.mkfifo(folder / "pipe", 0)
+        for number, (rules, message) in enumerate(_RULES.items()):
+            (folder / ".dockerignore").write_text(rules)
+            built = program.try_build(folder, "-t", f"closed:{number}")
+            assert (built.status, message in built.stderr) == (int(bool(message)), True), built.stderr
+        assert program.check("run", f"closed:{len(_RULES) - 1}", "ls", "/all").split() == ["Dockerfile", "open", "pipe"]
+
+
+_RULES = {
+    "": "cannot be read",
+    "closed\n": "'secret' cannot be read: Permission denied (make it readable, or exclude it in .dockerignore)",
+    "secret\n": "'closed' cannot be read",
+    "closed\nsecret\n": "",
+}
