@@ -25,6 +25,7 @@ def tree(tmp_path: Path) -> Path:
     (tree / "d" / "sub").mkdir(parents=True)
     (tree / "d" / "file").write_text("content")
     (tree / "d" / "file").chmod(0o644)
+    (tree / "d" / "same").write_text("content")
     (tree / "d" / "sub" / "other").write_text("other")
     (tree / "d" / "link").symlink_to("file")
     (tree / "d").chmod(0o755)
@@ -63,10 +64,11 @@ def _attribute(tree: Path) -> None:
         lambda tree: [(tree / "d" / "link").unlink(), (tree / "d" / "link").symlink_to("sub")],
         lambda tree: [(tree / "d" / "link").unlink(), (tree / "d" / "link").write_text("file")],
         lambda tree: os.mkfifo(tree / "d" / "fifo"),
+        lambda tree: [(tree / "d" / "same").unlink(), (tree / "d" / "same").hardlink_to(tree / "d" / "file")],
     ],
     ids=[
         "bytes", "mode", "top-mode", "directory-mode", "name", "new-directory", "new-file", "removed", "target",
-        "type", "fifo",
+        "type", "fifo", "hard-link",
     ],
 )  # fmt: skip
 def test_a_change_that_a_copy_would_show_changes_the_digest(tree: Path, change: Callable[[Path], object]) -> None:
@@ -91,8 +93,9 @@ def _give_away(tree: Path) -> None:
         _give_away,
         _capability,
         _attribute,
+        lambda tree: (tree / "outside").hardlink_to(tree / "d" / "file"),
     ],
-    ids=["time", "directory-time", "outside", "inode", "moved", "owner", "capability", "attribute"],
+    ids=["time", "directory-time", "outside", "inode", "moved", "owner", "capability", "attribute", "hard-link"],
 )
 def test_a_change_that_a_copy_would_not_show_does_not(tree: Path, change: Callable[[Path], object]) -> None:
     before = _digest(tree)
