@@ -74,7 +74,7 @@ class Solver:
         open_workshop: Callable[[], Workshop],
         *,
         jobs: int,
-        threads: int,
+        threads: int = 1,
         use_cache: bool = True,
         pack_all: bool = False,
         first_step: int = 1,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.build import Machine
-from ocibuild.graph import Network
 from ocibuild.store import Blobs
 from tests.unit.solver.bench import SHELL, Bench, Built, refusing_machine
 
@@ -38,100 +37,12 @@ def works(bench: Bench, dockerfile: str, **request: object) -> Built:
     return result
 
 
-def outcome(result: Built) -> list[str]:
-    """Return what became of each step but the first, in the Dockerfile's order."""
-    return [result.steps[label] for label in sorted(result.steps) if "busybox /bin" not in label]
-
-
 def test_an_unchanged_build_is_cached_and_the_same_to_the_byte(kit: Bench) -> None:
     first, again = works(kit, _STEPS), works(kit, _STEPS)
     assert set(first.steps.values()) == {"ran"}
     assert set(again.steps.values()) == {"cached"}
     assert again.image == first.image
     assert first.tree["all"] == "-0644 0:0 ab"
-
-
-_CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
-    "touched": (lambda src: os.utime(src / "a", (5, 5)), False),
-    "touched directory": (lambda src: os.utime(src, (5, 5)), False),
-    "rewritten": (lambda src: (src / "a").write_text("a"), False),
-    "replaced by the same": (lambda src: shutil.copy2(src / "a", src / "c") and (src / "c").rename(src / "a"), False),
-    "content": (lambda src: (src / "a").write_text("x"), True),
-    "mode": (lambda src: (src / "a").chmod(0o600), True),
-    "mode of the directory": (lambda src: src.chmod(0o700), True),
-    "name": (lambda src: (src / "a").rename(src / "c"), True),
-    "one more": (lambda src: (src / "c").touch(), True),
-    "one less": (lambda src: (src / "a").unlink(), True),
-    "now a link": (lambda src: os.symlink("a", (src / "b").rename(src / "a").with_name("b")), True),
-}
-
-
-@pytest.mark.parametrize(("change", "runs"), _CHANGES.values(), ids=_CHANGES.keys())
-def test_a_change_of_the_context(kit: Bench, change: Callable[[Path], object], runs: bool) -> None:
-    works(kit, _STEPS)
-    change(kit.context / "src")
-    again = works(kit, _STEPS)
-    expected = "ran" if runs else "cached"
-    assert (again.did("COPY src"), again.did("RUN")) == (expected, expected)
-    assert again.did("COPY busybox") == "cached"
-
-
-def test_what_is_not_copied_does_not_count(kit: Bench) -> None:
-    works(kit, _STEPS)
-    kit.write("elsewhere", "x")
-    kit.write("src/ignored", "x")
-    (kit.context / ".dockerignore").write_text("src/ignored")
-    assert set(works(kit, _STEPS).steps.values()) == {"cached"}
-
-
-_RUN = "RUN echo x > /x"
-_REWRITTEN = {
-    "command": (_RUN, "RUN echo y > /x", True),
-    "form": ('RUN ["/bin/busybox", "true"]', "RUN /bin/busybox true", True),
-    "environment": (f"ENV A=1\n{_RUN}", f"ENV A=2\n{_RUN}", True),
-    "argument": (f"ARG A=1\n{_RUN}", f"ARG A=2\n{_RUN}", True),
-    "user": (f"USER 1\n{_RUN} || true", f"USER 2\n{_RUN} || true", True),
-    "working directory": (f"WORKDIR /\n{_RUN}", f"WORKDIR /tmp\n{_RUN}", True),
-    "network": (_RUN, _RUN.replace("RUN", "RUN --network=none"), True),
-    "shell": (_RUN, f'SHELL ["/bin/busybox", "ash", "-c"]\n{_RUN}', True),
-    "label": (_RUN, f"LABEL a=b\n{_RUN}", False),
-    "exposed port": (_RUN, f"EXPOSE 80\n{_RUN}", False),
-    "comment": (_RUN, f"# why\n\n{_RUN}", False),
-    "stage name": (_RUN, _RUN, False),
-    "--chown": ("COPY src /x\nRUN true", "COPY --chown=5 src /x\nRUN true", True),
-    "--chmod": ("COPY src /x\nRUN true", "COPY --chmod=700 src /x\nRUN true", True),
-    "destination": ("COPY src /x\nRUN true", "COPY src /y\nRUN true", True),
-    "ADD for COPY": ("COPY src /x\nRUN true", "ADD src /x\nRUN true", True),
-    "directory": ("WORKDIR /a\nWORKDIR /\nRUN true", "WORKDIR /b\nWORKDIR /\nRUN true", True),
-    "owner of a directory": ("USER 1\nWORKDIR /a\nUSER 0\nRUN true", "USER 2\nWORKDIR /a\nUSER 0\nRUN true", True),
-}
-
-
-@pytest.mark.parametrize(("before", "after", "runs"), _REWRITTEN.values(), ids=_REWRITTEN.keys())
-def test_a_change_of_the_dockerfile(kit: Bench, before: str, after: str, runs: bool) -> None:
-    works(kit, f"{SHELL}{before}\n")
-    again = works(kit, f"{SHELL}{after}\n")
-    assert again.did("RUN") == ("ran" if runs else "cached")
-
-
-def test_two_steps_that_are_swapped_both_run_and_one_that_is_added_runs_alone(kit: Bench) -> None:
-    works(kit, f"{SHELL}RUN echo 1 > /1\n")
-    added = works(kit, f"{SHELL}RUN echo 1 > /1\nRUN echo 2 > /2\n")
-    assert (added.did("echo 1"), added.did("echo 2")) == ("cached", "ran")
-    swapped = works(kit, f"{SHELL}RUN echo 2 > /2\nRUN echo 1 > /1\n")
-    assert (swapped.did("echo 1"), swapped.did("echo 2")) == ("ran", "ran")
-
-
-def test_build_arguments_count_and_proxies_do_not(kit: Bench) -> None:
-    dockerfile = f"{SHELL}ARG VERSION\nRUN echo $VERSION $http_proxy\n"
-    assert "1 p" in works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "p"}).output
-    assert works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "q"}).did("RUN") == "cached"
-    assert works(kit, dockerfile, build_args={"VERSION": "2", "http_proxy": "p"}).did("RUN") == "ran"
-
-
-def test_the_network_of_the_request_counts(kit: Bench) -> None:
-    works(kit, _STEPS)
-    assert works(kit, _STEPS, network=Network.NONE).did("RUN") == "ran"
 
 
 def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
