@@ -212,5 +212,6 @@ def conversion_options(request: BuildRequest, contexts: Mapping[str, NamedContex
         extra_hosts=request.extra_hosts,
         shm_size=request.shm_size,
         ulimits=request.ulimits,
+        anew=request.anew,
         contexts=contexts,
     )

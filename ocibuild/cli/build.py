@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
 @click.option("--load", is_flag=True, help="Short for --output type=image, which is the default.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--no-cache-filter", "anew", multiple=True, metavar="STAGE", help="Run every step of this stage.")
 @click.option("--pull", is_flag=True, help="Resolve base images anew.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
 @click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 @forced_options
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options(
-    "--no-cache-filter", "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",
+    "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",
 )  # fmt: skip
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
@@ -82,6 +83,8 @@ def build(ctx: click.Context, /, **options: Any) -> None:
 def _refuse(options: dict[str, Any]) -> None:
     if options["platform"] and "," in options["platform"]:
         raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
+    if options["no_cache"] and options["anew"]:
+        raise click.UsageError("--no-cache runs the steps of every stage (leave out --no-cache-filter, or --no-cache)")
 
 
 def _request(options: dict[str, Any]) -> BuildRequest:
@@ -110,10 +113,19 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         allowed=entitlements(options["allowed"]),
         outputs=tuple(map(parse_output, outputs)),
         use_cache=not options["no_cache"],
+        anew=_stages(options["anew"]),
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         forced=Forced(options["executor"], options["snapshotter"]),
     )
+
+
+def _stages(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the stages of ``--no-cache-filter``: each of its values may name several."""
+    names = tuple(name.strip() for value in values for name in value.split(","))
+    if "" in names:
+        raise click.UsageError("--no-cache-filter: a stage without a name (it has a number, from 0)")
+    return names
 
 
 def _build_args(values: tuple[str, ...]) -> dict[str, str]:

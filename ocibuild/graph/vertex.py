@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a vertex comes from: ``label`` is what progress shows, such as ``[builder 2/5] RUN make``."""
+    """Where a vertex comes from: ``label`` is what progress shows, such as ``[builder 2/5] RUN make``.
+
+    ``anew`` is that its user wants it made, whatever is known of it from before.
+    """
 
     label: str
     location: SourceRange | None = None
+    anew: bool = False
 
 
 NOWHERE = Origin("")

@@ -36,6 +36,7 @@ from ocibuild.solver.plan import (
     files_of,
     make_plan,
     root_of,
+    to_make_anew,
     topological,
     waits_for,
 )
@@ -82,6 +83,9 @@ class Solver:
         # by key: the snapshots of images, where they were wanted, and the results of other vertices
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self._made: dict[Digest, Made] = {}
+        # the keys of what is to be made anew, and of those and all that rests on them
+        self._anew: frozenset[Digest] = frozenset()
+        self._outdated: frozenset[Digest] = frozenset()
 
     def solve(self, target: Vertex) -> Solution:
         """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
@@ -92,6 +96,7 @@ class Solver:
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
+        self._anew, self._outdated = to_make_anew(target, self._keys)
         with self._inputs.store.transaction():  # each that is found is marked as used
             plan = make_plan(target, self._keys, self._cached)
         self._made.update(plan.made)
@@ -121,7 +126,7 @@ class Solver:
         return known
 
     def _cached(self, key: Digest) -> Made | None:
-        return self._recorded(key) if self._use_cache else None
+        return self._recorded(key) if self._use_cache and key not in self._outdated else None
 
     def _recorded(self, key: Digest) -> Made | None:
         record = self._inputs.store.records.get(key)
@@ -195,7 +200,7 @@ class Solver:
         with self._shown(vertex, step) as shown, self._inputs.store.locks.holding(f"step {key}"):
             made = self._cached(key)
             if made is None and (second := self._second_key(vertex)):
-                made = self._cached(second)
+                made = None if key in self._anew else self._cached(second)
                 shown.cached = made is not None
                 made = made or self._make_new(vertex, step, second)
                 self._inputs.store.records.put(key, _record(vertex, made))
