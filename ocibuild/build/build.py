@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.build.agents import Agents
@@ -24,15 +25,18 @@ from ocibuild.store import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
+    from ocibuild.executor import Executor
     from ocibuild.graph import Emit, Vertex
     from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
     from ocibuild.solver import Solution
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
     from ocibuild.store import Store
 
@@ -47,7 +51,8 @@ class Lent(NamedTuple):
 class Builder:
     """Builds images with the machine, store and registry that it is given.
 
-    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on.
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on; ``hold`` keeps from
+    the terminal what is shown of events, for as long as somebody else has that.
     """
 
     def __init__(
@@ -60,9 +65,11 @@ class Builder:
         limits: Callable[[], Limits],
         *,
         ready: Callable[[Descriptor], None] = lambda _layer: None,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         machine.use(store)
         self._ready = ready
+        self._hold = hold
         self._machine = machine
         self._store = store
         self._registry = registry
@@ -127,7 +134,7 @@ class Builder:
         with ExitStack() as cleanup:
             solver = Solver(
                 inputs,
-                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
+                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, request),
                 jobs=request.jobs,
                 use_cache=request.use_cache,
                 first_step=remotes.steps + 1,
@@ -141,8 +148,7 @@ class Builder:
         remotes: Remotes,
         lent: Lent,
         cleanup: ExitStack,
-        *,
-        pasta: bool,
+        request: BuildRequest,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         executor = self._machine.executor(self._warn)
@@ -175,8 +181,14 @@ class Builder:
             agents=lent.agents,
             ready=self._ready,
             limits=self._limits,
-            pasta=pasta,
+            pasta=request.pasta,
+            look_at=self._debugger(executor) if request.debug_on_failure else None,
         )
+
+    def _debugger(self, executor: Executor) -> Callable[[Aftermath], None]:
+        from ocibuild.build.debugging import open_shell
+
+        return partial(open_shell, executor, self._hold)
 
     def _warn(self, message: str) -> None:
         self._emit(Warned(message))

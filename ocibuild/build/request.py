@@ -29,7 +29,8 @@ class BuildRequest:
     what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
     ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. The steps of the stages ``anew``,
     by name or number, do not come from the cache. ``pull`` resolves base images anew. ``forced`` is how steps must be
-    run. Without ``outputs`` the image goes into the store alone.
+    run. Without ``outputs`` the image goes into the store alone. With ``debug_on_failure`` a shell is opened on the
+    terminal of this process in what a RUN that fails has left.
     """
 
     context: str
@@ -54,6 +55,7 @@ class BuildRequest:
     anew: tuple[str, ...] = ()
     pull: bool = False
     jobs: int = 2
+    debug_on_failure: bool = False
     forced: Forced = field(default_factory=Forced)
 
 

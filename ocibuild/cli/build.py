@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check and --call print.")
 @progress_option
 @forced_options
+@click.option("--debug-on-failure", is_flag=True, help="Open a shell in what a RUN that fails has left.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options(
     "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",
@@ -117,6 +118,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         forced=Forced(options["executor"], options["snapshotter"]),
+        debug_on_failure=options["debug_on_failure"],
     )
 
 

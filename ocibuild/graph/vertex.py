@@ -126,7 +126,8 @@ class Run:
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
     machine as the process sees it. ``platform`` is what the programs of the tree are made for, None the machine's.
-    ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
+    ``shm_size`` is that of /dev/shm in bytes, None for the usual one. ``shell`` is what ``args`` begins with where that
+    is a shell which is given a command: it says no more of the step, but with what a user may want to look at it.
     """
 
     base: Vertex
@@ -143,6 +144,7 @@ class Run:
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
     platform: Platform | None = None
+    shell: tuple[str, ...] = ()
     origin: Origin = NOWHERE
 
 

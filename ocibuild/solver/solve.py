@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import OcibuildError, SourceError
+from ocibuild.errors import Interrupted, OcibuildError, SourceError
 from ocibuild.graph import (
     BindMount,
     CacheMount,
@@ -40,7 +40,7 @@ from ocibuild.solver.plan import (
     topological,
     waits_for,
 )
-from ocibuild.solver.pool import Task, run_tasks
+from ocibuild.solver.pool import Pool, Task
 from ocibuild.solver.results import Made, Solution
 from ocibuild.store import Record, load_image, translate_errors
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from ocibuild.graph import Mount, Vertex
     from ocibuild.oci import Digest
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot
@@ -77,6 +78,7 @@ class Solver:
         self._open_workshop = open_workshop
         self._jobs = jobs
         self._use_cache = use_cache
+        self._pool = Pool()
         self._last_step = first_step - 1
         self._keys = Keys(self._image_key, partial(context_digest, inputs), inputs.identify)
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
@@ -102,7 +104,7 @@ class Solver:
         self._made.update(plan.made)
         tasks = self._tasks(plan)
         if tasks:
-            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
+            self._pool.run(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
         return self._solution(plan)
 
     @cached_property
@@ -250,7 +252,7 @@ class Solver:
 
         match vertex:
             case Run():
-                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack)
+                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack, self._failed)
             case MakeDirectory():
                 make_directory(self._shop, vertex, self._base_stack(vertex), active)
             case Copy():
@@ -261,6 +263,10 @@ class Solver:
                 self._shop.bring(vertex, active, step)
             case _:
                 assert_never(vertex)
+
+    def _failed(self, left: Aftermath) -> None:
+        if self._shop.look_at is not None:
+            self._pool.alone(left.error, partial(self._shop.look_at, left))
 
     def _base_stack(self, vertex: LayerVertex) -> tuple[Snapshot, ...]:
         """Return the snapshots that a vertex changes, oldest first: none where it is linked to them only later."""
@@ -304,6 +310,9 @@ class Solver:
         try:
             with _located(vertex), translate_errors(self._inputs.store.root):
                 yield shown
+        except Interrupted:
+            self._inputs.emit(Finished(step, label, time.monotonic() - begun, cancelled=True))
+            raise
         except BaseException as error:
             message = error.message if isinstance(error, OcibuildError) else type(error).__name__
             self._inputs.emit(Finished(step, label, time.monotonic() - begun, error=message))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Limits
     from ocibuild.rootfs import Snapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
     from ocibuild.store import ActiveSnapshot, Store
 
@@ -85,7 +86,8 @@ class Workshop(Inputs):
 
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
     that were there before. ``limits`` are asked for when an image is unpacked. With ``pasta`` a step of
-    the network DEFAULT has one of its own, which pasta connects.
+    the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is called in the
+    main thread with what a RUN that failed has left, before that is undone, and when nothing else runs any more.
     """
 
     snapshotter: Snapshotter
@@ -99,3 +101,4 @@ class Workshop(Inputs):
     ready: Callable[[Descriptor], None] = nobody_told
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False
+    look_at: Callable[[Aftermath], None] | None = None

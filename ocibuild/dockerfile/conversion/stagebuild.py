@@ -198,6 +198,7 @@ class StageBuilder:
             shm_size=self._options.shm_size,
             ulimits=self._options.ulimits,
             platform=self._foreign_platform(),
+            shell=args[:-1] if instruction.command.shell_form else (),
             origin=self._origin(instruction, label, trigger=trigger),
         )
         arguments = {name: self._variables.get(name, value) for name, value in self._arguments.items()}
