@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         OutlineReport,
         TargetsReport,
     )
+    from ocibuild.cache import Caches
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import Diagnosis
@@ -99,6 +100,7 @@ class Session:
             check_output(output, request.tags)
         if request.debug_on_failure:
             _need_terminal()
+        only_pushed = bool(request.outputs) and all(output.kind is Kind.REGISTRY for output in request.outputs)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
             self._working(request.forced) as machine,
@@ -106,16 +108,17 @@ class Session:
             translate_errors(self._settings.root),
             self._pushing(names) as push,
         ):
-            ready = push.begin if push else _nobody
-            stop = self._stop_transfers
+            caches = self._caches(request)
             builder = Builder(
                 machine,
                 self.store,
                 lambda: self.registry,
-                stop,
+                self._stop_transfers,
                 shown,
                 self._limits,
-                ready=ready,
+                ready=push.begin if push else _nobody,
+                provided=push.provides if push and only_pushed else _nowhere,
+                elsewhere=caches,
                 hold=shown.held,
             )
             result = builder.build(request)
@@ -123,7 +126,28 @@ class Session:
                 self._write(output, result)
             if push:
                 self._finish(push, result.descriptor, names, shown, step=result.last_step + 1)
+            self._export(request, result, caches, shown, step=result.last_step + 1 + bool(push))
         return result
+
+    def _caches(self, request: BuildRequest) -> Caches | None:
+        """Return the caches beyond the store that a build looks into, None where it was given none."""
+        if not request.cache_from:
+            return None
+        from ocibuild.cache import Caches
+
+        return Caches.open(request.cache_from, lambda: self.registry, self.store, request.platform, self._warn)
+
+    def _export(
+        self, request: BuildRequest, result: BuildResult, caches: Caches | None, emit: Emit, *, step: int
+    ) -> None:
+        """Put what was built into the caches that a build was told to write."""
+        for number, spec in enumerate((one for one in request.cache_to if not one.is_inline), step):
+            from ocibuild.cache import export, place_of
+
+            records = (*result.own, *result.others) if spec.everything else result.own
+            place = place_of(spec, lambda: self.registry, self.store, request.platform)
+            with _told(emit, number, f"exporting the cache to {place.subject}"):
+                export(place, records, self.store, caches, self._warn)
 
     def check(self, request: BuildRequest) -> CheckReport:
         """Return what the linter finds in a Dockerfile, and the error, if any, that its build would begin with."""
@@ -233,7 +257,8 @@ class Session:
                         layers,
                         blobs,
                         ownership=machine.ownership() if machine.can_unpack else None,
-                        blobs=True,
+                        blobs=layers,
+                        verified=layers,
                         limits=self._limits(),
                         report=report,
                     )
@@ -465,6 +490,11 @@ def _need_terminal() -> None:
         raise UsageError(
             "--debug-on-failure needs a terminal on standard input", remedy="leave it out where nobody can type"
         )
+
+
+def _nowhere(_layer: Descriptor) -> bool:
+    """Tell of a layer that it has to come into the store."""
+    return False
 
 
 def _nobody(_layer: Descriptor) -> None:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from ocibuild.build.agents import SSHSpec
     from ocibuild.build.secrets import SecretSpec
+    from ocibuild.cache import CacheFrom, CacheTo
     from ocibuild.graph import ExtraHost, Ulimit
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
     from ocibuild.output import OutputSpec
+    from ocibuild.store import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class BuildRequest:
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
     what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
     ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. The steps of the stages ``anew``,
-    by name or number, do not come from the cache. ``pull`` resolves base images anew. ``forced`` is how steps must be
-    run. Without ``outputs`` the image goes into the store alone. With ``debug_on_failure`` a shell is opened on the
-    terminal of this process in what a RUN that fails has left.
+    by name or number, do not come from the cache. ``pull`` resolves base images anew. ``cache_from`` and ``cache_to``
+    are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
+    alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
     """
 
     context: str
@@ -53,6 +55,8 @@ class BuildRequest:
     outputs: tuple[OutputSpec, ...] = ()
     use_cache: bool = True
     anew: tuple[str, ...] = ()
+    cache_from: tuple[CacheFrom, ...] = ()
+    cache_to: tuple[CacheTo, ...] = ()
     pull: bool = False
     jobs: int = 2
     debug_on_failure: bool = False
@@ -63,10 +67,14 @@ class BuildRequest:
 class BuildResult:
     """An image that was built: its ID, the descriptor of its manifest in the store, and its names.
 
-    ``last_step`` is the number of the last step that events told of.
+    It has them in the store too, unless layers are missing there that nobody needed here. ``own`` are the results that
+    its new layers are, ``others`` what else was wanted for a cache. ``last_step`` is the number of the last step that
+    events told of.
     """
 
     image_id: Digest
     descriptor: Descriptor
     tags: tuple[Reference, ...]
+    own: tuple[LayerRecord, ...]
+    others: tuple[LayerRecord, ...]
     last_step: int

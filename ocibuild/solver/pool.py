@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 _SIGNAL_SECONDS = 0.2  # the longest that the main thread sleeps without a look at its signals
 
 
+class Withdrawn(Exception):
+    """A task cannot give what those after it wait for: they are left out, and all others go on."""
+
+
 @dataclass(eq=False, slots=True)
 class Task:
-    """Something to do after other tasks; of those that are ready, one with a lower ``rank`` goes first."""
+    """Something to do after other tasks; of those that are ready, one with a lower ``rank`` goes first.
+
+    ``work`` may raise Withdrawn.
+    """
 
     work: Callable[[], None]
     after: Sequence[Task] = ()
@@ -34,10 +41,10 @@ class _LastAct:
 
 
 class Pool:
-    """Runs the tasks of one build."""
+    """Runs tasks; one set of them at a time."""
 
     def __init__(self) -> None:
-        self._queue = _Queue()
+        self._queue = _Queue(())
 
     def run(
         self,
@@ -50,10 +57,9 @@ class Pool:
         """Run all tasks, ``jobs`` at a time, and return when every one has ended; do ``meanwhile`` in this thread.
 
         After a failure, or an exception in this thread such as KeyboardInterrupt, no task is begun any more, ``stop``
-        is called to end those that run, and the first exception is raised when they have ended. To be called once.
+        is called to end those that run, and the first exception is raised when they have ended.
         """
-        queue = self._queue
-        queue.add(tasks)
+        queue = self._queue = _Queue(tasks)
         workers = [
             threading.Thread(target=queue.work, args=(stop,), name=f"step-{n}") for n in range(min(jobs, len(tasks)))
         ]
@@ -86,18 +92,14 @@ class Pool:
 class _Queue:
     """The tasks of one run; ``_changed`` guards everything in it and in the tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self._changed = threading.Condition()
-        self._left = 0
+        self._left = len(tasks)
         self._ready: list[tuple[int, int, Task]] = []
-        self._order: dict[int, int] = {}
+        self._order = {id(task): number for number, task in enumerate(tasks)}
+        self._left_out: set[int] = set()
         self._last: _LastAct | None = None
         self.failure: BaseException | None = None
-
-    def add(self, tasks: Sequence[Task]) -> None:
-        """Take all tasks, before any of them is begun."""
-        self._left = len(tasks)
-        self._order = {id(task): number for number, task in enumerate(tasks)}
         for task in tasks:
             task.waiting = len(task.after)
             for earlier in task.after:
@@ -111,11 +113,14 @@ class _Queue:
         while task := self._take():
             try:
                 task.work()
+            except Withdrawn:
+                self._leave_out(task)
             except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
                 if self.fail(error):
                     stop()
                 return
-            self._done(task)
+            else:
+                self._done(task)
 
     def wait(self) -> None:
         """Wait until all is done or something failed.
@@ -176,6 +181,18 @@ class _Queue:
                 follower.waiting -= 1
                 if not follower.waiting:
                     self._push(follower)
+            self._changed.notify_all()
+
+    def _leave_out(self, task: Task) -> None:
+        """Count a task, and all that come after it, as over."""
+        with self._changed:
+            pending = [task]
+            while pending:
+                one = pending.pop()
+                if id(one) not in self._left_out:
+                    self._left_out.add(id(one))
+                    self._left -= 1
+                    pending += one.followers
             self._changed.notify_all()
 
     def _push(self, task: Task) -> None:
