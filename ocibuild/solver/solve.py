@@ -37,11 +37,12 @@ from ocibuild.solver.plan import (
     is_linked,
     make_plan,
     roots,
+    to_make_anew,
     topological,
     usable,
     waits_for,
 )
-from ocibuild.solver.pool import Task, Withdrawn, run_tasks
+from ocibuild.solver.pool import Pool, Task, Withdrawn
 from ocibuild.solver.results import Made, Solution, Tree
 from ocibuild.store import LayerRecord, Record, load_image, translate_errors
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.solver.keys import Inputs as Meaning
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.reasons import Reasons
     from ocibuild.solver.workshop import Inputs, Workshop
@@ -85,6 +87,7 @@ class Solver:
         self._threads = threads
         self._use_cache = use_cache
         self._pack_all = pack_all
+        self._pool = Pool()
         self._last_step = first_step - 1
         self._listings = Listings(inputs)
         self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
@@ -96,6 +99,9 @@ class Solver:
         self._made: dict[Digest, Made] = {}
         self._elsewhere: dict[Digest, LayerRecord] = {}
         self._has_given_up = False  # a cache could not give what it has
+        # the keys of what is to be made anew, and of those and all that rests on them
+        self._anew: frozenset[Digest] = frozenset()
+        self._outdated: frozenset[Digest] = frozenset()
 
     def solve(self, target: Vertex) -> Solution:
         """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
@@ -110,7 +116,7 @@ class Solver:
             tasks = self._tasks(plan)
             if tasks:
                 _ = self._reasons  # one for all threads
-                run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
+                self._pool.run(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
             if not self._has_given_up:
                 return self._solution(plan)
 
@@ -118,6 +124,7 @@ class Solver:
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
+        self._anew, self._outdated = to_make_anew(target, self._keys)
 
     def _plan(self, target: Vertex) -> Plan:
         """Look up what is known, here and elsewhere, and decide what is to be done."""
@@ -132,7 +139,8 @@ class Solver:
     def _with_elsewhere(self, target: Vertex, plan: Plan) -> Plan:
         """Return the plan with what caches beyond the store know of what is missing."""
         layers = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
-        missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in plan.made]
+        known = {*plan.made, *self._outdated}
+        missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in known]
         if not (missing and self._use_cache and self._inputs.elsewhere):
             return plan
         found = self._inputs.elsewhere.find(missing)
@@ -154,7 +162,9 @@ class Solver:
     def _reasons(self) -> Reasons:
         from ocibuild.solver.reasons import Reasons
 
-        return Reasons(self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache)
+        return Reasons(
+            self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache, outdated=self._outdated
+        )
 
     def _image_key(self, image: Image) -> str:
         if image.digest is None:
@@ -173,7 +183,7 @@ class Solver:
         return known
 
     def _cached(self, key: Digest) -> Made | None:
-        return self._recorded(key) if self._use_cache else None
+        return self._recorded(key) if self._use_cache and key not in self._outdated else None
 
     def _recorded(self, key: Digest) -> Made | None:
         record = self._inputs.store.records.get(key)
@@ -355,7 +365,7 @@ class Solver:
             shown.cached = made is not None
             if made is None:
                 by_content = self._by_content(vertex)
-                made = self._cached(key_of(by_content)) if by_content else None
+                made = self._cached(key_of(by_content)) if by_content and key not in self._anew else None
                 if made is None:
                     made = self._make_new(vertex, step, by_content)
                 else:
@@ -396,7 +406,7 @@ class Solver:
         self._ran.add(self._keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
-            made = self._same_as_before(by_content, active)
+            made = None if self._keys[vertex] in self._anew else self._same_as_before(by_content, active)
             if made is not None:
                 self._inputs.emit(Noted(step, "it changed the same as before, and that result is kept"))
                 self._reasons.is_like(vertex, made.snapshot.id)
@@ -445,7 +455,7 @@ class Solver:
 
         match vertex:
             case Run():
-                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack)
+                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack, self._failed)
             case MakeDirectory():
                 make_directory(self._shop, vertex, self._base_stack(vertex), active)
             case Copy():
@@ -456,6 +466,10 @@ class Solver:
                 self._shop.bring(vertex, active, step)
             case _:
                 assert_never(vertex)
+
+    def _failed(self, left: Aftermath) -> None:
+        if self._shop.look_at is not None:
+            self._pool.alone(left.error, partial(self._shop.look_at, left))
 
     def _base_stack(self, vertex: LayerVertex) -> tuple[Snapshot, ...]:
         """Return the snapshots that a vertex changes, oldest first: none where it is linked to them only later."""
@@ -515,6 +529,9 @@ class Solver:
         try:
             with _located(vertex), translate_errors(self._inputs.store.root):
                 yield shown
+        except Interrupted:
+            self._inputs.emit(Finished(step, label, time.monotonic() - begun, cancelled=True))
+            raise
         except BaseException as error:
             message = error.message if isinstance(error, OcibuildError) else type(error).__name__
             self._inputs.emit(Finished(step, label, time.monotonic() - begun, error=message))

@@ -54,6 +54,74 @@ def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
     assert again.image == anew.image
 
 
+_FILTERED = f"""\
+{SHELL.replace("scratch", "scratch AS shell")}FROM shell AS one
+RUN date; echo one > /1
+FROM shell AS two
+RUN cat /proc/uptime > /2
+FROM shell
+COPY --from=one /1 /1
+RUN cat /1
+COPY --from=two /2 /2
+RUN cat /2
+"""
+
+
+def did(result: Built, *parts: str) -> list[str]:
+    return [result.did(part) for part in parts]
+
+
+def test_stages_that_are_filtered_run_and_what_takes_the_same_files_from_them_is_cached(kit: Bench) -> None:
+    first = works(kit, _FILTERED)
+    one = works(kit, _FILTERED, anew=("one",))
+    assert did(one, "RUN date", "COPY --from=one", "RUN cat /1") == ["ran", "cached", "cached"]
+    assert did(one, "COPY --from=two", "RUN cat /2") == ["cached", "cached"]
+    assert one.layers == first.layers
+    assert one.did("RUN cat /proc") == "cached"
+
+
+def test_what_takes_other_files_from_a_filtered_stage_runs(kit: Bench) -> None:
+    works(kit, _FILTERED)
+    two = works(kit, _FILTERED, anew=("2",))
+    assert did(two, "RUN cat /1", "RUN cat /proc", "COPY --from=two", "RUN cat /2") == ["cached", "ran", "ran", "ran"]
+    again = works(kit, _FILTERED)
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == two.image
+
+
+def test_what_stands_on_a_filtered_stage_runs_and_what_lies_below_does_not(kit: Bench) -> None:
+    text = f"{SHELL.replace('scratch', 'scratch AS below')}RUN echo 1\nFROM below AS middle\nRUN echo 2\nFROM middle\n"
+    text += "RUN echo 3\n"
+    works(kit, text)
+    again = works(kit, text, anew=("middle",))
+    assert did(again, "RUN echo 1", "RUN echo 2", "RUN echo 3") == ["cached", "ran", "ran"]
+
+
+def test_a_linked_copy_onto_a_filtered_stage_is_cached(kit: Bench) -> None:
+    text = f"{SHELL.replace('scratch', 'scratch AS below')}RUN echo 1\nFROM below\nCOPY --link src /src\nRUN echo 2\n"
+    works(kit, text)
+    again = works(kit, text, anew=("below",))
+    assert did(again, "RUN echo 1", "COPY --link", "RUN echo 2") == ["ran", "cached", "ran"]
+
+
+@pytest.mark.parametrize("filtered", ["one", "two"])
+def test_of_two_equal_stages_a_filtered_one_runs_once_for_both(kit: Bench, filtered: str) -> None:
+    stage = SHELL + "RUN cat /proc/uptime > /x\n"
+    stages = stage.replace("scratch", "scratch AS one") + stage.replace("scratch", "scratch AS two")
+    text = f"{stages}{SHELL}COPY --from=one /x /1\nCOPY --from=two /x /2\nRUN cmp /1 /2\n"
+    first = works(kit, text)
+    again = works(kit, text, anew=(filtered,))
+    assert did(again, "RUN cat", "COPY --from=one", "COPY --from=two", "RUN cmp") == ["ran"] * 4
+    assert again.tree["1"] == again.tree["2"] != first.tree["1"]
+
+
+def test_a_filtered_step_that_takes_the_same_files_runs_all_the_same(kit: Bench) -> None:
+    """It is known by what its inputs are, too, and does not come from the cache that way either."""
+    works(kit, _FILTERED)
+    again = works(kit, _FILTERED, anew=("one", "3"))
+    assert did(again, "RUN date", "COPY --from=one", "RUN cat /1", "RUN cat /2") == ["ran"] * 4
+
+
 _STAGES = """\
 FROM scratch AS builder
 COPY busybox /bin/busybox
