@@ -65,7 +65,8 @@ class DryRun(Solver):
         if isinstance(vertex, Image):
             return PlannedStep(label, key, self._fate_of_image(vertex, plan), inputs)
         by_content = self._by_known_content(vertex)
-        if key not in self._made and by_content and (made := self._cached(key_of(by_content))):
+        may_be_known = key not in self._made and key not in self._anew
+        if may_be_known and by_content and (made := self._cached(key_of(by_content))):
             self._made[key] = made
         if key in self._made or key in self._elsewhere:
             return PlannedStep(label, key, Fate.CACHED, inputs)

@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
+from ocibuild.graph import inputs as inputs_of
 from ocibuild.solver.explain import Surroundings, Taken, differ_in_trees_alone, distance, explain
 from ocibuild.solver.keys import canonical
+from ocibuild.solver.plan import base_chain
 from ocibuild.store import MadeFrom
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ class Reasons:
         if not self._use_cache:
             return Why("--no-cache")
         if key in self._outdated:
-            return Why("--no-cache-filter", not vertex.origin.anew)
+            remade = self._made_anew(vertex, became)
+            return Why(remade, in_trees_alone=True) if remade else Why("--no-cache-filter")
         if self._records.get(key) is not None:
             return Why("its result has owners of files in a form that is of no use here")
         if self._records.was_pruned(key):
@@ -120,6 +123,14 @@ class Reasons:
         around = Surroundings(*self._surroundings(vertex, became), self._listings.get)
         text = explain(nearest.old, nearest.inputs, around) or "its result is gone"
         return Why(text, differ_in_trees_alone(nearest.old, nearest.inputs))
+
+    def _made_anew(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> str:
+        """Return what became of the steps made anew that ``vertex`` rests on; empty where it is one itself."""
+        if vertex.origin.anew:
+            return ""
+        chains = [base_chain(tree) for tree in dict.fromkeys(inputs_of(vertex))]
+        nearest = [next((one for one in chain if self._keys[one] in self._outdated), None) for chain in chains]
+        return "; ".join(f"{tree_name(one)} {became(one)}" for one in dict.fromkeys(nearest) if one)
 
     def _candidates(self, vertex: MadeVertex) -> Iterator[_Candidate]:
         inputs = _as_kept(self._keys.inputs(vertex))
