@@ -57,9 +57,11 @@ class Sources:
 
     def xattrs(self, fd: int) -> dict[str, bytes]:
         """Return the extended attributes that a copy of an open file gets."""
+        if not self.is_image:
+            return {}
         from ocibuild.layer import read_xattrs
 
-        return read_xattrs(fd) if self.is_image else {}
+        return read_xattrs(fd)
 
 
 class _Manner(NamedTuple):

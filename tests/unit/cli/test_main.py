@@ -59,7 +59,7 @@ def ocibuild(
         (["build", "--shm-size", "much", "."], "--shm-size much: no size"),
         (["run", "--ulimit", "nofile=2:1", "image"], "--ulimit nofile=2:1: the soft limit is above the hard one"),
         (["run", "-it", "image"], "the input device is not a TTY"),
-        (["build", "--cache-from", "x", "."], "ocibuild build: --cache-from is not supported yet"),
+        (["build", "--sbom", "true", "."], "ocibuild build: --sbom is not supported yet"),
         (["build", "--no-cache", "--no-cache-filter", "x", "."], "--no-cache runs the steps of every stage"),
         (["build", "--no-cache-filter", "x,", "."], "--no-cache-filter: a stage without a name"),
         (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host', 'pasta'."),
