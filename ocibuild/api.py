@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         OutlineReport,
         TargetsReport,
     )
+    from ocibuild.cache import Caches
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import Diagnosis
@@ -98,6 +99,7 @@ class Session:
 
         for output in request.outputs:
             check_output(output, request.tags)
+        only_pushed = bool(request.outputs) and all(output.kind is Kind.REGISTRY for output in request.outputs)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
             self._working(request.forced) as machine,
@@ -105,15 +107,45 @@ class Session:
             translate_errors(self._settings.root),
             self._pushing(names) as push,
         ):
-            ready = push.begin if push else _nobody
-            stop = self._stop_transfers
-            builder = Builder(machine, self.store, lambda: self.registry, stop, emit, self._limits, ready=ready)
+            caches = self._caches(request)
+            builder = Builder(
+                machine,
+                self.store,
+                lambda: self.registry,
+                self._stop_transfers,
+                emit,
+                self._limits,
+                ready=push.begin if push else _nobody,
+                provided=push.provides if push and only_pushed else _nowhere,
+                elsewhere=caches,
+            )
             result = builder.build(request)
             for output in request.outputs:
                 self._write(output, result)
             if push:
                 self._finish(push, result.descriptor, names, emit, step=result.last_step + 1)
+            self._export(request, result, caches, emit, step=result.last_step + 1 + bool(push))
         return result
+
+    def _caches(self, request: BuildRequest) -> Caches | None:
+        """Return the caches beyond the store that a build looks into, None where it was given none."""
+        if not request.cache_from:
+            return None
+        from ocibuild.cache import Caches
+
+        return Caches.open(request.cache_from, lambda: self.registry, self.store, request.platform, self._warn)
+
+    def _export(
+        self, request: BuildRequest, result: BuildResult, caches: Caches | None, emit: Emit, *, step: int
+    ) -> None:
+        """Put what was built into the caches that a build was told to write."""
+        for number, spec in enumerate((one for one in request.cache_to if not one.is_inline), step):
+            from ocibuild.cache import export, place_of
+
+            records = (*result.own, *result.others) if spec.everything else result.own
+            place = place_of(spec, lambda: self.registry, self.store, request.platform)
+            with _told(emit, number, f"exporting the cache to {place.subject}"):
+                export(place, records, self.store, caches, self._warn)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
         """Return what a build would do, without any of it: see ``Builder.preview()``."""
@@ -125,7 +157,15 @@ class Session:
             translate_errors(self._settings.root),
             self.store.leases.held(),
         ):
-            builder = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, emit, self._limits)
+            builder = Builder(
+                machine,
+                self.store,
+                lambda: self.registry,
+                self._stop_transfers,
+                emit,
+                self._limits,
+                elsewhere=self._caches(request),
+            )
             return builder.preview(request)
 
     def check(self, request: BuildRequest) -> CheckReport:
@@ -236,7 +276,8 @@ class Session:
                         layers,
                         blobs,
                         ownership=machine.ownership() if machine.can_unpack else None,
-                        blobs=True,
+                        blobs=layers,
+                        verified=layers,
                         limits=self._limits(),
                         report=report,
                     )
@@ -468,6 +509,11 @@ def _load_config(path: str | None) -> RegistryConfig:
     from ocibuild.registry import RegistryConfig, usual_certificate_folders
 
     return RegistryConfig.load(path, certificate_folders=usual_certificate_folders(os.environ))
+
+
+def _nowhere(_layer: Descriptor) -> bool:
+    """Tell of a layer that it has to come into the store."""
+    return False
 
 
 def _nobody(_layer: Descriptor) -> None:

@@ -58,7 +58,7 @@ def add_entries(folder: str, entries: Sequence[Descriptor]) -> None:
     """Add entries to ``index.json`` in place of those with the same tag, all at once; writers wait for each other."""
     path = os.path.join(folder, "index.json")
     with _locked(folder):
-        write_file(path, [index_of(merged(_entries(path), entries))])
+        write_file(path, [index_of(merged(entries_of(folder), entries))])
 
 
 @contextmanager
@@ -86,7 +86,9 @@ def write_file(path: str, pieces: Iterable[bytes]) -> None:
             file.write(piece)
 
 
-def _entries(path: str) -> tuple[Descriptor, ...]:
+def entries_of(folder: str) -> tuple[Descriptor, ...]:
+    """Return the entries of ``index.json``, none where it is missing; raise InvalidDocument."""
+    path = os.path.join(folder, "index.json")
     try:
         with open(path, "rb") as file:
             data = file.read(_INDEX_LIMIT + 1)

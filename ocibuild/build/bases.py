@@ -98,6 +98,8 @@ class Bases:
 
         strict = platform == self._asked_for
         resolved = resolve(self._registry(), self._store, reference, platform, strict=strict)
+        for layer in resolved.manifest.layers:  # a push beside it need not send these
+            self._store.origins.add(layer.digest, reference)
         if self._keep_tags and reference.tag is not None and reference.digest is None:
             self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
         return ResolvedBase(resolved.descriptor.digest, resolved.config)

@@ -23,16 +23,16 @@ from ocibuild.solver import Inputs, Solver, Workshop, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.graph import Emit, Vertex
-    from ocibuild.oci import Descriptor, Limits
+    from ocibuild.oci import Descriptor, Limits, Reference
     from ocibuild.registry import Registry
-    from ocibuild.solver import Solution
+    from ocibuild.solver import Elsewhere, Solution
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.source import LocalContext
     from ocibuild.store import Store
@@ -58,7 +58,8 @@ class _Converted(NamedTuple):
 class Builder:
     """Builds images with the machine, store and registry that it is given.
 
-    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on.
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on; ``provided`` tells
+    whether a layer need not come into the store for the image's sake. ``elsewhere`` are caches beyond the store.
     """
 
     def __init__(
@@ -71,8 +72,12 @@ class Builder:
         limits: Callable[[], Limits],
         *,
         ready: Callable[[Descriptor], None] = lambda _layer: None,
+        provided: Callable[[Descriptor], bool] = lambda _layer: False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         machine.use(store)
+        self._provided = provided
+        self._elsewhere = elsewhere
         self._ready = ready
         self._machine = machine
         self._store = store
@@ -98,7 +103,7 @@ class Builder:
         from ocibuild.solver.dryrun import DryRun
 
         with self._converted(request, keep_tags=False) as converted:
-            inputs = Inputs(self._store, converted.contexts, self._emit, converted.remotes.identify)
+            inputs = Inputs(self._store, converted.contexts, self._emit, converted.remotes.identify, self._elsewhere)
             return tuple(DryRun(inputs, use_cache=request.use_cache).steps(converted.target.vertex))
 
     @contextmanager
@@ -144,13 +149,14 @@ class Builder:
 
     def _solve(self, request: BuildRequest, converted: _Converted) -> Solution:
         target, contexts, bases, remotes, lent = converted
-        inputs = Inputs(self._store, contexts, self._emit, remotes.identify)
+        inputs = Inputs(self._store, contexts, self._emit, remotes.identify, self._elsewhere)
         with ExitStack() as cleanup:
             solver = Solver(
                 inputs,
                 lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
                 jobs=request.jobs,
                 use_cache=request.use_cache,
+                pack_all=any(cache.everything for cache in request.cache_to),
                 first_step=remotes.steps + 1,
             )
             return solver.solve(target.vertex)
@@ -186,6 +192,7 @@ class Builder:
             contexts=inputs.contexts,
             emit=inputs.emit,
             identify=inputs.identify,
+            elsewhere=inputs.elsewhere,
             snapshotter=snapshotter,
             executor=executor,
             ownership=ownership,
@@ -195,6 +202,7 @@ class Builder:
             secrets=lent.secrets,
             agents=lent.agents,
             ready=self._ready,
+            provided=self._provided,
             limits=self._limits,
             pasta=pasta,
         )
@@ -203,14 +211,30 @@ class Builder:
         self._emit(Warned(message))
 
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
-        config = assemble(target.config, self._inherited(target.vertex), solution.layers, solution.created)
-        descriptor = write_image(self._store.blobs, config, solution.layers, request.annotations)
+        config = assemble(
+            target.config, self._inherited(target.vertex), solution.layers, [record.created for record in solution.own]
+        )
+        layers = [layer.descriptor for layer in solution.base]
+        layers += self._own_layers(request, solution)
+        descriptor = write_image(self._store.blobs, config, layers, request.annotations)
         names = tuple(dict.fromkeys([*request.tags, *(name for output in request.outputs for name in output.names)]))
+        if all(self._store.blobs.has(layer.digest) for layer in layers):
+            self._name(descriptor, names)
+        image_id = Digest.of(config.to_bytes(validated=False))
+        return BuildResult(image_id, descriptor, names, solution.own, solution.others, solution.last_step)
+
+    def _own_layers(self, request: BuildRequest, solution: Solution) -> list[Descriptor]:
+        if not any(cache.is_inline for cache in request.cache_to):
+            return [record.layer.descriptor for record in solution.own]
+        from ocibuild.cache import annotated
+
+        return list(map(annotated, solution.own))
+
+    def _name(self, descriptor: Descriptor, names: Sequence[Reference]) -> None:
         for name in names:
             self._store.tags.set(name, descriptor)
         if not names:
             self._store.tags.keep(descriptor)
-        return BuildResult(Digest.of(config.to_bytes(validated=False)), descriptor, names, solution.last_step)
 
     def _inherited(self, vertex: Vertex) -> int:
         """Return how many history entries come from the base image."""

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from ocibuild.build.agents import SSHSpec
     from ocibuild.build.secrets import SecretSpec
+    from ocibuild.cache import CacheFrom, CacheTo
     from ocibuild.graph import ExtraHost, Ulimit
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
     from ocibuild.output import OutputSpec
+    from ocibuild.store import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class BuildRequest:
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
     what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
     ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. ``pull`` resolves base images
-    anew. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store alone.
+    anew. ``cache_from`` and ``cache_to`` are caches beyond the store. ``forced`` is how steps must be run. Without
+    ``outputs`` the image goes into the store alone.
     """
 
     context: str
@@ -50,6 +53,8 @@ class BuildRequest:
     allowed: frozenset[str] = frozenset()
     outputs: tuple[OutputSpec, ...] = ()
     use_cache: bool = True
+    cache_from: tuple[CacheFrom, ...] = ()
+    cache_to: tuple[CacheTo, ...] = ()
     pull: bool = False
     jobs: int = 2
     forced: Forced = field(default_factory=Forced)
@@ -59,10 +64,14 @@ class BuildRequest:
 class BuildResult:
     """An image that was built: its ID, the descriptor of its manifest in the store, and its names.
 
-    ``last_step`` is the number of the last step that events told of.
+    It has them in the store too, unless layers are missing there that nobody needed here. ``own`` are the results that
+    its new layers are, ``others`` what else was wanted for a cache. ``last_step`` is the number of the last step that
+    events told of.
     """
 
     image_id: Digest
     descriptor: Descriptor
     tags: tuple[Reference, ...]
+    own: tuple[LayerRecord, ...]
+    others: tuple[LayerRecord, ...]
     last_step: int

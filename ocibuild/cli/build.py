@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
 @click.option("--load", is_flag=True, help="Short for --output type=image, which is the default.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--cache-from", "cache_from", multiple=True, metavar="SPEC", help="A cache to look into.")
+@click.option("--cache-to", "cache_to", multiple=True, metavar="SPEC", help="A cache to write to.")
 @click.option("--pull", is_flag=True, help="Resolve base images anew.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
 @click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
@@ -57,9 +59,7 @@ if TYPE_CHECKING:
 @progress_option
 @forced_options
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
-@refused_options(
-    "--no-cache-filter", "--cache-from", "--cache-to", "--sbom", "--provenance", "--attest",
-)  # fmt: skip
+@refused_options("--no-cache-filter", "--sbom", "--provenance", "--attest")
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
     """Build an image from the Dockerfile in CONTEXT: a folder, - (a tar or a Dockerfile), a Git repository or a URL."""
@@ -123,10 +123,22 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         allowed=entitlements(options["allowed"]),
         outputs=tuple(map(parse_output, outputs)),
         use_cache=not options["no_cache"],
+        **_caches(options),
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         forced=Forced(options["executor"], options["snapshotter"]),
     )
+
+
+def _caches(options: dict[str, Any]) -> dict[str, Any]:
+    if not (options["cache_from"] or options["cache_to"]):
+        return {}
+    from ocibuild.cache import parse_cache_from, parse_cache_to
+
+    return {
+        "cache_from": tuple(map(parse_cache_from, options["cache_from"])),
+        "cache_to": tuple(map(parse_cache_to, options["cache_to"])),
+    }
 
 
 def _build_args(values: tuple[str, ...]) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Transferred:
     """``done`` of ``total`` bytes of ``item`` (a short digest, a file name) were moved for ``step``.
 
     ``total`` is None where it is not known. ``verb`` says what happens: ``downloading``, ``unpacking``, ``uploading``,
-    ``copying``, ``checking``.
+    ``copying``, ``checking``, ``reading``.
     """
 
     step: int

@@ -52,17 +52,19 @@ def apply(
     allowance: Allowance | None = None,
     name: str = "",
     progress: Callable[[int], None] | None = None,
+    outline: bool = False,
 ) -> Applied:
     """Unpack one layer into the empty directory ``root``, in the form that overlayfs stacks with ``userxattr``.
 
     A whiteout becomes a character device 0:0, an opaque one the attribute ``user.overlay.opaque``; of entries with one
     name the last one counts. ``allowance`` counts for all layers of an image; without one, this layer is all of it.
     ``name`` is what errors call the layer. ``progress`` hears from another thread how many further bytes of the blob
-    were read. No thread outlives the call. Raises InvalidLayer, NoSpace, and DigestMismatch where the diff ID is not
-    ``expect``; what was unpacked by then stays for the caller to remove.
+    were read. With ``outline`` regular files are made empty, and nobody's. No thread outlives the call. Raises
+    InvalidLayer, NoSpace, and DigestMismatch where the diff ID is not ``expect``; what was unpacked by then stays for
+    the caller to remove.
     """
     meter = Meter(limits, allowance, name)
-    unpacker = Unpacker(root, owners, meter)
+    unpacker = Unpacker(root, owners, meter, outline=outline)
     tally = _through(
         meter.plain_bytes(blob, compression, progress), expect, lambda plain: _unpack(plain, unpacker, meter)
     )

@@ -52,15 +52,16 @@ class Unpacker:
 
     ``implied`` holds the directories that were made because something in them has an entry and they have none;
     ``links`` the hard links, by name, whose target is not in this layer. All names that are kept are real ones: what a
-    symlink of this layer leads to, not the way there.
+    symlink of this layer leads to, not the way there. With ``outline`` regular files are made empty, and nobody's.
     """
 
-    def __init__(self, root: Root, owners: Ownership, meter: Meter) -> None:
+    def __init__(self, root: Root, owners: Ownership, meter: Meter, *, outline: bool = False) -> None:
         self.implied: dict[str, None] = {".": None}
         self.links: dict[str, str] = {}
         self._root = root
         self._owners = owners
         self._meter = meter
+        self._outline = outline
         self._umask = read_umask()
         self._directories: dict[str, _Later] = {}
         self._hidden: dict[str, None] = {}
@@ -109,6 +110,8 @@ class Unpacker:
         if self.links:
             self.links.pop(self._real(entry.name), None)
         match entry.kind:
+            case Kind.FILE if self._outline:
+                self._empty_file(entry)
             case Kind.FILE:
                 self._file(entry, reader)
             case Kind.DIRECTORY:
@@ -164,6 +167,14 @@ class Unpacker:
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(fd)
+
+    def _empty_file(self, entry: Entry) -> None:
+        dir_fd, last = self._parent(entry.name)
+        try:
+            os.mknod(last, stat.S_IFREG | 0o600, dir_fd=dir_fd)
+        except FileExistsError:
+            dir_fd, last = self._make_room(entry.name)
+            os.mknod(last, stat.S_IFREG | 0o600, dir_fd=dir_fd)
 
     def _directory(self, entry: Entry) -> None:
         name = self._real(entry.name)

@@ -34,7 +34,7 @@ def assemble(config: ImageConfig, inherited: int, layers: Sequence[Layer], creat
 
 
 def write_image(
-    blobs: Blobs, config: ImageConfig, layers: Sequence[Layer], annotations: Mapping[str, str]
+    blobs: Blobs, config: ImageConfig, layers: Sequence[Descriptor], annotations: Mapping[str, str]
 ) -> Descriptor:
     """Put the config and the manifest of an image into the store, and return the manifest's descriptor.
 
@@ -44,7 +44,7 @@ def write_image(
     manifest = Manifest(
         media_type=mediatypes.OCI_MANIFEST,
         config=described,
-        layers=tuple(_as_oci(layer.descriptor) for layer in layers),
+        layers=tuple(map(_as_oci, layers)),
         annotations=dict(annotations),
     )
     put = _put(blobs, manifest.media_type, lambda validated: manifest.to_bytes(validated=validated))

@@ -167,6 +167,11 @@ class Registry:
             Upload(session, descriptor, open_at, progress).run(self._chunk_size, mount_from)
         progress(descriptor.size)
 
+    def take_blob(self, reference: Reference, descriptor: Descriptor, source: str) -> bool:
+        """Let a registry take a blob from its repository ``source``; False where it does not. Raises RegistryError."""
+        session = self._session(self._config.origin(reference.domain), reference, push=True)
+        return Upload(session, descriptor, _no_bytes, lambda _done: None).take(source)
+
     def push_manifest(self, reference: Reference, data: bytes, media_type: str) -> Digest:
         """Put a manifest under the tag of ``reference`` (else under its digest) and return its digest. Idempotent.
 
@@ -245,6 +250,10 @@ class Registry:
         return RepositorySession(
             endpoint, reference.path, self._transport, authorizer, push=push, subject=str(reference)
         )
+
+
+def _no_bytes(_offset: int) -> BlobReader:
+    raise AssertionError("no byte of a blob is sent that the registry takes from itself")
 
 
 def blob_opener(session: RepositorySession, descriptor: Descriptor) -> Callable[[Mapping[str, str]], Stream]:

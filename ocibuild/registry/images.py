@@ -95,6 +95,14 @@ class RegistryDestination:
         self._registry.upload_blob(there, descriptor, checked.open_at, progress, mount_from=source)
         self._origins.add(descriptor.digest, there)
 
+    def obtain(self, descriptor: Descriptor) -> bool:
+        """Tell whether the repository has a blob by now, if need be from another one of its registry."""
+        there = self._references[0]
+        if self.has_blob(descriptor):
+            return True
+        known = self._origins.repositories(descriptor.digest, there.domain)
+        return any(path != there.path and self._registry.take_blob(there, descriptor, path) for path in known)
+
     def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
         """See ``ImageDestination``."""
         below = replace(self._references[0], tag=None, digest=descriptor.digest)

@@ -62,22 +62,35 @@ def bring_in(
     origin: BlobOrigin,
     *,
     ownership: Ownership | None,
-    blobs: bool,
-    limits: Limits | None,
+    blobs: Sequence[Layer],
+    verified: Sequence[Layer],
+    limits: Limits,
     report: Report,
+    outline: bool = False,
 ) -> tuple[Snapshot, ...]:
     """Bring in what is missing of an image, and return its snapshots, oldest first.
 
-    Without an ``ownership`` no file is wanted, and there are snapshots only where they were before. ``blobs`` wants
-    every layer's blob in the store too; else one that is unpacked already is not fetched. With ``limits`` but no
-    ``ownership`` what is fetched is read to its end and held against its diff ID, as if it were unpacked.
+    Without an ``ownership`` no file is wanted, and there are snapshots only where they were before. ``blobs`` are those
+    of the layers whose blobs are wanted in the store too; else one that is unpacked already is not fetched. Those of
+    them in ``verified`` are read to their end and held against their diff IDs even where nothing is unpacked. With
+    ``outline`` the snapshots are outlines.
 
     What turns out to be wrong is fetched once more where there is another server. Raises RegistryError, DigestMismatch,
     InvalidLayer.
     """
     while True:
         try:
-            return _bring_in(store, layers, origin, ownership=ownership, blobs=blobs, limits=limits, report=report)
+            return _bring_in(
+                store,
+                layers,
+                origin,
+                ownership=ownership,
+                blobs=blobs,
+                verified=verified,
+                limits=limits,
+                report=report,
+                outline=outline,
+            )
         except DigestMismatch:
             if not origin.distrust():
                 raise
@@ -89,18 +102,20 @@ def _bring_in(
     origin: BlobOrigin,
     *,
     ownership: Ownership | None,
-    blobs: bool,
-    limits: Limits | None,
+    blobs: Sequence[Layer],
+    verified: Sequence[Layer],
+    limits: Limits,
     report: Report,
+    outline: bool,
 ) -> tuple[Snapshot, ...]:
-    stack = unpacked(store, layers)
-    wanted = layers if blobs or (stack is None and ownership) else ()
+    stack = unpacked(store, layers, outline=outline)
+    wanted = layers if stack is None and ownership else blobs
     arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
-    if stack is not None or limits is None:
-        return arrivals.receive(lambda: stack or ())
+    if stack is not None:
+        return arrivals.receive(lambda: stack)
     if ownership is None:
-        return arrivals.receive(lambda: _verify(layers, arrivals, limits, report))
-    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, limits, report))
+        return arrivals.receive(lambda: _verify(verified, arrivals, limits, report))
+    return arrivals.receive(lambda: _unpack(store, layers, arrivals, ownership, limits, report, outline=outline))
 
 
 def _unpack(
@@ -110,10 +125,14 @@ def _unpack(
     ownership: Ownership,
     limits: Limits,
     report: Report,
+    *,
+    outline: bool,
 ) -> tuple[Snapshot, ...]:
-    progress = _Progress("unpacking", report)
+    progress = _Progress("reading" if outline else "unpacking", report)
     with arrivals.examined():
-        return unpack(store, layers, arrivals.open, ownership=ownership, progress=progress, limits=limits)
+        return unpack(
+            store, layers, arrivals.open, ownership=ownership, progress=progress, limits=limits, outline=outline
+        )
 
 
 def _verify(layers: Sequence[Layer], arrivals: _Arrivals, limits: Limits, report: Report) -> tuple[Snapshot, ...]:

@@ -38,9 +38,11 @@ class _Missing(NamedTuple):
     active: ActiveSnapshot
 
 
-def unpacked(store: Store, layers: Sequence[Layer]) -> tuple[Snapshot, ...] | None:
-    """Return the snapshots of a stack of layers, oldest first, or None where one of them is missing."""
-    found = [store.snapshots.by_chain(chain) for chain in chain_ids([layer.diff_id for layer in layers])]
+def unpacked(store: Store, layers: Sequence[Layer], *, outline: bool = False) -> tuple[Snapshot, ...] | None:
+    """Return the snapshots, or outlines, of a stack of layers, oldest first, or None where one of them is missing."""
+    found = [
+        store.snapshots.by_chain(chain, outline=outline) for chain in chain_ids([layer.diff_id for layer in layers])
+    ]
     present = tuple(snapshot for snapshot in found if snapshot)
     return present if len(present) == len(layers) else None
 
@@ -53,12 +55,14 @@ def unpack(
     ownership: Ownership,
     progress: Callable[[Layer, int], None],
     limits: Limits = _LIMITS,
+    outline: bool = False,
 ) -> tuple[Snapshot, ...]:
     """Unpack what is missing of a stack of layers and return its snapshots, oldest first.
 
     ``open_blob`` may give a blob that is still arriving. Another process that unpacks the same layer is waited for.
     ``progress`` hears how many further bytes of a layer's blob were read. Raises InvalidLayer and DigestMismatch; then
-    nothing is kept of that layer and those above it. ``limits`` count for what is unpacked by this call.
+    nothing is kept of that layer and those above it. ``limits`` count for what is unpacked by this call. With
+    ``outline`` regular files are made empty.
     """
     chains = chain_ids([layer.diff_id for layer in layers])
     stack: list[Snapshot | None] = []
@@ -66,15 +70,15 @@ def unpack(
         missing = []
         for position, chain in enumerate(chains):
             # always from the bottom up, so two processes never wait for each other
-            snapshot = store.snapshots.by_chain(chain)
+            snapshot = store.snapshots.by_chain(chain, outline=outline)
             if snapshot is None:
                 cleanup.enter_context(store.locks.holding(f"chain {chain}"))
-                snapshot = store.snapshots.by_chain(chain)
+                snapshot = store.snapshots.by_chain(chain, outline=outline)
             if snapshot is None:
-                missing.append(_Missing(position, cleanup.enter_context(store.snapshots.begin())))
+                missing.append(_Missing(position, cleanup.enter_context(store.snapshots.begin(outline=outline))))
             stack.append(snapshot)
         allowance = Allowance(limits.total)
-        applied = _apply_all(missing, layers, open_blob, ownership, progress, limits, allowance)
+        applied = _apply_all(missing, layers, open_blob, ownership, progress, limits, allowance, outline=outline)
         for (position, active), result in zip(missing, applied, strict=True):
             below = [snapshot for snapshot in stack[:position] if snapshot]
             stack[position] = _commit(active, chains[position], layers[position], result, below, allowance)
@@ -89,6 +93,8 @@ def _apply_all(
     progress: Callable[[Layer, int], None],
     limits: Limits,
     allowance: Allowance,
+    *,
+    outline: bool,
 ) -> list[Applied]:
     def apply_one(item: _Missing) -> Applied:
         layer = layers[item.position]
@@ -105,6 +111,7 @@ def _apply_all(
                     allowance=allowance,
                     name=layer.descriptor.digest,
                     progress=lambda done: progress(layer, done),
+                    outline=outline,
                 )
         finally:
             blob.close()

@@ -3,6 +3,6 @@
 from ocibuild.solver.plan import root_of
 from ocibuild.solver.results import Solution
 from ocibuild.solver.solve import Solver
-from ocibuild.solver.workshop import Inputs, OriginOf, Workshop
+from ocibuild.solver.workshop import Elsewhere, Inputs, OriginOf, Workshop
 
-__all__ = ["Inputs", "OriginOf", "Solution", "Solver", "Workshop", "root_of"]
+__all__ = ["Elsewhere", "Inputs", "OriginOf", "Solution", "Solver", "Workshop", "root_of"]

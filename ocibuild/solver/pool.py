@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 _SIGNAL_SECONDS = 0.2  # the longest that the main thread sleeps without a look at its signals
 
 
+class Withdrawn(Exception):
+    """A task cannot give what those after it wait for: they are left out, and all others go on."""
+
+
 @dataclass(eq=False, slots=True)
 class Task:
-    """Something to do after other tasks; of those that are ready, one with a lower ``rank`` goes first."""
+    """Something to do after other tasks; of those that are ready, one with a lower ``rank`` goes first.
+
+    ``work`` may raise Withdrawn.
+    """
 
     work: Callable[[], None]
     after: Sequence[Task] = ()
@@ -61,6 +68,7 @@ class _Queue:
         self._left = len(tasks)
         self._ready: list[tuple[int, int, Task]] = []
         self._order = {id(task): number for number, task in enumerate(tasks)}
+        self._left_out: set[int] = set()
         self.failure: BaseException | None = None
         for task in tasks:
             task.waiting = len(task.after)
@@ -75,11 +83,14 @@ class _Queue:
         while task := self._take():
             try:
                 task.work()
+            except Withdrawn:
+                self._leave_out(task)
             except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
                 if self.fail(error):
                     stop()
                 return
-            self._done(task)
+            else:
+                self._done(task)
 
     def wait(self) -> None:
         """Wait until all is done or something failed.
@@ -114,6 +125,18 @@ class _Queue:
                 follower.waiting -= 1
                 if not follower.waiting:
                     self._push(follower)
+            self._changed.notify_all()
+
+    def _leave_out(self, task: Task) -> None:
+        """Count a task, and all that come after it, as over."""
+        with self._changed:
+            pending = [task]
+            while pending:
+                one = pending.pop()
+                if id(one) not in self._left_out:
+                    self._left_out.add(id(one))
+                    self._left -= 1
+                    pending += one.followers
             self._changed.notify_all()
 
     def _push(self, task: Task) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ocibuild.store import Layer, Snapshot
+    from ocibuild.store import Layer, LayerRecord, Snapshot
+
+
+class Tree(Enum):
+    """How much of a tree has to be there: nothing of it, its outline, or all of it."""
+
+    NOTHING = "nothing"
+    NAMES = "names"
+    FILES = "files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +28,18 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The tree of a target: ``layers`` of its base and its own, oldest first; ``created`` for each of its own.
+    """The tree of a target: ``base`` has the layers below its ``own``, each oldest first.
 
-    ``last_step`` is the number of the last step that events told of.
+    ``others`` are results beside it whose layers were wanted too. ``last_step`` is the number of the last step that
+    events told of.
     """
 
-    layers: tuple[Layer, ...]
-    created: tuple[str, ...]
+    base: tuple[Layer, ...]
+    own: tuple[LayerRecord, ...]
+    others: tuple[LayerRecord, ...]
     last_step: int
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers of the target, oldest first."""
+        return (*self.base, *(record.layer for record in self.own))

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import InvalidLayer, OcibuildError, SourceError
+from ocibuild.errors import Interrupted, InvalidLayer, OcibuildError, SourceError, StoreError
 from ocibuild.graph import (
     BindMount,
     CacheMount,
@@ -34,21 +34,23 @@ from ocibuild.solver.plan import (
     LayerVertex,
     MadeVertex,
     base_chain,
-    files_of,
+    is_linked,
     make_plan,
-    root_of,
+    roots,
     topological,
+    usable,
     waits_for,
 )
-from ocibuild.solver.pool import Task, run_tasks
-from ocibuild.solver.results import Made, Solution
-from ocibuild.store import Record, load_image, translate_errors
+from ocibuild.solver.pool import Task, Withdrawn, run_tasks
+from ocibuild.solver.results import Made, Solution, Tree
+from ocibuild.store import LayerRecord, Record, load_image, translate_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from ocibuild.graph import Mount, Vertex
     from ocibuild.oci import Digest
+    from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.reasons import Reasons
@@ -62,8 +64,8 @@ class Solver:
     """Solves one target, ``jobs`` steps at a time.
 
     ``open_workshop`` is called once, and only where something must be made; it raises SandboxError where nothing can.
-    ``use_cache`` is whether results from before may be used; new ones are always kept. ``first_step`` numbers the
-    first step for events.
+    ``use_cache`` is whether results from before may be used; new ones are always kept. ``pack_all`` wants the layers of
+    all that the target needs, not of its own chain alone. ``first_step`` numbers the first step for events.
     """
 
     def __init__(
@@ -73,44 +75,62 @@ class Solver:
         *,
         jobs: int,
         use_cache: bool = True,
+        pack_all: bool = False,
         first_step: int = 1,
     ) -> None:
         self._inputs = inputs
         self._open_workshop = open_workshop
         self._jobs = jobs
         self._use_cache = use_cache
+        self._pack_all = pack_all
         self._last_step = first_step - 1
         self._listings = Listings(inputs)
         self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
         self._ran: set[Digest] = set()
         self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
-        # by key: the snapshots of images, where they were wanted, and the results of other vertices
+        # by key: the stacks of what was brought from elsewhere as a whole, the results of other vertices, and those
+        # of which only a cache beyond the store has the layer
         self._roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self._made: dict[Digest, Made] = {}
+        self._elsewhere: dict[Digest, LayerRecord] = {}
+        self._has_given_up = False  # a cache could not give what it has
 
     def solve(self, target: Vertex) -> Solution:
         """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
 
-        Raises StepFailed, SandboxError, SourceError, RegistryError and what else the operations raise, with the
-        location of the instruction; what was done until then stays cached.
+        A blob may be missing that ``provided`` tells of. Raises StepFailed, SandboxError, SourceError, RegistryError
+        and what else the operations raise, with the instruction's location; what was done until then stays cached.
         """
-        plan = self._plan(target)
-        tasks = self._tasks(plan)
-        if tasks:
-            _ = self._reasons  # one for all threads
-            run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
-        return self._solution(plan)
+        self._compute_keys(target)
+        while True:
+            plan = self._plan(target)
+            self._made.update(plan.made)
+            self._elsewhere = plan.elsewhere
+            self._has_given_up = False
+            tasks = self._tasks(plan)
+            if tasks:
+                _ = self._reasons  # one for all threads
+                run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
+            if not self._has_given_up:
+                return self._solution(plan)
 
-    def _plan(self, target: Vertex) -> Plan:
-        """Compute all keys, and look up what is known of them."""
+    def _compute_keys(self, target: Vertex) -> None:
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
+
+    def _plan(self, target: Vertex) -> Plan:
         with self._inputs.store.transaction():  # each that is found is marked as used
-            plan = make_plan(target, self._keys, self._cached)
-        self._made.update(plan.made)
+            plan = make_plan(target, self._keys, lambda key: self._made.get(key) or self._cached(key))
         self._listings.keep_only(self._digests_of_contexts(plan))
-        return plan
+        layers = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
+        missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in plan.made]
+        if not (missing and self._use_cache and self._inputs.elsewhere):
+            return plan
+        found = self._inputs.elsewhere.find(missing)
+        packed = {key for key, made in plan.made.items() if made.snapshot.layer and self._has_blob(made.snapshot.layer)}
+        chosen = usable(target, self._keys, packed, found)
+        return make_plan(target, self._keys, plan.made.get, {key: found[key] for key in chosen}) if chosen else plan
 
     def _digests_of_contexts(self, plan: Plan) -> set[str]:
         """Return the digests of what is taken from build contexts by steps that are not cached."""
@@ -153,64 +173,176 @@ class Solver:
 
     def _tasks(self, plan: Plan) -> list[Task]:
         """Return the tasks for what is not there yet, each after those of what it needs."""
-        own = [vertex for vertex in plan.chain if isinstance(vertex, LayerVertex)]
-        unpacked = [vertex for vertex in own if self._must_pack(vertex)]
-        # packing looks at what lies below
-        files = plan.files | {self._keys[root_of(tree)] for vertex in unpacked for tree in files_of(vertex)[:1]}
+        wanted = plan.vertices if self._pack_all else plan.chain
+        unpacked = [vertex for vertex in wanted if isinstance(vertex, LayerVertex) and self._must_pack(vertex)]
+        # packing looks at the names of what lies below
+        below = [vertex.base for vertex in unpacked if not is_linked(vertex)]
+        names = set(self._root_keys(below, plan.elsewhere))
+        blobs = set(self._root_keys([plan.chain[-1]], plan.elsewhere))
         tasks: dict[Digest, Task] = {}
         for vertex in plan.vertices:
             key = self._keys[vertex]
             after = [tasks[self._keys[needed]] for needed in waits_for(vertex) if self._keys[needed] in tasks]
-            work = self._work(vertex, files=key in files, blobs=vertex is plan.chain[0])
+            tree = self._wanted(key, plan, names)
+            work = self._work(vertex, tree, blobs=key in blobs)
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
+        own = set(map(id, plan.chain))
         packing = []
         for vertex in unpacked:
             made = tasks.get(self._keys[vertex])
-            packing.append(Task(partial(self._pack, vertex), [made] if made else [], _PACK))
+            work = partial(self._pack, vertex, is_own=id(vertex) in own)
+            packing.append(Task(work, [made] if made else [], _PACK))
         return [*tasks.values(), *packing]
 
-    def _work(self, vertex: Vertex, *, files: bool, blobs: bool) -> Callable[[], None] | None:
+    def _wanted(self, key: Digest, plan: Plan, names: Container[Digest]) -> Tree:
+        """Return how much of a tree has to be there; ``names`` has what an outline is wanted of for packing."""
+        if key in plan.files:
+            return Tree.FILES
+        return Tree.NAMES if key in plan.names or key in names else Tree.NOTHING
+
+    def _root_keys(self, trees: Iterable[Vertex], elsewhere: Container[Digest]) -> Iterator[Digest]:
+        return (self._keys[root] for tree in trees for root in roots(tree, self._keys, elsewhere))
+
+    def _work(self, vertex: Vertex, tree: Tree, *, blobs: bool) -> Callable[[], None] | None:
         """Return what must be done for a vertex, None where nothing; a user sees it as the next step."""
         if isinstance(vertex, Scratch | Context):
             return None
         self._last_step += 1
         step = self._last_step
-        if isinstance(vertex, Image):
-            missing = blobs and not all(map(self._has_blob, self._layers(vertex)))
-            if missing or (files and not self._is_unpacked(vertex)):
-                return partial(self._bring, vertex, step, files=files, blobs=blobs)
+        if isinstance(vertex, Image) or self._keys[vertex] in self._elsewhere:
+            missing = blobs and not all(map(self._has_blob, self._layers_of(vertex)))
+            if missing or not self._is_there(vertex, tree):
+                return partial(self._bring, vertex, step, tree, blobs=blobs)
         elif self._keys[vertex] not in self._made:
             return partial(self._make, vertex, step)
         self._inputs.emit(Started(step, vertex.origin.label))
         self._inputs.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
         return None
 
-    def _is_unpacked(self, image: Image) -> bool:
-        """Tell whether the files of an image are there; if so, they are known from now on."""
+    def _layers_of(self, root: Vertex) -> tuple[Layer, ...]:
+        """Return the layers of what comes from elsewhere as a whole, oldest first: an image, a cached tree or copy."""
+        chain = self._chain_of(root)
+        below = () if is_linked(root) else self._layers(chain[0])
+        return (*below, *(self._layer(vertex) for vertex in chain if isinstance(vertex, LayerVertex)))
+
+    def _chain_of(self, root: Vertex) -> list[Vertex]:
+        return [root] if is_linked(root) else list(base_chain(root))[::-1]
+
+    def _layer(self, vertex: LayerVertex) -> Layer:
+        """Return the layer of a vertex, known by now."""
+        key = self._keys[vertex]
+        layer = self._elsewhere[key].layer if key in self._elsewhere else self._made[key].snapshot.layer
+        assert layer is not None
+        return layer
+
+    def _is_there(self, root: Vertex, tree: Tree) -> bool:
+        """Tell whether enough of what comes from elsewhere is there; if so, it is known from now on."""
+        if tree is Tree.NOTHING:
+            return True
         from ocibuild.rootfs import unpacked
 
-        stack = unpacked(self._inputs.store, self._layers(image))
+        layers = self._layers_of(root)
+        stack = unpacked(self._inputs.store, layers)
+        if stack is None and tree is Tree.NAMES:
+            stack = unpacked(self._inputs.store, layers, outline=True)
+        else:
+            tree = Tree.FILES
         if stack is not None:
-            self._roots[self._keys[image]] = stack
+            self._know(root, stack, tree)
         return stack is not None
 
+    def _know(self, root: Vertex, stack: Sequence[Snapshot], tree: Tree) -> None:
+        """Take ``stack`` for what ``root`` is, and what was cached elsewhere of it for results of this store."""
+        if not is_linked(root):
+            self._roots[self._keys[root]] = tuple(stack)
+        if tree is not Tree.FILES:
+            return
+        own = [vertex for vertex in self._chain_of(root) if isinstance(vertex, LayerVertex)]
+        for vertex, snapshot in zip(reversed(own), reversed(stack), strict=False):
+            key = self._keys[vertex]
+            if key in self._elsewhere:
+                self._made[key] = Made(snapshot, self._elsewhere[key].created)
+                self._record(vertex, self._made[key])
+
     def _must_pack(self, vertex: LayerVertex) -> bool:
-        made = self._made.get(self._keys[vertex])
+        key = self._keys[vertex]
+        if key in self._elsewhere:
+            return False
+        made = self._made.get(key)
         return made is None or made.snapshot.layer is None or not self._has_blob(made.snapshot.layer)
 
     def _has_blob(self, layer: Layer) -> bool:
         return self._inputs.store.blobs.has(layer.descriptor.digest)
 
-    def _bring(self, image: Image, step: int, *, files: bool, blobs: bool) -> None:
+    def _bring(self, root: Vertex, step: int, tree: Tree, *, blobs: bool) -> None:
+        """Bring in what comes from elsewhere as a whole; what a cache cannot give is made in another round."""
         from ocibuild.solver.operations.image import materialise
 
-        with self._shown(image, step):
-            stack = materialise(self._shop, image, self._layers(image), files=files, blobs=blobs, step=step)
-            self._roots[self._keys[image]] = stack
-        if blobs:
-            for layer in self._layers(image):
-                self._shop.ready(layer.descriptor)
+        layers = self._layers_of(root)
+        is_cached = not isinstance(root, Image)
+        try:
+            with self._shown(root, step) as shown:
+                shown.cached = is_cached
+                self._name_below(root)
+                wanted = [layer for layer in layers if blobs and not self._is_provided(layer)]
+                strange = {record.layer for record in self._cached_of(root)}
+                stack = materialise(
+                    self._shop,
+                    layers,
+                    self._origin_of(root),
+                    tree,
+                    blobs=wanted,
+                    verified=[layer for layer in wanted if layer in strange],
+                    step=step,
+                )
+        except (Interrupted, StoreError):
+            raise
+        except OcibuildError as error:
+            if not is_cached:
+                raise
+            self._give_up(root, error)
+            raise Withdrawn from error
+        if tree is not Tree.NOTHING:
+            self._know(root, stack, tree)
+        for layer in wanted:
+            self._shop.ready(layer.descriptor)
+
+    def _is_provided(self, layer: Layer) -> bool:
+        return not self._has_blob(layer) and self._shop.provided(layer.descriptor)
+
+    def _name_below(self, root: Vertex) -> None:
+        """Let results of this store be found by their chain IDs: they need not be unpacked again."""
+        layers, chain = self._layers_of(root), self._chain_of(root)
+        chains = chain_ids([layer.diff_id for layer in layers])[len(layers) - len(chain) + 1 :]
+        pairs = zip(chain[1:], chains, strict=True)
+        made = {self._keys[vertex]: chain for vertex, chain in pairs if self._keys[vertex] in self._made}
+        self._inputs.store.snapshots.name({self._made[key].snapshot.id: chain for key, chain in made.items()})
+
+    def _origin_of(self, root: Vertex) -> BlobOrigin:
+        from ocibuild.solver.operations.image import Origins
+
+        chain = self._chain_of(root)
+        image = self._shop.origin_of(chain[0]) if isinstance(chain[0], Image) else None
+        if len(chain) == 1 and image:
+            return image
+        elsewhere = self._inputs.elsewhere
+        assert elsewhere is not None
+        return Origins(
+            {layer.descriptor.digest: image for layer in self._layers(chain[0]) if image}
+            | {record.layer.descriptor.digest: elsewhere.origin_of(record) for record in self._cached_of(root)}
+        )
+
+    def _cached_of(self, root: Vertex) -> list[LayerRecord]:
+        """Return what a cache elsewhere has of a tree that comes from there."""
+        keys = map(self._keys.__getitem__, self._chain_of(root))
+        return [self._elsewhere[key] for key in keys if key in self._elsewhere]
+
+    def _give_up(self, root: Vertex, error: OcibuildError) -> None:
+        """Take nothing of the tree of ``root`` from a cache elsewhere any more."""
+        self._has_given_up = True
+        assert self._inputs.elsewhere is not None
+        self._inputs.elsewhere.forget([record.key for record in self._cached_of(root)], error.message)
 
     def _make(self, vertex: MadeVertex, step: int) -> None:
         """Make the result of a vertex, or wait for another process that is making it."""
@@ -236,11 +368,22 @@ class Solver:
         """
         if not isinstance(vertex, LayerVertex):
             return None
-        below = [] if isinstance(vertex, Copy) and vertex.link else list(base_chain(vertex.base))
-        # the root's own key is by its content already, and its snapshots may be unpacked anew
-        own = [str(self._made[self._keys[one]].snapshot.id) for one in below[:-1]]
-        stack = [*map(self._keys.__getitem__, below[-1:]), *reversed(own)]
+        stack = [] if is_linked(vertex) else self._names_of_stack(vertex.base)
         return self._keys.inputs_by_content(vertex, stack, self._contents(vertex))
+
+    def _names_of_stack(self, tree: Vertex) -> list[str]:
+        """Return what names the files of a tree, oldest first: its root by its key, and its snapshots by their numbers.
+
+        The root is an image, whose key is by its content and whose snapshots may be unpacked anew, or a cached tree of
+        which only an outline is here.
+        """
+        above: list[str] = []
+        for one in base_chain(tree):
+            made = self._made.get(self._keys[one])
+            above.append(str(made.snapshot.id) if made else self._keys[one])
+            if not made:
+                break
+        return above[::-1]
 
     def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
         """Return the digests of what ``vertex`` takes from stages."""
@@ -323,11 +466,16 @@ class Solver:
 
     def _stack(self, vertex: Vertex) -> tuple[Snapshot, ...]:
         """Return the snapshots of a vertex's tree, oldest first."""
-        chain = list(base_chain(vertex))
-        own = [self._made[self._keys[one]].snapshot for one in chain if isinstance(one, MadeVertex)]
-        return (*self._roots.get(self._keys[chain[-1]], ()), *reversed(own))
+        above: list[Snapshot] = []
+        for one in base_chain(vertex):
+            key = self._keys[one]
+            if key in self._roots:
+                return (*self._roots[key], *reversed(above))
+            if isinstance(one, MadeVertex):
+                above.append(self._made[key].snapshot)
+        return tuple(reversed(above))
 
-    def _pack(self, vertex: LayerVertex) -> None:
+    def _pack(self, vertex: LayerVertex, *, is_own: bool) -> None:
         if not self._must_pack(vertex):  # its result turned out to be one of before
             return
         with _located(vertex), translate_errors(self._inputs.store.root):
@@ -335,19 +483,28 @@ class Solver:
             layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
-            self._shop.ready(layer.descriptor)
+            if is_own:
+                self._shop.ready(layer.descriptor)
 
     def _solution(self, plan: Plan) -> Solution:
-        own = [self._made[self._keys[vertex]] for vertex in plan.chain if isinstance(vertex, LayerVertex)]
         base = self._layers(plan.chain[0])
-        layers = (*base, *(made.snapshot.layer for made in own if made.snapshot.layer))
-        chains = chain_ids([layer.diff_id for layer in layers])[len(base) :]
-        self._inputs.store.snapshots.name({made.snapshot.id: chain for made, chain in zip(own, chains, strict=True)})
+        own = [self._layer_record(vertex) for vertex in plan.chain if isinstance(vertex, LayerVertex)]
+        chains = chain_ids([layer.diff_id for layer in (*base, *(record.layer for record in own))])[len(base) :]
+        named = {record.key: chain for record, chain in zip(own, chains, strict=True) if record.key in self._made}
+        self._inputs.store.snapshots.name({self._made[key].snapshot.id: chain for key, chain in named.items()})
         self._touch(plan)
-        return Solution(layers, tuple(made.created for made in own), self._last_step)
+        in_chain = set(map(id, plan.chain))
+        others = [one for one in plan.vertices if isinstance(one, LayerVertex) and id(one) not in in_chain]
+        beside = tuple(map(self._layer_record, others)) if self._pack_all else ()
+        return Solution(base, tuple(own), beside, self._last_step)
+
+    def _layer_record(self, vertex: LayerVertex) -> LayerRecord:
+        key = self._keys[vertex]
+        known = self._elsewhere.get(key)
+        return known or LayerRecord(key, self._layer(vertex), self._made[key].created)
 
     def _touch(self, plan: Plan) -> None:
-        made = [vertex for vertex in plan.vertices if isinstance(vertex, MadeVertex)]
+        made = [vertex for vertex in plan.vertices if self._keys[vertex] in self._made]
         self._inputs.store.records.touch(self._keys[vertex] for vertex in made)
         self._inputs.store.snapshots.touch([self._made[self._keys[vertex]].snapshot.id for vertex in made])
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from socket import socket
 
     from ocibuild.executor import Executor
     from ocibuild.graph import Emit, GitTree, HttpFile, Image
     from ocibuild.layer import Ownership
-    from ocibuild.oci import Descriptor, Limits
+    from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.rootfs import Snapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.source import LocalContext
-    from ocibuild.store import ActiveSnapshot, Store
+    from ocibuild.store import ActiveSnapshot, LayerRecord, Store
 
 
 class OriginOf(Protocol):
@@ -24,6 +24,19 @@ class OriginOf(Protocol):
 
     def __call__(self, image: Image, /) -> BlobOrigin:
         """Return what brings the blobs of an image into the store."""
+
+
+class Elsewhere(Protocol):
+    """Caches beyond the store; none of them can make a build fail."""
+
+    def find(self, keys: Sequence[Digest], /) -> Mapping[Digest, LayerRecord]:
+        """Return what was produced under these keys, as far as it is known there."""
+
+    def origin_of(self, record: LayerRecord, /) -> BlobOrigin:
+        """Return what brings the blob of a layer that was found into the store."""
+
+    def forget(self, keys: Iterable[Digest], problem: str, /) -> None:
+        """Find nothing under these keys any more, and tell the user why."""
 
 
 class Identify(Protocol):
@@ -58,6 +71,11 @@ def nothing_given(name: str, /) -> None:
     """Give no secret and no agent."""
 
 
+def nowhere(_layer: Descriptor, /) -> bool:
+    """Give no layer to those who get the image, but through the store."""
+    return False
+
+
 def nobody_told(layer: Descriptor, /) -> None:
     """Do nothing with a layer that is ready."""
 
@@ -71,21 +89,26 @@ def usual_limits() -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What looking up needs: all that a build which is cached ever touches."""
+    """What looking up needs: all that a build which is cached ever touches.
+
+    ``elsewhere`` is asked for what the store does not have.
+    """
 
     store: Store
     contexts: Mapping[str, LocalContext]
     emit: Emit
     identify: Identify
+    elsewhere: Elsewhere | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
-    that were there before. ``limits`` are asked for when an image is unpacked. With ``pasta`` a step of
-    the network DEFAULT has one of its own, which pasta connects.
+    that were there before. ``provided`` tells of a layer of the target that is not in the store, from any thread,
+    whether all who get the image have it already. ``limits`` are asked for when an image is unpacked. With ``pasta`` a
+    step of the network DEFAULT has one of its own, which pasta connects.
     """
 
     snapshotter: Snapshotter
@@ -97,5 +120,6 @@ class Workshop(Inputs):
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
     ready: Callable[[Descriptor], None] = nobody_told
+    provided: Callable[[Descriptor], bool] = nowhere
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False

@@ -11,7 +11,7 @@ from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_image, list_images
 from ocibuild.store.origins import Origins
 from ocibuild.store.pruning import Pruning
-from ocibuild.store.records import KnownDigests, Record, Records
+from ocibuild.store.records import KnownDigests, LayerRecord, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
@@ -33,6 +33,7 @@ __all__ = [
     "Kind",
     "KnownDigests",
     "Layer",
+    "LayerRecord",
     "ListedImage",
     "Lock",
     "Locks",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ocibuild.store.database import Database
     from ocibuild.store.inputs import MadeFrom
+    from ocibuild.store.snapshots import Layer
 
 
 _LIMIT = 1 << 63
@@ -28,6 +29,18 @@ class Record:
     snapshot: int
     created: str
     label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """The result of the step that ``key`` means as a layer alone, as caches beyond the store have it.
+
+    ``created`` is in RFC 3339.
+    """
+
+    key: Digest
+    layer: Layer
+    created: str
 
 
 class Records:

@@ -5,6 +5,8 @@ A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs fo
 as long as there is anything in ``scratch``; after ``commit`` it never changes.
 An active snapshot whose lock is free was left by a killed process. Names are short numbers so that the mount options of
 a deep stack fit into a page.
+
+An outline is the snapshot of a layer whose regular files are empty: enough for who only adds files.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from ocibuild.store.database import Database
     from ocibuild.store.locks import Lock, Locks
+
+
+_REAL, _RECORDED = "real", "recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +131,11 @@ class Snapshots:
         """Wait until nothing of this process is left in ``scratch`` but what is of use; safe to repeat."""
         self._sweeper.finish()
 
-    def begin(self) -> ActiveSnapshot:
-        """Begin a new, empty snapshot."""
+    def begin(self, *, outline: bool = False) -> ActiveSnapshot:
+        """Begin a new, empty snapshot, or outline."""
         now = time.time_ns()
         with self._database.transaction():
-            owners = self.owners or "real"
+            owners = _form(self.owners or _REAL, outline=outline)
             self._database.query("INSERT INTO snapshots (owners, created, used) VALUES (?, ?, ?)", (owners, now, now))
             ((number,),) = self._database.query("SELECT last_insert_rowid()")
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
@@ -145,19 +150,23 @@ class Snapshots:
             raise
         return active
 
-    def by_chain(self, chain_id: ChainID) -> Snapshot | None:
-        """Return the snapshot of the topmost layer of a stack, where it is unpacked; that counts as a use."""
-        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ?", chain_id)
+    def by_chain(self, chain_id: ChainID, *, outline: bool = False) -> Snapshot | None:
+        """Return the snapshot of the topmost layer of a stack, where it is unpacked, or its outline.
+
+        That counts as a use.
+        """
+        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ?", chain_id, outline=outline)
 
     def by_id(self, number: int) -> Snapshot | None:
         """Return a committed snapshot, or None where there is none; that counts as a use."""
-        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE id = ?", number)
+        return self._used("SELECT id, diff_id, layer FROM snapshots WHERE id = ?", number, outline=False)
 
-    def _used(self, statement: str, value: ChainID | int) -> Snapshot | None:
+    def _used(self, statement: str, value: ChainID | int, *, outline: bool) -> Snapshot | None:
         """Return the first snapshot that a statement chooses and this process can use, from now on used."""
-        usable = " AND committed = 1 AND owners = ifnull(?, owners) ORDER BY id LIMIT 1"
+        usable = " AND committed = 1 AND owners IN (?, ?) ORDER BY id LIMIT 1"
+        forms = [_form(owners, outline=outline) for owners in (self.owners or _REAL, self.owners or _RECORDED)]
         with self._database.transaction():
-            rows = self._database.query(statement + usable, (value, self.owners))
+            rows = self._database.query(statement + usable, (value, *forms))
             self.touch([row[0] for row in rows])
         return self._snapshot(*rows[0]) if rows else None
 
@@ -273,6 +282,11 @@ def _make_anew(path: str) -> None:
     except FileExistsError:  # of a database that was removed
         remove_path(path)
         os.mkdir(path)
+
+
+def _form(owners: str, *, outline: bool) -> str:
+    """Return what the database says of how a snapshot has its files."""
+    return f"outline, {owners}" if outline else owners
 
 
 def _lock_name(number: int | str) -> str:

@@ -63,6 +63,16 @@ class Push:
         for repository in self._repositories:
             repository.begin(blob, self._threads())
 
+    def provides(self, blob: Descriptor) -> bool:
+        """Tell whether all repositories have a blob, so that it need not come from here; safe to call from any thread.
+
+        What cannot be asked is taken for a no: ``finish()`` will tell why.
+        """
+        try:
+            return all(repository.obtain(blob) for repository in self._repositories)
+        except OcibuildError:
+            return False
+
     def finish(self, descriptor: Descriptor, *, progress: Callable[[Descriptor, int], None]) -> None:
         """Send what is missing of ``descriptor``, and give it its names; see ``push``."""
         source = StoreSource(self._store, descriptor, str(descriptor.digest))
@@ -108,6 +118,9 @@ class _Repository:
         """Send a blob in another thread, once."""
         if blob.digest not in self._begun:
             self._begun[blob.digest] = pool.submit(self._send, blob)
+
+    def obtain(self, blob: Descriptor) -> bool:
+        return self._destination.obtain(blob)
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Wait for a blob that is on its way; see ``ImageDestination``."""

@@ -117,6 +117,7 @@ def test_a_plan_as_json_has_keys_and_inputs(ocibuild: Program, busybox_base: str
         ("--push",),
         ("--load",),
         ("--output", "type=oci,dest=x"),
+        ("--cache-to", "type=local,dest=x"),
         ("--quiet",),
         ("--check",),
         ("--call", "outline"),

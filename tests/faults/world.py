@@ -152,12 +152,14 @@ class World:
         reference = reference or self.reference
         with self.client() as registry:
             resolved = resolve(registry, self.store, reference, AMD64)
+            layers = pair_layers(resolved.manifest, resolved.config)
             bring_in(
                 self.store,
-                pair_layers(resolved.manifest, resolved.config),
+                layers,
                 RegistryBlobs(lambda: registry, self.store, reference.with_digest(resolved.descriptor.digest)),
                 ownership=owners() if unpack else None,
-                blobs=True,
+                blobs=layers,
+                verified=layers,
                 limits=Limits(),
                 report=lambda *_: None,
             )

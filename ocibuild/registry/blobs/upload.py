@@ -104,6 +104,16 @@ class Upload:
             else:
                 raise failure(answer, self._subject)
 
+    def take(self, source: str) -> bool:
+        """Let the registry take the blob from its repository ``source``; False where it does not, and no byte was sent.
+
+        Raises RegistryError.
+        """
+        answer = self._mount(self._session.url("blobs/uploads/"), source)
+        if answer is not None and answer.status == 202:  # it waits for the bytes now
+            self._session.ask("DELETE", self._session.target(answer))
+        return answer is not None and answer.status == 201
+
     def _attempt(self, chunk_size: int | None, mount_from: str | None) -> Answer:
         """Send what is missing, and return the last answer."""
         if self._location is None:

@@ -1,4 +1,4 @@
-"""The tree of an image, brought in from wherever images come from."""
+"""Layers with all that lies below them, brought in from wherever they come from."""
 
 from __future__ import annotations
 
@@ -6,34 +6,76 @@ from typing import TYPE_CHECKING
 
 from ocibuild.graph import Transferred
 from ocibuild.rootfs.arrivals import bring_in
+from ocibuild.solver.results import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ocibuild.graph import Image
-    from ocibuild.oci import Descriptor
+    from ocibuild.oci import Descriptor, Digest
+    from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.solver.workshop import Workshop
-    from ocibuild.store import Layer, Snapshot
+    from ocibuild.store import BlobWriter, Layer, Snapshot
+
+
+class Origins:
+    """Blobs that come from several places, see ``BlobOrigin``; ``places`` has the one of each, by its digest."""
+
+    def __init__(self, places: Mapping[Digest, BlobOrigin]) -> None:
+        self._places = places
+        self._each = list({id(place): place for place in places.values()}.values())
+
+    @property
+    def subject(self) -> str:
+        """See ``BlobOrigin``."""
+        return ", ".join(place.subject for place in self._each)
+
+    def fetch(
+        self, blob: Descriptor, *, progress: Callable[[int], None], started: Callable[[BlobWriter | None], None]
+    ) -> None:
+        """See ``BlobOrigin``."""
+        self._places[blob.digest].fetch(blob, progress=progress, started=started)
+
+    def distrust(self) -> bool:
+        """See ``BlobOrigin``."""
+        return any(list(map(_distrust, self._each)))  # each of them
+
+    def stop(self) -> None:
+        """See ``BlobOrigin``."""
+        for place in self._each:
+            place.stop()
+
+
+def _distrust(place: BlobOrigin) -> bool:
+    return place.distrust()
 
 
 def materialise(
-    shop: Workshop, image: Image, layers: Sequence[Layer], *, files: bool, blobs: bool, step: int
+    shop: Workshop,
+    layers: Sequence[Layer],
+    origin: BlobOrigin,
+    tree: Tree,
+    *,
+    blobs: Sequence[Layer],
+    verified: Sequence[Layer],
+    step: int,
 ) -> tuple[Snapshot, ...]:
-    """Bring in what is missing of an image, and return its snapshots, oldest first, where ``files`` are wanted.
+    """Bring in what is missing of a stack of layers; return its snapshots or outlines, oldest first, as ``tree`` says.
 
-    ``blobs`` wants every layer's blob in the store too; else one that is unpacked already is not fetched.
+    ``blobs`` are those of the layers whose blobs the store is to have too; else one that is unpacked already is not
+    fetched. Those in ``verified`` are held against their diff IDs even where nothing is unpacked.
     """
 
     def report(blob: Descriptor, verb: str, done: int) -> None:
         shop.emit(Transferred(step, blob.digest.short, verb, done, blob.size))
 
-    ownership = shop.ownership if files else None
     return bring_in(
         shop.store,
         layers,
-        shop.origin_of(image),
-        ownership=ownership,
+        origin,
+        ownership=None if tree is Tree.NOTHING else shop.ownership,
         blobs=blobs,
-        limits=shop.limits() if files else None,
+        verified=verified,
+        limits=shop.limits(),
         report=report,
+        outline=tree is Tree.NAMES,
     )

@@ -36,6 +36,11 @@ def find_owner(text: str, root: Root | None) -> tuple[int, int]:
     return uid, next((_id(fields, 2) for fields in _entries(root, "etc/group", group)), gid)
 
 
+def is_looked_up(text: str) -> bool:
+    """Tell whether a name in ``USER[:GROUP]`` has to be looked up in the image."""
+    return any(_number(part) is None for part in text.split(":", 1))
+
+
 def _user(entries: list[list[str]]) -> tuple[int, int]:
     return (_id(entries[0], 2), _id(entries[0], 3)) if entries else (0, 0)
 

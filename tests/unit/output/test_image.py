@@ -92,18 +92,20 @@ def test_the_base_keeps_its_own_times_and_gives_its_own_to_what_makes_no_layer()
 def test_an_image_is_written_with_its_annotations_and_oci_layers(store: Store) -> None:
     docker = layer("docker", mediatypes.DOCKER_LAYER_GZIP)
     image = assemble(config(*entries("LL")), 0, [docker, layer("own")], ["2020-01-01T00:00:00Z"] * 2)
-    descriptor = write_image(store.blobs, image, [docker, layer("own")], {"a": "b"})
+    descriptor = write_image(store.blobs, image, [docker.descriptor, layer("own").descriptor], {"a": "b"})
     manifest = parse_manifest(store.blobs.read(descriptor.digest))
     assert descriptor.platform == AMD64
     assert [one.media_type for one in manifest.layers] == [mediatypes.OCI_LAYER_GZIP] * 2  # type: ignore[union-attr]
     assert manifest.annotations == {"a": "b"}
-    assert write_image(store.blobs, image, [docker, layer("own")], {"a": "b"}) == descriptor
+    assert write_image(store.blobs, image, [docker.descriptor, layer("own").descriptor], {"a": "b"}) == descriptor
 
 
 def test_an_image_is_described_with_dockers_names(store: Store) -> None:
     layers = [layer("base"), layer("own layer")]
     image = assemble(config(*entries("LeL")), 0, layers, ["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"])
-    stored = load_image(store.blobs, write_image(store.blobs, image, layers, {}).digest, AMD64)
+    stored = load_image(
+        store.blobs, write_image(store.blobs, image, [one.descriptor for one in layers], {}).digest, AMD64
+    )
     names = [Reference.parse("one"), Reference.parse("one:2"), Reference.parse("host.example/two:3")]
     shown = describe_image(stored, names)
     digest = stored.descriptor.digest

@@ -5,7 +5,18 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from ocibuild.oci import Descriptor, DiffID, Digest, ImageConfig, Index, Manifest, Platform, RunConfig, mediatypes
+from ocibuild.oci import (
+    Descriptor,
+    DiffID,
+    Digest,
+    ImageConfig,
+    Index,
+    Limits,
+    Manifest,
+    Platform,
+    RunConfig,
+    mediatypes,
+)
 from ocibuild.registry import RegistryBlobs
 from ocibuild.rootfs.arrivals import bring_in
 from ocibuild.store import Layer
@@ -68,7 +79,7 @@ def pull_layers(
         assert verb == "downloading"
         progress(blob, done)
 
-    bring_in(store, layers, blobs, ownership=None, blobs=True, limits=None, report=report)
+    bring_in(store, layers, blobs, ownership=None, blobs=layers, verified=(), limits=Limits(), report=report)
 
 
 def bytes_at(data: bytes) -> Callable[[int], io.BytesIO]:

@@ -5,6 +5,7 @@ import os
 import tarfile
 import time
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from tests.support.lab import needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 pytestmark = needs_root
 
@@ -35,7 +35,13 @@ def _layer(store: Store, **files: str) -> Layer:
 
 
 def _unpack(
-    store: Store, layers: Sequence[Layer], opened: list[str], pause: float = 0, limits: Limits | None = None
+    store: Store,
+    layers: Sequence[Layer],
+    opened: list[str],
+    pause: float = 0,
+    limits: Limits | None = None,
+    *,
+    outline: bool = False,
 ) -> list[int]:
     def open_blob(layer: Layer) -> io.BytesIO:
         opened.append(layer.diff_id)
@@ -44,7 +50,15 @@ def _unpack(
 
     owners = RealOwners.of_this_process()
     limits = limits or Limits()
-    found = unpack(store, layers, open_blob, ownership=owners, progress=lambda _layer, _more: None, limits=limits)
+    found = unpack(
+        store,
+        layers,
+        open_blob,
+        ownership=owners,
+        progress=lambda _layer, _more: None,
+        limits=limits,
+        outline=outline,
+    )
     return [snapshot.id for snapshot in found]
 
 
@@ -62,6 +76,24 @@ def test_layers_are_unpacked_once_and_oldest_first(tmp_path: Path) -> None:
         again: list[str] = []
         assert _unpack(store, layers, again) == numbers
         assert again == []
+
+
+def test_an_outline_has_all_names_and_no_content_and_is_never_taken_for_the_files(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path)) as store:
+        layers = [_layer(store, a="1", b="2"), _layer(store, **{"b": "3", "deep/c": "4"})]
+        outlines = _unpack(store, layers, [], outline=True)
+        assert unpacked(store, layers) is None
+        found = unpacked(store, layers, outline=True)
+        assert found is not None
+        assert [snapshot.id for snapshot in found] == outlines
+        paths = [path for snapshot in found for path in Path(snapshot.path).rglob("*") if path.is_file()]
+        assert sorted(path.name for path in paths) == ["a", "b", "b", "c"]
+        assert all(path.stat().st_size == 0 for path in paths)
+        assert set(_unpack(store, layers, [])).isdisjoint(outlines)
+        store.snapshots.owners = None  # who only looks must not find an outline either
+        whole = unpacked(store, layers)
+        assert whole is not None
+        assert Path(whole[0].path, "a").read_text() == "1"
 
 
 def test_layer_that_is_not_what_it_should_be_leaves_those_below(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from ocibuild.graph import (
     Scratch,
     inputs,
 )
-from ocibuild.oci import Digest, Platform, Reference
+from ocibuild.oci import Descriptor, DiffID, Digest, Platform, Reference, mediatypes
 from ocibuild.solver.keys import Keys
-from ocibuild.solver.plan import Plan, files_of, make_plan, root_of, topological, waits_for
+from ocibuild.solver.plan import Plan, files_of, make_plan, root_of, roots, topological, usable, waits_for
 from ocibuild.solver.results import Made
-from ocibuild.store import Snapshot
+from ocibuild.store import Layer, LayerRecord, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,21 @@ def copy(base: Vertex, source: Vertex, path: str, destination: str, *, link: boo
     return Copy(base, (CopySource(source, (path,)),), destination, link=link)
 
 
-def plan(target: Vertex, cached: Sequence[Vertex] = ()) -> tuple[Plan, Keys]:
+def keys_of(target: Vertex) -> Keys:
     keys = Keys(lambda image: str(image.digest), lambda _, source: Digest.of(repr(source.paths).encode()), str)
     for vertex in topological(target):
         keys.compute(vertex)
+    return keys
+
+
+def elsewhere(keys: Keys, *vertices: Vertex) -> dict[Digest, LayerRecord]:
+    """Return what a cache beyond the store says that it has."""
+    layer = Layer(DiffID(Digest.of(b"plain")), Descriptor(mediatypes.OCI_LAYER, Digest.of(b"plain"), 5))
+    return {keys[vertex]: LayerRecord(keys[vertex], layer, "now") for vertex in vertices}
+
+
+def plan(target: Vertex, cached: Sequence[Vertex] = ()) -> tuple[Plan, Keys]:
+    keys = keys_of(target)
     asked: list[Digest] = []
 
     def lookup(key: Digest) -> Made | None:
@@ -157,3 +168,74 @@ def test_mounted_trees_and_inline_files_are_made_first() -> None:
     found, keys = plan(target)
     assert {inline, mounted} <= set(found.vertices)
     assert keys[root_of(mounted)] in found.files
+
+
+def test_what_runs_on_a_tree_of_a_cache_elsewhere_wants_that_whole_and_not_its_image_alone() -> None:
+    base = image("base")
+    first = run(base, "one")
+    second = run(first, "two")
+    target = run(second, "three")
+    keys = keys_of(target)
+    found = make_plan(target, keys, lambda _key: None, elsewhere(keys, first, second))
+    assert found.files == {keys[second]}
+    assert found.elsewhere.keys() == {keys[first], keys[second]}
+    assert found.made == {}
+
+
+def test_the_sources_of_what_a_cache_elsewhere_has_are_not_made() -> None:
+    base, builder = image("base"), image("builder")
+    target = copy(base, run(builder, "make"), "app", "/app")
+    keys = keys_of(target)
+    found = make_plan(target, keys, lambda _key: None, elsewhere(keys, target))
+    assert set(found.vertices) == {base, target}
+    assert found.files == frozenset()
+
+
+def test_a_tree_begins_with_the_topmost_that_a_cache_elsewhere_has_and_linked_copies_above_it() -> None:
+    base, context = image("base"), Context()
+    first = run(base, "one")
+    second = run(first, "two")
+    linked = copy(second, context, "a", "/a", link=True)
+    top = run(linked, "top")
+    keys = keys_of(top)
+    assert list(roots(top, keys, elsewhere(keys, first, second, linked))) == [linked, second]
+    assert list(roots(top, keys, elsewhere(keys, first))) == [first]
+    assert list(roots(top, keys, elsewhere(keys, top))) == [top]
+    assert list(roots(top, keys, {})) == [base]
+
+
+def test_a_layer_elsewhere_is_of_use_where_all_below_it_are_known_too() -> None:
+    base, context = image("base"), Context()
+    first = run(base, "one")
+    second = run(first, "two")
+    linked = copy(second, context, "a", "/a", link=True)
+    top = run(linked, "top")
+    keys = keys_of(top)
+    everything = elsewhere(keys, first, second, linked, top)
+    assert usable(top, keys, set(), everything) == everything.keys()
+    assert usable(top, keys, {keys[first]}, elsewhere(keys, second)) == {keys[second]}
+    assert usable(top, keys, set(), elsewhere(keys, second, linked, top)) == {keys[linked]}, "a linked copy is alone"
+
+
+def test_what_only_adds_files_wants_the_outline_of_its_base() -> None:
+    base, context = image("base"), Context()
+    workdir = MakeDirectory(base, "/app", user="1000:1000")
+    target = copy(workdir, context, "app", "/app")
+    found, keys = plan(target)
+    assert keys[base] not in found.files
+    assert found.names == {keys[base]}
+
+
+def test_whoever_looks_into_files_of_the_base_wants_them_all() -> None:
+    base, context = image("base"), Context()
+    added = copy(base, context, "app", "/app")
+    for looking in (
+        run(added, "ls"),
+        MakeDirectory(base, "/app", user="somebody"),
+        Copy(base, (CopySource(context, ("app",)),), "/app", owner="1000:staff"),
+        copy(base, base, "usr", "/copied"),
+        copy(image("other"), added, "app", "/app"),
+    ):
+        found, keys = plan(looking)
+        assert keys[base] in found.files
+        assert keys[base] not in found.names

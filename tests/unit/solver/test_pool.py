@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.solver.pool import Task, run_tasks
+from ocibuild.solver.pool import Task, Withdrawn, run_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +116,19 @@ def test_a_chain_of_thousands_runs_in_order() -> None:
         tasks.append(Task(lambda number=number: done.append(number), tasks[-1:]))  # type: ignore[misc]
     run_tasks(tasks, jobs=3, stop=nothing)
     assert done == list(range(3000))
+
+
+def test_what_comes_after_a_withdrawn_task_is_left_out_and_the_rest_is_done() -> None:
+    done: list[str] = []
+
+    def withdraw() -> None:
+        raise Withdrawn
+
+    one, two = Task(withdraw), Task(withdraw)
+    good = Task(lambda: done.append("good"))
+    after_both = Task(lambda: done.append("after both"), [one, two])
+    after_one = Task(lambda: done.append("after one"), [one, good])
+    last = Task(lambda: done.append("last"), [after_both, after_one])
+    other = Task(lambda: done.append("other"), [good])
+    run_tasks([one, two, good, after_both, after_one, last, other], jobs=3, stop=nothing)
+    assert done == ["good", "other"]
