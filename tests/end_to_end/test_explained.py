@@ -109,6 +109,18 @@ def test_a_plan_as_json_has_keys_and_inputs(ocibuild: Program, busybox_base: str
     assert steps[3]["unless"] == ["what it takes from [builder 3/3]"]
 
 
+def test_a_plan_knows_what_a_cache_beyond_the_store_has(ocibuild: Program, busybox_base: str) -> None:
+    text = f"FROM {busybox_base}\nRUN echo x > /x\nRUN echo {{}} > /y\n"
+    cache = ocibuild.user.home / "cache"
+    ocibuild.build(ocibuild.context("app", {"Dockerfile": text.format("y")}), "--cache-to", f"type=local,dest={cache}")
+    context = ocibuild.context("app", {"Dockerfile": text.format("z")})
+    words = ("--dry-run", "--progress", "quiet", "--cache-from", f"type=local,src={cache}", context)
+    lines = ocibuild.check("--root", ocibuild.user.home / "other", "build", *words).splitlines()
+    assert _fates(lines) == ["CACHED", "PULL", "RUN"], "the base comes with what stands on it"
+    assert lines[2].endswith("# never built before")
+    assert list((ocibuild.user.home / "other" / "snapshots").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "words",
     [
