@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [--work NAME]… [--rounds N] [--json FILE] [--markdown]``."""
+"""The command line: ``python -m benchmarks [--work NAME… | --growth] [--rounds N] [--json FILE] [--markdown]``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from benchmarks.growth import GROWTHS, GrowthReport, follow
 from benchmarks.machine import describe, remove_tree
 from benchmarks.measure import Result, compete
-from benchmarks.peers import find_peers
+from benchmarks.peers import Peers, find_peers
 from benchmarks.registry import registry
 from benchmarks.roster import Roster
 from benchmarks.table import Report
 from benchmarks.works import WORKS, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 def main() -> None:
     options = _parse(sys.argv[1:])
-    report = _run(options)
+    report = _grow(options) if options.growth else _compete(options)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(report.to_json(), file, indent=2)
@@ -36,6 +37,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Hold ocibuild against its peers.")
     add = parser.add_argument
     add("--work", action="append", choices=[work.name for work in WORKS], help="only this one (repeatable)")
+    add("--growth", action="store_true", help="ocibuild alone, from small to large, in place of the works")
     add("--rounds", type=int, default=5, metavar="N", help="timed rounds (5)")
     add("--json", metavar="FILE", help="write all figures there")
     add("--markdown", action="store_true", help="print the table for the README")
@@ -45,30 +47,51 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    if options.growth and options.work:
+        parser.error("--growth has no --work")
     return options
 
 
-def _run(options: argparse.Namespace) -> Report:
+def _compete(options: argparse.Namespace) -> Report:
     facts = describe()
     chosen = [work for work in WORKS if not options.work or work.name in options.work]
     works = [work for work in chosen if not work.needs or shutil.which(work.needs)]
     left_out = [f"{work.title}: no {work.needs}" for work in chosen if work not in works]
     wanted = {name for work in works for name in work.contestants}
-    with ExitStack() as stack:
-        scratch = stack.enter_context(_scratch("registry", "destination", "site"))
-        source, destination = (
-            stack.enter_context(registry(os.path.join(scratch, name))) for name in ("registry", "destination")
-        )
-        roster = Roster(options, wanted, stack.enter_context(find_peers()), scratch)
-        stack.callback(roster.dismiss)
-        site = Site(source, destination, os.path.join(scratch, "site"))
+    with find_peers() as peers, _place(options, wanted, peers) as (site, roster):
         results: dict[str, dict[str, Result]] = {}
         for work in works:
             print(f"{work.title} …", file=sys.stderr)
             contestants = [one for name in work.contestants if (one := roster.contestants.get(name))]
             results[work.name] = compete(work, contestants, site, options.rounds)
-        facts |= {"registry": source.name, **{name: one.version() for name, one in roster.contestants.items()}}
+        facts |= {"registry": site.registry.name} | roster.versions()
         return Report(works, results, facts, [*left_out, *roster.left_out], options.rounds)
+
+
+def _grow(options: argparse.Namespace) -> GrowthReport:
+    facts = describe()
+    who = "ocibuild, user" if os.geteuid() else "ocibuild, root"
+    courses = []
+    with _place(options, {who}, Peers((), None, is_ours=False)) as (site, roster):
+        if who not in roster.contestants:
+            raise SystemExit("\n".join(roster.left_out))
+        for growing in GROWTHS:
+            print(f"{growing.title} …", file=sys.stderr)
+            courses.append(follow(growing, roster.contestants[who], site, options.rounds))
+        return GrowthReport(courses, facts | roster.versions(), roster.left_out, options.rounds)
+
+
+@contextmanager
+def _place(options: argparse.Namespace, wanted: Collection[str], peers: Peers) -> Iterator[tuple[Site, Roster]]:
+    """Give two registries that run and those contestants that can take part; nothing of all is left in the end."""
+    with ExitStack() as stack:
+        scratch = stack.enter_context(_scratch("registry", "destination", "site"))
+        source, destination = (
+            stack.enter_context(registry(os.path.join(scratch, name))) for name in ("registry", "destination")
+        )
+        roster = Roster(options, wanted, peers, scratch)
+        stack.callback(roster.dismiss)
+        yield Site(source, destination, os.path.join(scratch, "site")), roster
 
 
 @contextmanager

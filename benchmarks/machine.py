@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SMALL_KIB = 64
+_SMALL_KIB = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -56,12 +57,15 @@ def compete(work: Work, contestants: Sequence[Contestant], site: Site, rounds: i
     """
     results = {contestant.name: Result() for contestant in contestants}
     turns = rounds + 2 if work.timed else 1
-    for turn in range(turns):
-        watched = turn in (0, turns - 1)
-        for contestant in contestants:
-            result = results[contestant.name]
-            if result.failure is None:
-                _take(turn, work, contestant, site, result, watched=watched)
+    try:
+        for turn in range(turns):
+            watched = turn in (0, turns - 1)
+            for contestant in contestants:
+                result = results[contestant.name]
+                if result.failure is None:
+                    _take(turn, work, contestant, site, result, watched=watched)
+    finally:
+        work.finish(contestants, site)
     return results
 
 
@@ -85,6 +89,12 @@ def at_once(command: Command, processes: int) -> Command:
     start = " ".join(f'"$@" & p{number}=$!;' for number in range(processes))
     script = f"{start} {' && '.join(f'wait $p{number}' for number in range(processes))}"
     return Command(("sh", "-c", script, "sh", *command.argv), command.env, command.cwd)
+
+
+def in_sequence(first: Command, second: Command) -> Command:
+    """Return the command that runs the second in the first one's environment, once that has ended well."""
+    script = f"{shlex.join(first.argv)} && {shlex.join(second.argv)}"
+    return Command(("sh", "-c", script), first.env, first.cwd)
 
 
 def run(command: Command, log: str) -> float:

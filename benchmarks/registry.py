@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +26,7 @@ PROGRAM = "docker-registry"
 _START_SECONDS = 30
 _SETTLE_SECONDS = 0.2
 _REQUEST = re.compile(r'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[0-9.]+" (?P<status>[0-9]{3}) (?P<size>[0-9]+)')
+_MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 _BLOB = re.compile(r"/v2/.+/blobs/(sha256:[0-9a-f]{64})")
 
 
@@ -66,6 +69,19 @@ class Registry:
             if request.method in ("PUT", "POST") and request.status == 201 and "/blobs/uploads/" in request.target
         )
         return Counter(digest for query in queries for digest in query.get("digest", ()))  # a mount has none
+
+    def layers(self, repository: str, tag: str) -> dict[str, int]:
+        """Return digests and sizes of the layers of an image for one platform, the lowest first.
+
+        Raises LookupError where it is not there.
+        """
+        with closing(HTTPConnection(self.address, timeout=_START_SECONDS)) as connection:
+            connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": _MANIFESTS})
+            response = connection.getresponse()
+            body = response.read()
+        if response.status != 200:
+            raise LookupError(f"no {repository}:{tag} in the registry")
+        return {layer["digest"]: layer["size"] for layer in json.loads(body)["layers"]}
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove the blobs; what names them is left."""

@@ -49,6 +49,10 @@ class Roster:
         made = (self._make(name, make) for name, make in makers.items() if name in wanted)
         self.contestants = {one.name: one for one in made if one}
 
+    def versions(self) -> dict[str, str]:
+        """Return who takes part, each with what it is and how it is run."""
+        return {name: one.version() for name, one in self.contestants.items()}
+
     def dismiss(self) -> None:
         """Leave nothing in stores that outlive the run."""
         for contestant in self.contestants.values():
@@ -98,7 +102,7 @@ class Roster:
         return Chroot(self._user, self._folder("chroot"))
 
     def _docker(self) -> Contestant:
-        docker = Docker(self._peers, self._me)
+        docker = Docker(self._peers, self._me, self._folder("engine"))
         if not self._peers.has("docker") or not docker.answers():
             raise LookupError("no program, or no engine that answers")
         if not (self._peers.is_ours or self._options.empty_docker):

@@ -32,16 +32,10 @@ class Report:
         return {"facts": dict(self.facts), "left_out": list(self.left_out), "rounds": self.rounds, "results": results}
 
     def to_text(self) -> str:
-        rows = self._rows()
-        widths = [max(len(row[column]) for row in rows if len(row) == len(rows[0])) for column in range(len(rows[0]))]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows)
-        return "\n".join([*(line.rstrip() for line in lines), "", *self._notes()])
+        return aligned(self._rows(), self._notes())
 
     def to_markdown(self) -> str:
-        rows = self._rows()
-        head, *body = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
-        rule = "| --- | --- " + "| ---: " * (len(rows[0]) - 2) + "|"
-        return "\n".join([head, rule, *body, "", *(f"- {note}" for note in self._notes())])
+        return markdown(self._rows(), self._notes())
 
     def _rows(self) -> list[list[str]]:
         """Return the heading and a row for each work and contestant; that of a failure is short."""
@@ -56,16 +50,31 @@ class Report:
         targets = work.targets if name in work.ours else Targets(peak=None)
         peers = [(peer, results[peer]) for peer in work.peers if peer in results and name in work.ours]
         ratios = (f"{_ratio(result, theirs, targets.ratios.get(peer))} of {peer}" for peer, theirs in peers)
-        count = None if result.count is None else f"{work.counted}: {_judged(result.count, targets.count, 0)}"
-        peak = _judged((result.peak or 0) / _MIB, targets.peak, 0)
+        count = None if result.count is None else f"{work.counted}: {judged(result.count, targets.count, 0)}"
+        peak = judged((result.peak or 0) / _MIB, targets.peak, 0)
         return [work.title, name, *_times(result, targets.seconds), ", ".join(ratios), peak, count or ""]
 
     def _notes(self) -> Iterable[str]:
         yield f"medians of {self.rounds} alternating rounds after a warm-up; in brackets what is to be reached at most"
         yield "ratios: of the medians; counts: the largest of all rounds"
         yield "peak: of the process tree, and of docker's daemon, in two rounds that are not timed, or in the only one"
+        yield from (f"{work.title}: {work.remark}" for work in self.works if work.remark)
         yield from (f"{name}: {fact}" for name, fact in self.facts.items())
         yield from (f"left out: {reason}" for reason in self.left_out)
+
+
+def aligned(rows: Sequence[Sequence[str]], notes: Iterable[str]) -> str:
+    """Return the rows in columns, as wide as those that are whole need them, and the notes."""
+    widths = [max(len(row[column]) for row in rows if len(row) == len(rows[0])) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows)
+    return "\n".join([*(line.rstrip() for line in lines), "", *notes])
+
+
+def markdown(rows: Sequence[Sequence[str]], notes: Iterable[str]) -> str:
+    """Return the rows as a table, and the notes as a list."""
+    head, *body = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    rule = "| --- | --- " + "| ---: " * (len(rows[0]) - 2) + "|"
+    return "\n".join([head, rule, *body, "", *(f"- {note}" for note in notes)])
 
 
 def _times(result: Result, target: float | None) -> tuple[str, str]:
@@ -73,16 +82,16 @@ def _times(result: Result, target: float | None) -> tuple[str, str]:
     seconds = result.seconds
     if not seconds:
         return "", ""
-    return _judged(median(seconds), target, 3), f"{min(seconds):.3f}-{max(seconds):.3f}"
+    return judged(median(seconds), target, 3), f"{min(seconds):.3f}-{max(seconds):.3f}"
 
 
 def _ratio(result: Result, peer: Result, target: float | None) -> str:
     if peer.failure is not None:
         return "failed"
-    return _judged(median(result.seconds) / median(peer.seconds), target, 2)
+    return judged(median(result.seconds) / median(peer.seconds), target, 2)
 
 
-def _judged(value: float, target: float | None, digits: int) -> str:
+def judged(value: float, target: float | None, digits: int) -> str:
     """Return the figure with its target, and say so where it is missed."""
     if target is None:
         return f"{value:.{digits}f}"

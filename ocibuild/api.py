@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.output import OutputSpec
+    from ocibuild.progress import Display
     from ocibuild.registry import Kept, Registry, RegistryConfig
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.store import Item, Layer, ListedImage, Pruning, StoredImage
@@ -99,11 +100,13 @@ class Session:
 
         for output in request.outputs:
             check_output(output, request.tags)
+        if request.debug_on_failure:
+            _need_terminal()
         only_pushed = bool(request.outputs) and all(output.kind is Kind.REGISTRY for output in request.outputs)
         names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
             self._working(request.forced) as machine,
-            self._shown("build") as emit,
+            self._shown("build") as shown,
             translate_errors(self._settings.root),
             self._pushing(names) as push,
         ):
@@ -113,18 +116,19 @@ class Session:
                 self.store,
                 lambda: self.registry,
                 self._stop_transfers,
-                emit,
+                shown,
                 self._limits,
                 ready=push.begin if push else _nobody,
                 provided=push.provides if push and only_pushed else _nowhere,
                 elsewhere=caches,
+                hold=shown.held,
             )
             result = builder.build(request)
             for output in request.outputs:
                 self._write(output, result)
             if push:
-                self._finish(push, result.descriptor, names, emit, step=result.last_step + 1)
-            self._export(request, result, caches, emit, step=result.last_step + 1 + bool(push))
+                self._finish(push, result.descriptor, names, shown, step=result.last_step + 1)
+            self._export(request, result, caches, shown, step=result.last_step + 1 + bool(push))
         return result
 
     def _caches(self, request: BuildRequest) -> Caches | None:
@@ -475,11 +479,11 @@ class Session:
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 
     @contextmanager
-    def _shown(self, title: str) -> Iterator[Emit]:
-        with display(self._settings.progress, self._settings.stream, title=title) as emit:
-            self._emit = emit
+    def _shown(self, title: str) -> Iterator[Display]:
+        with display(self._settings.progress, self._settings.stream, title=title) as shown:
+            self._emit = shown
             try:
-                yield emit
+                yield shown
             finally:
                 self._emit = None
 
@@ -509,6 +513,15 @@ def _load_config(path: str | None) -> RegistryConfig:
     from ocibuild.registry import RegistryConfig, usual_certificate_folders
 
     return RegistryConfig.load(path, certificate_folders=usual_certificate_folders(os.environ))
+
+
+def _need_terminal() -> None:
+    from ocibuild.executor.terminal import users_terminal
+
+    if users_terminal() is None:
+        raise UsageError(
+            "--debug-on-failure needs a terminal on standard input", remedy="leave it out where nobody can type"
+        )
 
 
 def _nowhere(_layer: Descriptor) -> bool:

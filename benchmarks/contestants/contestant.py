@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from benchmarks.measure import Command
 
@@ -30,6 +31,22 @@ class Contestant(ABC):
     def build(self, context: str, tag: str) -> Command:
         """Return the command that builds the context's Dockerfile into the contestant's store."""
         raise NotImplementedError(context, tag)
+
+    def build_and_push(self, context: str, reference: str) -> Command:
+        """Return the command that builds the context's Dockerfile, and pushes what comes of it."""
+        raise NotImplementedError(context, reference)
+
+    def fill_cache(self, context: str, tag: str, cache: str) -> Command:
+        """Return the command that builds likewise, and puts what was built into a cache, a registry's repository."""
+        raise NotImplementedError(context, tag, cache)
+
+    def build_from_cache(self, context: str, tag: str, cache: str) -> Command:
+        """Return the command that builds with what such a cache has, into the contestant's store."""
+        raise NotImplementedError(context, tag, cache)
+
+    def elsewhere(self) -> AbstractContextManager[Contestant]:
+        """Give the same program with another store, as on another machine. Raises CommandFailed."""
+        raise NotImplementedError
 
     def run(self, reference: str, script: str) -> Command:
         """Return the command that runs a shell script in an image that is there, and forgets what it changes."""

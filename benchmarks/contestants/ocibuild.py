@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants.contestant import Contestant
@@ -11,6 +12,8 @@ from benchmarks.machine import hollow, make_folder, remove_tree
 from benchmarks.measure import Command, CommandFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.machine import User
 
 _SYSTEM_PYTHON = "/usr/bin/python3"
@@ -59,6 +62,22 @@ class Ocibuild(Contestant):
     def build(self, context: str, tag: str) -> Command:
         return self._in_store("build", "-t", tag, *_PLAIN, context)
 
+    def build_and_push(self, context: str, reference: str) -> Command:
+        return self._in_store("build", "--push", "-t", reference, *_PLAIN, context)
+
+    def fill_cache(self, context: str, tag: str, cache: str) -> Command:
+        return self._in_store("build", "-t", tag, "--cache-to", _cache(cache), *_PLAIN, context)
+
+    def build_from_cache(self, context: str, tag: str, cache: str) -> Command:
+        return self._in_store("build", "-t", tag, "--cache-from", _cache(cache), *_PLAIN, context)
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[Contestant]:
+        folder = f"{self._folder}-elsewhere"
+        if not os.path.isdir(folder):
+            make_folder(folder, self._user)
+        yield Ocibuild(self._program, self._user, folder, self._cwd)
+
     def build_telling(self, context: str, *flags: str) -> Command:
         """Return the command that builds with flags, and tells of each step as JSON."""
         return self._in_store("build", *self._flags, *flags, "--progress", "rawjson", context)
@@ -100,6 +119,10 @@ def install(checkout: str, folder: str) -> tuple[str, ...]:
         if done.returncode != 0:
             raise CommandFailed((done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2])
     return (os.path.join(folder, "bin", "ocibuild"),)
+
+
+def _cache(repository: str) -> str:
+    return f"type=registry,ref={repository}:cache"
 
 
 def _first_line(command: Command) -> str:

@@ -12,6 +12,9 @@ _DEBIAN = Debian("bookworm")
 BASE = Image("debian", (_DEBIAN,))
 """A Debian tree of about 75 MB as sent."""
 
+TINY = Image("tiny", (Files("tiny", 10, 64, 256),))
+"""A base that nothing can run in, for a COPY."""
+
 COMPILER_LAYER = Debian("bookworm", ("gcc",))
 COMPILER = Image("compiler", (COMPILER_LAYER,))
 """The same, with gcc's packages downloaded and not installed."""
@@ -39,4 +42,4 @@ HUGE = Image("huge", (Huge(8704 * _MIB),))
 MANY = Image("many", (_DEBIAN, Files("small", 90_000, 64, 2 * _KIB)))
 """A Debian tree of 10,000 files, and 90,000 small ones."""
 
-__all__ = ["BASE", "BIG", "COMPILER", "COMPILER_LAYER", "HUGE", "MANY", "TEN", "Image", "Variant", "publish"]
+__all__ = ["BASE", "BIG", "COMPILER", "COMPILER_LAYER", "HUGE", "MANY", "TEN", "TINY", "Image", "Variant", "publish"]

@@ -2,15 +2,20 @@
 
 from benchmarks.images import BASE, BIG, HUGE, MANY
 from benchmarks.works.cached import Cached
+from benchmarks.works.changed import Changed
 from benchmarks.works.cold import Cold
 from benchmarks.works.copy import Copy
+from benchmarks.works.fromcache import FromCache
 from benchmarks.works.install import Install
 from benchmarks.works.onemore import OneMore
+from benchmarks.works.onto import Onto
 from benchmarks.works.pull import Pull
 from benchmarks.works.push import Push
+from benchmarks.works.stages import Stages
 from benchmarks.works.steps import Steps
 from benchmarks.works.together import Together
 from benchmarks.works.work import Site, Targets, Work
+from benchmarks.works.written import Written
 
 _BOTH = ("ocibuild, root", "ocibuild, user")
 
@@ -18,6 +23,11 @@ WORKS: tuple[Work, ...] = (
     Cold(),
     Steps(),
     Cached(),
+    FromCache(),
+    Stages(),
+    Changed(),
+    Written(),
+    Onto(),
     OneMore("one-more", "one more RUN", BASE, 10, snapshotter="overlay", ours=(*_BOTH, "ocibuild, one ID")),
     OneMore("one-more-copy", "one more RUN by copying, 10,000 files", BASE, 60, snapshotter="copy", ours=_BOTH),
     OneMore("one-more-many", "one more RUN by copying, 100,000 files", MANY, 500, snapshotter="copy", ours=_BOTH[:1]),

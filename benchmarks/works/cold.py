@@ -18,7 +18,7 @@ class Cold(Work):
 
     name = "cold"
     title = "cold: pull a 75 MB base, unpack, one RUN"
-    targets = Targets({"docker": 0.5, "buildah": 0.25})
+    targets = Targets({"docker": 0.33, "buildah": 0.15})
     peers = ("docker", "buildah")
 
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from benchmarks.measure import CommandFailed
 from benchmarks.registry import PROGRAM
 from benchmarks.works.work import Targets, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.contestants import Contestant
     from benchmarks.images import Image
     from benchmarks.measure import Command
@@ -36,3 +40,8 @@ class Pull(Work):
 
     def clear(self, contestant: Contestant, site: Site) -> None:  # noqa: ARG002  (it is in the contestant's store)
         contestant.renew()
+
+    def finish(self, contestants: Sequence[Contestant], site: Site) -> None:  # noqa: ARG002  (it is in their stores)
+        for contestant in contestants:
+            with suppress(CommandFailed):  # it is tried again in the end
+                contestant.empty()  # what comes after this is not timed, so inodes may be given back

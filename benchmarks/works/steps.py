@@ -18,7 +18,7 @@ class Steps(Work):
 
     name = "steps"
     title = "ten RUN echo, nothing cached"
-    targets = Targets({"docker": 0.5, "buildah": 0.15})
+    targets = Targets({"docker": 0.33, "buildah": 0.1})
     peers = ("docker", "buildah")
 
     def prepare(self, contestant: Contestant, site: Site, turn: int) -> Command:

@@ -12,7 +12,7 @@ from benchmarks.images import publish
 from benchmarks.measure import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.contestants import Contestant
     from benchmarks.images import Image, Variant
@@ -89,7 +89,8 @@ class Work(ABC):
     """A piece of work. ``name`` is for the command line, ``title`` for the table.
 
     ``ours`` names the contestants that have targets, ``peers`` those that they are held against. ``counted`` says what
-    is counted, if anything is. What is not ``timed`` is done once, for its memory; ``needs`` names a program.
+    is counted, if anything is; ``remark`` what else has to be known of the comparison. What is not ``timed`` is done
+    once, for its memory; ``needs`` names a program.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Work(ABC):
     ours: tuple[str, ...] = ("ocibuild, root", "ocibuild, user")
     peers: tuple[str, ...] = ()
     counted = ""
+    remark = ""
     timed = True
     needs: str | None = None
 
@@ -119,3 +121,6 @@ class Work(ABC):
 
     def clear(self, contestant: Contestant, site: Site) -> None:  # noqa: B027  (most leave little)
         """Give back the space that the contestant's command took, whether it failed or not."""
+
+    def finish(self, contestants: Sequence[Contestant], site: Site) -> None:  # noqa: B027  (most keep nothing)
+        """Give back what was kept from turn to turn, after the last one."""

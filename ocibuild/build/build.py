@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.build.agents import Agents
@@ -17,6 +18,7 @@ from ocibuild.build.request import BuildResult
 from ocibuild.build.secrets import Secrets
 from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
+from ocibuild.layer import compression_threads
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
 from ocibuild.solver import Inputs, Solver, Workshop, root_of
@@ -24,16 +26,19 @@ from ocibuild.store import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
+    from ocibuild.executor import Executor
     from ocibuild.graph import Emit, Vertex
     from ocibuild.oci import Descriptor, Limits, Reference
     from ocibuild.registry import Registry
     from ocibuild.solver import Elsewhere, Solution
     from ocibuild.solver.dryrun import PlannedStep
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
     from ocibuild.store import Store
 
@@ -60,6 +65,7 @@ class Builder:
 
     ``ready`` hears, from any thread, of each new layer of the image while the build still goes on; ``provided`` tells
     whether a layer need not come into the store for the image's sake. ``elsewhere`` are caches beyond the store.
+    ``hold`` keeps from the terminal what is shown of events, for as long as somebody else has that.
     """
 
     def __init__(
@@ -74,11 +80,13 @@ class Builder:
         ready: Callable[[Descriptor], None] = lambda _layer: None,
         provided: Callable[[Descriptor], bool] = lambda _layer: False,
         elsewhere: Elsewhere | None = None,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         machine.use(store)
         self._provided = provided
         self._elsewhere = elsewhere
         self._ready = ready
+        self._hold = hold
         self._machine = machine
         self._store = store
         self._registry = registry
@@ -103,7 +111,8 @@ class Builder:
         from ocibuild.solver.dryrun import DryRun
 
         with self._converted(request, keep_tags=False) as converted:
-            inputs = Inputs(self._store, converted.contexts, self._emit, converted.remotes.identify, self._elsewhere)
+            identify = converted.remotes.identify
+            inputs = Inputs(self._store, converted.contexts, self._emit, identify, self._elsewhere)
             return tuple(DryRun(inputs, use_cache=request.use_cache).steps(converted.target.vertex))
 
     @contextmanager
@@ -153,8 +162,9 @@ class Builder:
         with ExitStack() as cleanup:
             solver = Solver(
                 inputs,
-                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, pasta=request.pasta),
+                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, request),
                 jobs=request.jobs,
+                threads=compression_threads(),
                 use_cache=request.use_cache,
                 pack_all=any(cache.everything for cache in request.cache_to),
                 first_step=remotes.steps + 1,
@@ -168,8 +178,7 @@ class Builder:
         remotes: Remotes,
         lent: Lent,
         cleanup: ExitStack,
-        *,
-        pasta: bool,
+        request: BuildRequest,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         executor = self._machine.executor(self._warn)
@@ -204,8 +213,14 @@ class Builder:
             ready=self._ready,
             provided=self._provided,
             limits=self._limits,
-            pasta=pasta,
+            pasta=request.pasta,
+            look_at=self._debugger(executor) if request.debug_on_failure else None,
         )
+
+    def _debugger(self, executor: Executor) -> Callable[[Aftermath], None]:
+        from ocibuild.build.debugging import open_shell
+
+        return partial(open_shell, executor, self._hold)
 
     def _warn(self, message: str) -> None:
         self._emit(Warned(message))
@@ -257,5 +272,6 @@ def conversion_options(request: BuildRequest, contexts: Mapping[str, NamedContex
         extra_hosts=request.extra_hosts,
         shm_size=request.shm_size,
         ulimits=request.ulimits,
+        anew=request.anew,
         contexts=contexts,
     )

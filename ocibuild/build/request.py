@@ -29,9 +29,10 @@ class BuildRequest:
     names in the context. ``contexts`` are further ones by name: a folder, ``docker-image://REFERENCE``,
     ``oci-layout://PATH``, a Git reference or a URL. ``secrets`` and ``agents`` are what steps may mount, ``allowed``
     what they may ask for (``entitlements()``), ``extra_hosts``, ``shm_size`` and ``ulimits`` what they are given. With
-    ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. ``pull`` resolves base images
-    anew. ``cache_from`` and ``cache_to`` are caches beyond the store. ``forced`` is how steps must be run. Without
-    ``outputs`` the image goes into the store alone.
+    ``pasta`` a step of the network DEFAULT has one of its own, which pasta connects. The steps of the stages ``anew``,
+    by name or number, do not come from the cache. ``pull`` resolves base images anew. ``cache_from`` and ``cache_to``
+    are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
+    alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
     """
 
     context: str
@@ -53,10 +54,12 @@ class BuildRequest:
     allowed: frozenset[str] = frozenset()
     outputs: tuple[OutputSpec, ...] = ()
     use_cache: bool = True
+    anew: tuple[str, ...] = ()
     cache_from: tuple[CacheFrom, ...] = ()
     cache_to: tuple[CacheTo, ...] = ()
     pull: bool = False
     jobs: int = 2
+    debug_on_failure: bool = False
     forced: Forced = field(default_factory=Forced)
 
 

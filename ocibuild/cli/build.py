@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
 @click.option("--load", is_flag=True, help="Short for --output type=image, which is the default.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--no-cache-filter", "anew", multiple=True, metavar="STAGE", help="Run every step of this stage.")
 @click.option("--cache-from", "cache_from", multiple=True, metavar="SPEC", help="A cache to look into.")
 @click.option("--cache-to", "cache_to", multiple=True, metavar="SPEC", help="A cache to write to.")
 @click.option("--pull", is_flag=True, help="Resolve base images anew.")
@@ -58,8 +59,9 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check, --call and --dry-run print.")
 @progress_option
 @forced_options
+@click.option("--debug-on-failure", is_flag=True, help="Open a shell in what a RUN that fails has left.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
-@refused_options("--no-cache-filter", "--sbom", "--provenance", "--attest")
+@refused_options("--sbom", "--provenance", "--attest")
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
     """Build an image from the Dockerfile in CONTEXT: a folder, - (a tar or a Dockerfile), a Git repository or a URL."""
@@ -95,6 +97,8 @@ def _dry_run(ctx: click.Context, options: dict[str, Any]) -> None:
 def _refuse(options: dict[str, Any]) -> None:
     if options["platform"] and "," in options["platform"]:
         raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
+    if options["no_cache"] and options["anew"]:
+        raise click.UsageError("--no-cache runs the steps of every stage (leave out --no-cache-filter, or --no-cache)")
 
 
 def _request(options: dict[str, Any]) -> BuildRequest:
@@ -123,11 +127,21 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         allowed=entitlements(options["allowed"]),
         outputs=tuple(map(parse_output, outputs)),
         use_cache=not options["no_cache"],
+        anew=_stages(options["anew"]),
         **_caches(options),
         pull=options["pull"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         forced=Forced(options["executor"], options["snapshotter"]),
+        debug_on_failure=options["debug_on_failure"],
     )
+
+
+def _stages(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the stages of ``--no-cache-filter``: each of its values may name several."""
+    names = tuple(name.strip() for value in values for name in value.split(","))
+    if "" in names:
+        raise click.UsageError("--no-cache-filter: a stage without a name (it has a number, from 0)")
+    return names
 
 
 def _caches(options: dict[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,10 @@ _MAX_WIDTH = 200
 def report(error: Exception, status: int) -> int:
     """Print an error to stderr and return ``status``."""
     if isinstance(error, StepFailed):
+        from ocibuild.progress.text import printable as without_escapes
+
         for line in error.output:
-            click.echo(f"  | {printable(line)}", err=True)
+            click.echo(f"  | {without_escapes(line)}", err=True)
     if isinstance(error, DockerfileErrors):
         for one in error.errors:
             _report_one(one)

@@ -89,7 +89,7 @@ class SpawnedExecutor(ABC):
             raise Interrupted
         return outcome
 
-    def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
+    def run_attached(self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1) -> Outcome:
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, _), ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -98,8 +98,10 @@ class SpawnedExecutor(ABC):
             # a step with a terminal opens that itself
             streams = (null, null, null) if process.terminal else (stdin, 1, 2)
             with self.started(spec, *streams) as running, _forwarded_to(running):
-                if process.terminal and not relay(running.terminal(), interactive=process.interactive):
-                    running.kill()
+                if process.terminal:
+                    went_on = relay(running.terminal(), interactive=process.interactive, shown_on=shown_on)
+                    if not went_on:
+                        running.kill()
                 return running.wait()
 
     def warn_once(self, text: str) -> None:
@@ -116,6 +118,11 @@ class SpawnedExecutor(ABC):
             self.stopped = True
             for running in self._running:
                 running.kill()
+
+    def resume(self) -> None:
+        """See Executor."""
+        with self._lock:
+            self.stopped = False
 
     @contextmanager
     def started(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Iterator[Running]:

@@ -24,12 +24,15 @@ class Executor(Protocol):
         started; its status is the caller's to judge.
         """
 
-    def run_attached(self, process: Process, root: RootTree, scratch: str) -> Outcome:
+    def run_attached(self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1) -> Outcome:
         """Run a process to its end with the standard streams of this one; for the main thread.
 
-        Where it is to have a terminal, that is shown on them.
+        Where it is to have a terminal, that is shown on the stream ``shown_on``.
         SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
         """
 
     def stop(self) -> None:
-        """End all that runs, and start nothing more; from any thread."""
+        """End all that runs, and start nothing more until ``resume()``; from any thread."""
+
+    def resume(self) -> None:
+        """Start things again, once nothing runs any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
 _PIECE = 64 << 10
 
 
-def relay(terminal: int, *, interactive: bool) -> bool:
-    """Show what a step writes to its terminal on standard output, until nothing of it has the terminal open any more.
+def users_terminal() -> int | None:
+    """Return the standard stream to show a step's terminal on; None where the user has no terminal to type at."""
+    if not os.isatty(0):
+        return None
+    return next((fd for fd in (1, 2, 0) if os.isatty(fd) and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE), None)
+
+
+def relay(terminal: int, *, interactive: bool, shown_on: int = 1) -> bool:
+    """Show what a step writes to its terminal on ours, until nothing of it has the terminal open any more.
 
     Takes over ``terminal``, the other end. An ``interactive`` step gets all that is typed meanwhile, keys such as
     Ctrl-C too. Its terminal is as large as ours, and follows it. Returns False where ours went away before the end.
@@ -29,10 +37,10 @@ def relay(terminal: int, *, interactive: bool) -> bool:
         if interactive:
             cleanup.enter_context(_raw(0))
         os.set_blocking(terminal, False)
-        return _pass_on(terminal, interactive=interactive)
+        return _pass_on(terminal, interactive=interactive, shown_on=shown_on)
 
 
-def _pass_on(terminal: int, *, interactive: bool) -> bool:
+def _pass_on(terminal: int, *, interactive: bool, shown_on: int) -> bool:
     typed = bytearray()  # and not yet taken by the step
     poll = select.poll()
     while True:
@@ -49,7 +57,7 @@ def _pass_on(terminal: int, *, interactive: bool) -> bool:
             if events & select.POLLOUT:
                 with suppress(BlockingIOError):
                     del typed[: os.write(terminal, typed)]
-            if events & ~select.POLLOUT and not _show(_read(terminal)):
+            if events & ~select.POLLOUT and not _show(_read(terminal), shown_on):
                 return True
 
 
@@ -60,11 +68,11 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _show(text: bytes) -> bool:
+def _show(text: bytes, fd: int) -> bool:
     """Write all of ``text``; False where there is none."""
     rest = memoryview(text)
     while rest:
-        rest = rest[os.write(1, rest) :]
+        rest = rest[os.write(fd, rest) :]
     return bool(text)
 
 

@@ -49,13 +49,17 @@ class Transferred:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Work on ``step`` is over after ``seconds``; ``cached`` where nothing had to run, ``error`` where it failed."""
+    """Work on ``step`` is over after ``seconds``; ``cached`` where nothing had to run, ``error`` where it failed.
+
+    It was ``cancelled`` where it was ended for the sake of something else, such as the failure of another step.
+    """
 
     step: int
     label: str
     seconds: float
     cached: bool = False
     error: str | None = None
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

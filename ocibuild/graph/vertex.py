@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a vertex comes from: ``label`` is what progress shows, such as ``[builder 2/5] RUN make``."""
+    """Where a vertex comes from: ``label`` is what progress shows, such as ``[builder 2/5] RUN make``.
+
+    ``anew`` is that its user wants it made, whatever is known of it from before.
+    """
 
     label: str
     location: SourceRange | None = None
+    anew: bool = False
 
 
 NOWHERE = Origin("")
@@ -122,7 +126,8 @@ class Run:
     the process sees them; ``hidden_env`` likewise, but kept out of the cache key (the predefined proxy arguments).
     ``user`` is as in USER: a name or number, with an optional group; empty is root. ``hostname`` is the name of the
     machine as the process sees it. ``platform`` is what the programs of the tree are made for, None the machine's.
-    ``shm_size`` is that of /dev/shm in bytes, None for the usual one.
+    ``shm_size`` is that of /dev/shm in bytes, None for the usual one. ``shell`` is what ``args`` begins with where that
+    is a shell which is given a command: it says no more of the step, but with what a user may want to look at it.
     """
 
     base: Vertex
@@ -139,6 +144,7 @@ class Run:
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
     platform: Platform | None = None
+    shell: tuple[str, ...] = ()
     origin: Origin = NOWHERE
 
 

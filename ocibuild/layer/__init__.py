@@ -2,7 +2,7 @@
 
 from ocibuild.layer.apply import Applied, apply, verify
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
-from ocibuild.layer.compression import decompress
+from ocibuild.layer.compression import compression_threads, decompress
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import Entry, Kind, clean_name
 from ocibuild.layer.header import split_header
@@ -10,7 +10,7 @@ from ocibuild.layer.limits import Allowance, Meter
 from ocibuild.layer.materialise import copy_entry, link_from, materialise
 from ocibuild.layer.merged import Merged
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
-from ocibuild.layer.pack import Packed, pack
+from ocibuild.layer.pack import pack
 from ocibuild.layer.reader import Readable, TarReader
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
@@ -31,7 +31,6 @@ __all__ = [
     "Nature",
     "Opaque",
     "Ownership",
-    "Packed",
     "Readable",
     "RealOwners",
     "RecordedOwners",
@@ -40,6 +39,7 @@ __all__ = [
     "TarWriter",
     "apply",
     "clean_name",
+    "compression_threads",
     "copy_attributes",
     "copy_entry",
     "decompress",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import os
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``name`` is new or different; of a directory this is the directory alone, not what it holds."""
+    """``name`` is new or different; of a directory this is the directory alone, not what it holds.
+
+    ``status`` is that of what is there now, where whoever found the change has it at hand.
+    """
 
     name: str
+    status: os.stat_result | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

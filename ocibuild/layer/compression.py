@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, assert_never, cast
+import os
+import struct
+from typing import TYPE_CHECKING, TypeAlias, assert_never, cast
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.zstd_frames import FrameScanner
 from ocibuild.oci import Compression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
     from ocibuild.layer.reader import Readable
@@ -17,46 +19,78 @@ if TYPE_CHECKING:
 READ = 256 << 10
 """Compressed bytes read at once."""
 PIECE = 1 << 20
-"""Plain bytes in a piece, but for the last one."""
+"""Plain bytes of a decompressed piece, but for the last one."""
 
 GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
+MOST_THREADS = 4
+"""More compress quicker than one thread takes the SHA-256 of the plain bytes."""
+
+_GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\x04\xff"
+"""Without a name and with the time 0; compressed quickly, on no system in particular. See RFC 1952, section 2.3."""
+_LAST_BLOCK = b"\x03\0"
+"""A deflate block that is empty, and the last one. See RFC 1951, section 3.2.6."""
+
+Over: TypeAlias = "Callable[[Callable[[bytes], bytes], Iterable[bytes]], Iterable[bytes]]"
 
 
-class Compressor(Protocol):
-    """Turns pieces of plain bytes into compressed ones; what comes back may be empty."""
-
-    def compress(self, piece: bytes, /) -> bytes:
-        """Return what is ready after ``piece``."""
-
-    def flush(self) -> bytes:
-        """Return the rest, once, at the end."""
+def compression_threads() -> int:
+    """Return how many threads may well compress one layer, on the processors that this process may use."""
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
-def compressor(compression: Compression) -> Compressor:
-    """Return a new compressor; its output depends on the plain bytes alone: no name, no time, no thread count."""
+def compress(
+    chunks: Iterable[bytes], compression: Compression, *, threads: int = 1, over: Over = map
+) -> Iterator[bytes]:
+    """Yield compressed what is in ``chunks``, each of CHUNK bytes but for the last, which may not be empty.
+
+    The bytes depend on the plain ones alone: no name, no time, no number of threads. ``over`` does what ``map()`` does
+    and may do so in several threads; zstd has ``threads`` of its own.
+    """
     match compression:
         case Compression.NONE:
-            return _Plain()
+            return iter(chunks)
         case Compression.GZIP:
-            from isal import isal_zlib
-
-            # 31: a gzip header, which carries the time 0, and the largest window.
-            return isal_zlib.compressobj(GZIP_LEVEL, wbits=31)
+            return _gzip(chunks, over)
         case Compression.ZSTD:
-            import zstandard
-
-            return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compressobj()
+            return _zstd(chunks, threads)
         case _:
             assert_never(compression)
 
 
-class _Plain:
-    def compress(self, piece: bytes, /) -> bytes:
-        return piece
+def _gzip(chunks: Iterable[bytes], over: Over) -> Iterator[bytes]:
+    """Yield one member, whose chunks know nothing of each other."""
+    from isal import isal_zlib
 
-    def flush(self) -> bytes:
-        return b""
+    crc = size = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal crc, size
+        for chunk in chunks:
+            crc = isal_zlib.crc32(chunk, crc)
+            size += len(chunk)
+            yield chunk
+
+    yield _GZIP_HEADER
+    yield from over(_deflate, counted())
+    yield _LAST_BLOCK + struct.pack("<II", crc, size & 0xFFFFFFFF)
+
+
+def _deflate(chunk: bytes) -> bytes:
+    """Return a chunk as deflate blocks that end at a byte and are not the last ones."""
+    from isal import isal_zlib
+
+    machine = isal_zlib.compressobj(GZIP_LEVEL, wbits=-15)  # a raw stream, and the largest window
+    return machine.compress(chunk) + machine.flush(isal_zlib.Z_FULL_FLUSH)
+
+
+def _zstd(chunks: Iterable[bytes], threads: int) -> Iterator[bytes]:
+    """Yield one frame. The library gives the same bytes for any number of its threads, but others without any."""
+    import zstandard
+
+    machine = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True, threads=threads).compressobj()
+    yield from filter(None, map(machine.compress, chunks))
+    yield machine.flush()
 
 
 def decompress(

@@ -20,6 +20,7 @@ GNU_MAGIC = b"ustar "
 
 _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s6s2x64x8s8s155s12x")
 _ADLER_MODULUS = 65521
+"""More than the checksum of any header whose characters are ASCII."""
 
 
 class Fields(NamedTuple):
@@ -44,12 +45,16 @@ def split_header(block: bytes) -> Fields:
     """Return the fields of a header block; InvalidLayer where its checksum is wrong."""
     fields = Fields._make(_FIELDS.unpack(block))
     expected = number(fields.checksum)
-    # Adler-32 keeps the sum of the bytes, modulo 65521, in its lower half: a hundred times quicker than sum(block).
-    # Eight spaces, 256 together, stand for the checksum itself.
-    total = adler32(block[156:], adler32(block[:148], 256) & 0xFFFF) & 0xFFFF
-    if total != expected % _ADLER_MODULUS and signed_checksum(block) != expected:
+    if checksum(block[:148], block[156:]) != expected % _ADLER_MODULUS and signed_checksum(block) != expected:
         raise InvalidLayer("not a tar, or a damaged one: the checksum of a header is wrong")
     return fields
+
+
+def checksum(start: bytes, end: bytes) -> int:
+    """Return the checksum, modulo 65521, of the header that has these bytes before and after it."""
+    # Adler-32 keeps the sum of the bytes in its lower half: a hundred times quicker than sum(). Eight spaces, 256
+    # together, stand for the checksum itself.
+    return adler32(end, adler32(start, 256) & 0xFFFF) & 0xFFFF
 
 
 def signed_checksum(block: bytes) -> int:

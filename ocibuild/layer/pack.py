@@ -1,18 +1,21 @@
-"""Changes packed as a layer in one pass: read, hashed, compressed, hashed again and handed on at the same time."""
+"""Changes packed as a layer in one pass: read, hashed, compressed and handed on at the same time."""
 
 from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import open_readable
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
-from ocibuild.layer.channel import Channel, pipeline
-from ocibuild.layer.compression import PIECE, compressor
+from ocibuild.layer.channel import pipeline
+from ocibuild.layer.chunks import Chunker
+from ocibuild.layer.compression import compress
 from ocibuild.layer.entry import Entry, Kind, shown
+from ocibuild.layer.ordered import map_in_order
 from ocibuild.layer.tally import Tally, drain
 from ocibuild.layer.whiteouts import is_whiteout, opaque_name, whiteout_name
 from ocibuild.layer.writer import TarWriter
@@ -20,119 +23,58 @@ from ocibuild.layer.xattrs import read_xattrs
 from ocibuild.oci import DiffID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from ocibuild.fs import Root
+    from ocibuild.layer.channel import Channel
     from ocibuild.layer.owners import Ownership
-    from ocibuild.oci import Compression, Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A layer that has been packed: its plain tar by ``diff_id`` and size, the blob by ``digest`` and size."""
-
-    diff_id: DiffID
-    plain_size: int
-    digest: Digest
-    size: int
+    from ocibuild.oci import Compression
 
 
 def pack(
     changes: Iterable[Change],
     root: Root,
-    sink: Callable[[bytes], None],
+    sink: Callable[[bytes], object],
     *,
     compression: Compression,
     owners: Ownership,
+    threads: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> Packed:
+) -> DiffID:
     """Write the changes of the tree ``root`` as a layer to ``sink``, which is called from one thread, this or another.
 
     Entries come in the order of the changes. A second name of a file becomes a hard link; a socket is left out, and so
-    are the extended attributes of overlayfs, of recorded owners and of SELinux. ``progress`` hears how many further
-    bytes of the plain tar were made. No thread outlives the call. Raises InvalidLayer for what no layer can hold and
-    for a file that changes while it is read, and whatever ``sink`` raises.
+    are the extended attributes of overlayfs, of recorded owners and of SELinux. The bytes are the same whatever the
+    number of ``threads`` that compress them. ``progress`` hears how many further bytes of the plain tar were made. No
+    thread outlives the call. Raises InvalidLayer for what no layer can hold and for a file that changes while it is
+    read, and whatever ``sink`` raises.
     """
-    plain_hash, blob_hash = Tally(), Tally()
+    plain_hash = Tally()
     with pipeline() as parts:
 
         def start() -> tuple[Channel, ...]:
-            plain, hashed, blob = parts.channel(), parts.channel(), parts.channel()
+            hashed, plain = parts.channel(), parts.channel()
+            blob = compress(plain, compression, threads=threads, over=partial(map_in_order, parts, threads))
             parts.start(lambda: drain(hashed, plain_hash.add), "hash")
-            parts.start(lambda: _compress(plain, compression, blob), "compress")
-            parts.start(lambda: drain(blob, blob_hash.add, sink), "write")
+            parts.start(lambda: drain(blob, sink), "write")
             return hashed, plain
 
-        buffer = _Joiner(start, progress)
-        _write_tar(changes, root, buffer.write, owners)
-        only = buffer.finish()
+        chunks = Chunker(start, progress)
+        _write_tar(changes, root, chunks, owners)
+        only = chunks.finish()
     if only is not None:  # threads would take longer to start than this
         plain_hash.add(only)
-        machine = compressor(compression)
-        for piece in filter(None, (machine.compress(only), machine.flush())):
-            blob_hash.add(piece)
-            sink(piece)
-    return Packed(DiffID(plain_hash.digest()), plain_hash.size, blob_hash.digest(), blob_hash.size)
+        drain(compress([only], compression), sink)
+    return DiffID(plain_hash.digest())
 
 
-class _Joiner:
-    """Joins short pieces, and hands all of them to the channels that ``start`` gives once there is more than one."""
-
-    def __init__(self, start: Callable[[], tuple[Channel, ...]], progress: Callable[[int], None] | None) -> None:
-        self._start = start
-        self._channels: tuple[Channel, ...] = ()
-        self._progress = progress
-        self._held: list[bytes | memoryview] = []
-        self._length = 0
-
-    def write(self, piece: bytes | memoryview) -> None:
-        self._held.append(piece)
-        self._length += len(piece)
-        if self._length >= PIECE:
-            self.flush()
-
-    def flush(self) -> None:
-        self._channels = self._channels or self._start()
-        joined = self._join()
-        for channel in self._channels:
-            channel.write(joined)
-
-    def finish(self) -> bytes | None:
-        """Finish the channels; where none was needed, return the only piece."""
-        if not self._channels:
-            return self._join()
-        if self._length:
-            self.flush()
-        for channel in self._channels:
-            channel.finish()
-        return None
-
-    def _join(self) -> bytes:
-        joined = b"".join(self._held)
-        self._held.clear()
-        self._length = 0
-        if self._progress is not None:
-            self._progress(len(joined))
-        return joined
-
-
-def _compress(plain: Channel, compression: Compression, blob: Channel) -> None:
-    machine = compressor(compression)
-    for piece in plain:
-        blob.write(machine.compress(piece))
-    blob.write(machine.flush())
-    blob.finish()
-
-
-def _write_tar(
-    changes: Iterable[Change], root: Root, write: Callable[[bytes | memoryview], object], owners: Ownership
-) -> None:
-    tar = TarWriter(write)
-    packer = _Packer(tar, root, owners)
+def _write_tar(changes: Iterable[Change], root: Root, chunks: Chunker, owners: Ownership) -> None:
+    tar = TarWriter(chunks.write)
+    packer = _Packer(tar, chunks, root, owners)
     for change in changes:
         match change:
-            case Changed(name):
-                packer.add(name)
+            case Changed(name, status):
+                packer.add(name, status)
             case Removed(name):
                 tar.add(Entry(whiteout_name(name), Kind.FILE, mode=0))
             case Opaque(name):
@@ -145,21 +87,22 @@ def _write_tar(
 class _Packer:
     """Adds files of a tree to a tar, and remembers those that have several names."""
 
-    def __init__(self, tar: TarWriter, root: Root, owners: Ownership) -> None:
+    def __init__(self, tar: TarWriter, chunks: Chunker, root: Root, owners: Ownership) -> None:
         self._tar = tar
+        self._chunks = chunks
         self._root = root
         self._owners = owners
         self._names: dict[tuple[int, int], str] = {}
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, status: os.stat_result | None) -> None:
         try:
-            self._add(name)
+            self._add(name, status)
         except FileNotFoundError as error:
             raise InvalidLayer(f"{shown(name)} was removed while it was being packed") from error
 
-    def _add(self, name: str) -> None:
+    def _add(self, name: str, status: os.stat_result | None) -> None:
         dir_fd, last = self._root.borrow_parent(name)
-        status = os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
+        status = status or os.stat(last, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISSOCK(status.st_mode):
             return
         if is_whiteout(status):
@@ -168,7 +111,7 @@ class _Packer:
             entry = self._entry(name, f"/proc/self/fd/{dir_fd}/{last}", status)
             self._tar.add(replace(entry, kind=Kind.HARDLINK, linkname=first, xattrs={}, size=0, device=(0, 0)))
         elif stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            self._add_opened(name, dir_fd, last)
+            self._add_opened(name, dir_fd, last, status)
         else:
             entry = self._entry(name, f"/proc/self/fd/{dir_fd}/{last}", status)
             if entry.kind is Kind.SYMLINK:
@@ -180,11 +123,12 @@ class _Packer:
         first = self._names.setdefault((status.st_dev, status.st_ino), name)
         return first if first != name else None
 
-    def _add_opened(self, name: str, dir_fd: int, last: str) -> None:
+    def _add_opened(self, name: str, dir_fd: int, last: str, status: os.stat_result) -> None:
         fd = open_readable(last, dir_fd)
         try:
-            entry = self._entry(name, fd, os.fstat(fd))
-            self._tar.add(entry, _pieces(fd, entry.size) if entry.kind is Kind.FILE else ())
+            entry = self._entry(name, fd, status)
+            self._tar.begin(entry)
+            self._tar.end(entry, self._chunks.read(fd, entry.size) if entry.kind is Kind.FILE else 0)
         finally:
             os.close(fd)
 
@@ -201,9 +145,3 @@ class _Packer:
             device=nature.device,
             xattrs=read_xattrs(path),
         )
-
-
-def _pieces(fd: int, size: int) -> Iterator[bytes]:
-    while size > 0 and (piece := os.read(fd, min(size, PIECE))):
-        yield piece
-        size -= len(piece)

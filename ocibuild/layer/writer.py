@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import Entry, Kind, shown
-from ocibuild.layer.header import BLOCK, ZEROS
+from ocibuild.layer.header import BLOCK, ZEROS, checksum
 from ocibuild.layer.pax import MAX_PAX, SCHILY_XATTR, format_records
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TarWriter:
 
         Raises InvalidLayer where the body has another size, or an extended header grows beyond what readers take.
         """
-        self._write(header_of(entry))
+        self.begin(entry)
         size = entry.size if entry.kind is Kind.FILE else 0
         written = 0
         for piece in body:
@@ -48,6 +48,15 @@ class TarWriter:
             if written > size:
                 break
             self._write(piece)
+        self.end(entry, written)
+
+    def begin(self, entry: Entry) -> None:
+        """Write what comes before the body of an entry, which whoever calls this writes. Errors as in ``add()``."""
+        self._write(header_of(entry))
+
+    def end(self, entry: Entry, written: int) -> None:
+        """Write what comes after a body of ``written`` bytes. Errors as in ``add()``."""
+        size = entry.size if entry.kind is Kind.FILE else 0
         if written != size:
             raise InvalidLayer(f"{shown(entry.name)}: its size changed from {size} bytes while it was read")
         if size % BLOCK:
@@ -146,4 +155,4 @@ def _block(
         *device,
         prefix.ljust(167, b"\0"),
     )
-    return b"%b%06o\0 %b" % (start, sum(start) + sum(end) + 256, end)
+    return b"%b%06o\0 %b" % (start, checksum(start, end), end)

@@ -64,6 +64,10 @@ class PlainView:
             self._write("".join(self._pending))
             self._pending.clear()
 
+    def rest(self, now: float) -> None:
+        """Write the lines that are ready."""
+        self.draw(now)
+
     def close(self, now: float) -> None:
         """Write all lines, those without an end too."""
         for step in self._steps.values():
@@ -109,6 +113,8 @@ class PlainView:
 def _outcome(event: Finished) -> str:
     if event.error is not None:
         return f"ERROR: {one_line(event.error)}"
+    if event.cancelled:
+        return "CANCELED"
     return "CACHED" if event.cached else f"DONE {duration(event.seconds)}"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from ocibuild.graph import Output, Transferred, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ocibuild.graph import Event
 
@@ -32,6 +33,9 @@ class View(Protocol):
     def draw(self, now: float) -> None:
         """Bring what was taken in before the user."""
 
+    def rest(self, now: float) -> None:
+        """Bring what was taken in before the user, and leave the stream to others until the next call."""
+
     def close(self, now: float) -> None:
         """Bring the last of it before the user, and leave the stream as it was found. Called once, always."""
 
@@ -52,6 +56,8 @@ class Pump:
         self._stalled = False
         self._dropped = 0
         self._ending = False
+        self._held = False
+        self._at_rest = False
         self._dead = False
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
@@ -81,6 +87,20 @@ class Pump:
         self._stalled = self._cost >= _CAPACITY
         return not self._stalled
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Show all that came before the block, and nothing while it lasts: the stream is the caller's."""
+        try:
+            with self._changed:
+                self._held = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._at_rest or self._dead)
+            yield
+        finally:
+            with self._changed:
+                self._held = self._at_rest = False
+                self._changed.notify_all()
+
     def finish(self) -> None:
         """Show what is left, close the view and end the thread. An interrupt meanwhile waits a second at most."""
         with self._changed:
@@ -109,19 +129,29 @@ class Pump:
         drawn = time.monotonic()
         ending = False
         while not ending:
-            batch, ending = self._take(drawn + view.interval if view.interval else None)
+            batch, held, ending = self._take(drawn + view.interval if view.interval else None)
             for event, at in batch:
                 view.show(event, at)
             now = time.monotonic()
-            if now - drawn >= view.interval:
+            if held:
+                view.rest(now)
+                self._rest()
+            elif now - drawn >= view.interval:
                 view.draw(now)
                 drawn = now
 
-    def _take(self, until: float | None) -> tuple[list[tuple[Event, float]], bool]:
-        """Wait for events until the time ``until``; return them all, and whether they are the last ones."""
+    def _rest(self) -> None:
+        """Wait until the stream is ours again."""
+        with self._changed:
+            self._at_rest = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._held)
+
+    def _take(self, until: float | None) -> tuple[list[tuple[Event, float]], bool, bool]:
+        """Wait for events until the time ``until``; return them all, whether to rest then, and whether to end."""
         with self._changed:
             timeout = None if until is None else max(until - time.monotonic(), 0.0)
-            self._changed.wait_for(lambda: bool(self._queue) or self._ending, timeout)
+            self._changed.wait_for(lambda: bool(self._queue) or self._ending or self._held, timeout)
             batch, self._queue = self._queue, []
             self._cost = 0
             self._stalled = False
@@ -129,7 +159,7 @@ class Pump:
                 batch.append((_too_slow(self._dropped), time.monotonic()))
                 self._dropped = 0
             self._changed.notify_all()
-            return batch, self._ending
+            return batch, self._held, self._ending
 
 
 def _too_slow(count: int) -> Warned:

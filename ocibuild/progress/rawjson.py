@@ -74,6 +74,10 @@ class JsonView:
             self._write("".join(self._pending))
             self._pending.clear()
 
+    def rest(self, now: float) -> None:
+        """Write the lines that are ready."""
+        self.draw(now)
+
     def close(self, now: float) -> None:
         """Write the last lines."""
         for step in self._steps.values():
@@ -126,6 +130,6 @@ class JsonView:
         vertex |= {"started": self._time(step.started), "completed": self._time(at)}
         if event.cached:
             vertex["cached"] = True
-        if event.error is not None:
-            vertex["error"] = event.error
+        if event.error is not None or event.cancelled:
+            vertex["error"] = event.error or "canceled"
         self._put(vertexes=vertex)

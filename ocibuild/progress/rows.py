@@ -79,8 +79,9 @@ def finished_row(event: Finished) -> Row:
     label = one_line(event.label)
     if event.error is not None:
         return Row(f" => ERROR {label}: {one_line(event.error)}", Style.FAILED, duration(event.seconds))
-    state = "CACHED " if event.cached else ""
-    return Row(f" => {state}{label}", Style.DONE, duration(event.seconds))
+    state = "CACHED " if event.cached else "CANCELED " if event.cancelled else ""
+    style = Style.WARNING if event.cancelled else Style.DONE
+    return Row(f" => {state}{label}", style, duration(event.seconds))
 
 
 def warning_row(message: str) -> Row:

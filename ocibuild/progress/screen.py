@@ -46,9 +46,9 @@ class Screen:
         """Print ``done`` for good and replace the live region by ``live``, on a terminal of this size."""
         self._console.size = (width, height)
         with self._console:  # gathers all of it into one write
-            if done:
-                self._console.print(_drawn(done, width))
             self._live.update(_drawn(live, width), refresh=True)
+            if done:  # after: what is printed is followed by the region as it was last drawn
+                self._console.print(_drawn(done, width))
 
     def close(self, done: Sequence[Row], width: int, height: int) -> None:
         """Print ``done``, remove the live region and show the cursor again."""

@@ -11,6 +11,8 @@ from ocibuild.progress.running import RunningStep
 from ocibuild.progress.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ocibuild.graph import Event
     from ocibuild.progress.outlet import Outlet
     from ocibuild.progress.screen import Screen
@@ -70,11 +72,20 @@ class TerminalView:
         self._screen.draw(self._done, live, width, height)
         self._done = []
 
+    def rest(self, now: float) -> None:
+        """Leave a line for each step, those that run with the end of their output, and the terminal as it was."""
+        _, height = self._size()
+        self._leave([*self._done, *running_rows(list(self._running.values()), now, height - 2)])
+        self._done = []
+
     def close(self, now: float) -> None:
         """Leave a line for each step, a last one for the whole, and the terminal as it was."""
-        rows = [*self._done, self._status(now, over=True)]
-        if self._screen is not None:
-            self._screen.close(rows, *self._size())
+        self._leave([*self._done, self._status(now, over=True)])
+
+    def _leave(self, rows: Sequence[Row]) -> None:
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close(rows, *self._size())
             return
         width, _ = self._size()
         self._outlet.write("".join(f"{row.fitted(width)}\n" for row in rows))

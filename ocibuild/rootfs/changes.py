@@ -35,7 +35,7 @@ def changes(upper: Root, lower: Callable[[], Merged]) -> Iterator[Change]:
             if lower().find(name) is not None:
                 yield Removed(name)
             continue
-        yield Changed(name)
+        yield Changed(name, status)
         if stat.S_ISDIR(status.st_mode) and _is_opaque(upper, name) and _is_directory(lower(), name):
             yield Opaque(name)
 
@@ -45,14 +45,18 @@ def pack_changes(
     ownership: Ownership,
     stack: Sequence[Snapshot],
     snapshot: Snapshot,
+    *,
     compression: Compression,
+    threads: int,
     progress: Callable[[int], None] | None,
 ) -> Layer:
     """Pack the changes of ``snapshot``, which lies on ``stack``, the oldest first, into a layer in the store."""
     with Below(stack) as below, Root.open(snapshot.path) as upper, store.blobs.writer() as blob:
         found = changes(upper, lambda: below.merged)
-        packed = pack(found, upper, blob.write, compression=compression, owners=ownership, progress=progress)
-    return Layer(packed.diff_id, blob.describe(layer_type(compression)))
+        diff_id = pack(
+            found, upper, blob.write, compression=compression, owners=ownership, threads=threads, progress=progress
+        )
+    return Layer(diff_id, blob.describe(layer_type(compression)))
 
 
 def _is_opaque(upper: Root, name: str) -> bool:

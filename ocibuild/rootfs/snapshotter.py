@@ -89,7 +89,13 @@ class Snapshotter(ABC):
         snapshot: Snapshot,
         *,
         compression: Compression = Compression.GZIP,
+        threads: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> Layer:
-        """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store."""
-        return pack_changes(self.store, self.ownership, stack, snapshot, compression, progress)
+        """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store.
+
+        The layer is the same whatever the number of ``threads`` that compress it.
+        """
+        return pack_changes(
+            self.store, self.ownership, stack, snapshot, compression=compression, threads=threads, progress=progress
+        )

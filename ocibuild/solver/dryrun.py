@@ -11,7 +11,7 @@ from ocibuild.solver.keys import key_of
 from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain, is_linked
 from ocibuild.solver.reasons import tree_name
 from ocibuild.solver.results import Tree
-from ocibuild.solver.solve import Solver
+from ocibuild.solver.solve import Solver, wanted_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +58,6 @@ class DryRun(Solver):
         """Return what a build of ``target`` would do, in order; raises SourceError where a file is missing."""
         self._compute_keys(target)
         plan = self._plan(target)
-        self._made.update(plan.made)
-        self._elsewhere = plan.elsewhere
         return [self._step(vertex, plan) for vertex in plan.vertices if not isinstance(vertex, Scratch | Context)]
 
     def _step(self, vertex: MadeVertex | Image, plan: Plan) -> PlannedStep:
@@ -67,9 +65,10 @@ class DryRun(Solver):
         if isinstance(vertex, Image) or key in plan.elsewhere:
             return PlannedStep(label, key, self._fate_of_brought(vertex, plan), inputs)
         by_content = self._by_known_content(vertex)
-        if key not in self._made and by_content and (made := self._cached(key_of(by_content))):
+        may_be_known = key not in self._made and key not in self._anew
+        if may_be_known and by_content and (made := self._cached(key_of(by_content))):
             self._made[key] = made
-        if key in self._made:
+        if key in self._made or key in self._elsewhere:
             return PlannedStep(label, key, Fate.CACHED, inputs)
         why = self._reasons.why(vertex, by_content, self._becomes)
         unless = tuple(self._unsettled(vertex)) if why.in_trees_alone else ()
@@ -81,7 +80,7 @@ class DryRun(Solver):
         key = self._keys[vertex]
         packed = [one for one in plan.chain if isinstance(one, LayerVertex) and self._must_pack(one)]
         names = set(self._root_keys((one.base for one in packed if not is_linked(one)), plan.elsewhere))
-        tree = self._wanted(key, plan, names)
+        tree = wanted_tree(key, plan, names)
         is_there = self._is_there(vertex, tree) if isinstance(vertex, Image) else tree is Tree.NOTHING
         if is_there and key not in self._root_keys([plan.chain[-1]], plan.elsewhere):
             return Fate.CACHED

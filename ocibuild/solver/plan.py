@@ -139,6 +139,22 @@ def is_linked(vertex: Vertex) -> bool:
     return isinstance(vertex, Copy) and vertex.link
 
 
+def to_make_anew(target: Vertex, keys: Keys) -> tuple[frozenset[Digest], frozenset[Digest]]:
+    """Return the keys of what is to be made anew, and those of all whose cached results are not for that reason.
+
+    The second are the first and what rests on them: how they are made says no more what their inputs are. Where one of
+    several vertices with one key is to be made anew, so are all.
+    """
+    vertices = topological(target)
+    anew = frozenset(keys[vertex] for vertex in vertices if vertex.origin.anew)
+    outdated = set(anew)
+    if anew:
+        for vertex in vertices:
+            if any(keys[needed] in outdated for needed in waits_for(vertex)):
+                outdated.add(keys[vertex])
+    return anew, frozenset(outdated)
+
+
 def files_of(vertex: Vertex) -> tuple[Vertex, ...]:
     """Return the vertices whose files must be there to make ``vertex``."""
     return sources(vertex) if is_linked(vertex) else inputs(vertex)

@@ -31,33 +31,62 @@ class Task:
     followers: list[Task] = field(default_factory=list, init=False)
 
 
-def run_tasks(
-    tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None], meanwhile: Callable[[], None] = lambda: None
-) -> None:
-    """Run all tasks, ``jobs`` at a time, and return when every one has ended; do ``meanwhile`` in this thread.
+@dataclass(eq=False, slots=True)
+class _LastAct:
+    """What a task that has failed wants the main thread to do, and waits for in ``thread``."""
 
-    After a failure, or an exception in this thread such as KeyboardInterrupt, no task is begun any more, ``stop`` is
-    called to end those that run, and the first exception is raised when they have ended.
-    """
-    queue = _Queue(tasks)
-    workers = [
-        threading.Thread(target=queue.work, args=(stop,), name=f"step-{n}") for n in range(min(jobs, len(tasks)))
-    ]
-    try:
-        for worker in workers:
-            worker.start()
-        meanwhile()
-        queue.wait()
-    except BaseException as error:
-        queue.fail(error)
-        stop()
-        raise
-    finally:
-        for worker in workers:
-            if worker.is_alive():  # an interrupt may come before it is started
-                worker.join()
-    if queue.failure is not None:
-        raise queue.failure
+    act: Callable[[], None]
+    thread: threading.Thread
+    over: bool = False
+
+
+class Pool:
+    """Runs tasks; one set of them at a time."""
+
+    def __init__(self) -> None:
+        self._queue = _Queue(())
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        *,
+        jobs: int,
+        stop: Callable[[], None],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run all tasks, ``jobs`` at a time, and return when every one has ended; do ``meanwhile`` in this thread.
+
+        After a failure, or an exception in this thread such as KeyboardInterrupt, no task is begun any more, ``stop``
+        is called to end those that run, and the first exception is raised when they have ended.
+        """
+        queue = self._queue = _Queue(tasks)
+        workers = [
+            threading.Thread(target=queue.work, args=(stop,), name=f"step-{n}") for n in range(min(jobs, len(tasks)))
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            meanwhile()
+            queue.wait()
+            queue.do_last(stop, workers)
+        except BaseException as error:
+            queue.fail(error)
+            stop()
+            raise
+        finally:
+            queue.release()
+            for worker in workers:
+                if worker.is_alive():  # an interrupt may come before it is started
+                    worker.join()
+        if queue.failure is not None:
+            raise queue.failure
+
+    def alone(self, error: BaseException, act: Callable[[], None]) -> None:
+        """Have the main thread do ``act`` when all other tasks have been ended, and wait until it has.
+
+        For a task that is about to fail with ``error``. Nothing is done where the tasks are being ended already.
+        """
+        self._queue.wait_for_last(error, _LastAct(act, threading.current_thread()))
 
 
 class _Queue:
@@ -69,6 +98,7 @@ class _Queue:
         self._ready: list[tuple[int, int, Task]] = []
         self._order = {id(task): number for number, task in enumerate(tasks)}
         self._left_out: set[int] = set()
+        self._last: _LastAct | None = None
         self.failure: BaseException | None = None
         for task in tasks:
             task.waiting = len(task.after)
@@ -100,6 +130,32 @@ class _Queue:
         with self._changed:
             while not self._changed.wait_for(self._over, _SIGNAL_SECONDS):
                 pass
+
+    def wait_for_last(self, error: BaseException, last: _LastAct) -> None:
+        """Fail with ``error``, unless something has, and wait until ``last`` is done."""
+        with self._changed:
+            if self.failure is not None:
+                return
+            self.failure, self._last = error, last
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: last.over)
+
+    def do_last(self, stop: Callable[[], None], workers: Sequence[threading.Thread]) -> None:
+        """Do what a failed task wants done, if one does, when all but that one have been ended."""
+        if self._last is None:
+            return
+        stop()
+        for worker in workers:
+            if worker is not self._last.thread:
+                worker.join()
+        self._last.act()
+
+    def release(self) -> None:
+        """Let the failed task go on that waits for its last act, done or not."""
+        with self._changed:
+            if self._last is not None:
+                self._last.over = True
+                self._changed.notify_all()
 
     def fail(self, error: BaseException) -> bool:
         """Keep the first failure; tell whether this was it."""

@@ -13,7 +13,7 @@ from ocibuild.solver.keys import canonical
 from ocibuild.store import MadeFrom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from ocibuild.graph import CopySource, Vertex
     from ocibuild.oci import Digest
@@ -50,14 +50,24 @@ class Why(NamedTuple):
 class Reasons:
     """Says of the steps of one build why they are not cached; safe to use from threads.
 
-    A step is asked about after those that it stands on.
+    A step is asked about after those that it stands on. ``outdated`` are the keys of what was to be made anew, and of
+    what rests on that.
     """
 
-    def __init__(self, records: Records, keys: Keys, listings: Listings, *, use_cache: bool) -> None:
+    def __init__(
+        self,
+        records: Records,
+        keys: Keys,
+        listings: Listings,
+        *,
+        use_cache: bool,
+        outdated: Container[Digest] = frozenset(),
+    ) -> None:
         self._records = records
         self._keys = keys
         self._listings = listings
         self._use_cache = use_cache
+        self._outdated = outdated
         self._like: dict[Digest, Digest] = {}  # by key, that of the step of before which took its place
 
     def made_from(self, vertex: MadeVertex) -> MadeFrom:
@@ -94,6 +104,8 @@ class Reasons:
         key = self._keys[vertex]
         if not self._use_cache:
             return Why("--no-cache")
+        if key in self._outdated:
+            return Why("--no-cache-filter", not vertex.origin.anew)
         if self._records.get(key) is not None:
             return Why("its result has owners of files in a form that is of no use here")
         if self._records.was_pruned(key):

@@ -37,11 +37,12 @@ from ocibuild.solver.plan import (
     is_linked,
     make_plan,
     roots,
+    to_make_anew,
     topological,
     usable,
     waits_for,
 )
-from ocibuild.solver.pool import Task, Withdrawn, run_tasks
+from ocibuild.solver.pool import Pool, Task, Withdrawn
 from ocibuild.solver.results import Made, Solution, Tree
 from ocibuild.store import LayerRecord, Record, load_image, translate_errors
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Digest
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.solver.keys import Inputs as Meaning
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.reasons import Reasons
     from ocibuild.solver.workshop import Inputs, Workshop
@@ -61,7 +63,7 @@ _STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packin
 
 
 class Solver:
-    """Solves one target, ``jobs`` steps at a time.
+    """Solves one target, ``jobs`` steps at a time; ``threads`` compress each layer.
 
     ``open_workshop`` is called once, and only where something must be made; it raises SandboxError where nothing can.
     ``use_cache`` is whether results from before may be used; new ones are always kept. ``pack_all`` wants the layers of
@@ -74,6 +76,7 @@ class Solver:
         open_workshop: Callable[[], Workshop],
         *,
         jobs: int,
+        threads: int = 1,
         use_cache: bool = True,
         pack_all: bool = False,
         first_step: int = 1,
@@ -81,8 +84,10 @@ class Solver:
         self._inputs = inputs
         self._open_workshop = open_workshop
         self._jobs = jobs
+        self._threads = threads
         self._use_cache = use_cache
         self._pack_all = pack_all
+        self._pool = Pool()
         self._last_step = first_step - 1
         self._listings = Listings(inputs)
         self._keys = Keys(self._image_key, self._listings.digest, inputs.identify)
@@ -94,6 +99,9 @@ class Solver:
         self._made: dict[Digest, Made] = {}
         self._elsewhere: dict[Digest, LayerRecord] = {}
         self._has_given_up = False  # a cache could not give what it has
+        # the keys of what is to be made anew, and of those and all that rests on them
+        self._anew: frozenset[Digest] = frozenset()
+        self._outdated: frozenset[Digest] = frozenset()
 
     def solve(self, target: Vertex) -> Solution:
         """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
@@ -104,13 +112,11 @@ class Solver:
         self._compute_keys(target)
         while True:
             plan = self._plan(target)
-            self._made.update(plan.made)
-            self._elsewhere = plan.elsewhere
             self._has_given_up = False
             tasks = self._tasks(plan)
             if tasks:
                 _ = self._reasons  # one for all threads
-                run_tasks(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
+                self._pool.run(tasks, jobs=self._jobs, stop=self._shop.stop, meanwhile=prepare_validation)
             if not self._has_given_up:
                 return self._solution(plan)
 
@@ -118,13 +124,23 @@ class Solver:
         for vertex in topological(target):
             with _located(vertex):
                 self._keys.compute(vertex)
+        self._anew, self._outdated = to_make_anew(target, self._keys)
 
     def _plan(self, target: Vertex) -> Plan:
+        """Look up what is known, here and elsewhere, and decide what is to be done."""
         with self._inputs.store.transaction():  # each that is found is marked as used
             plan = make_plan(target, self._keys, lambda key: self._made.get(key) or self._cached(key))
+        plan = self._with_elsewhere(target, plan)
+        self._made.update(plan.made)
+        self._elsewhere = plan.elsewhere
         self._listings.keep_only(self._digests_of_contexts(plan))
+        return plan
+
+    def _with_elsewhere(self, target: Vertex, plan: Plan) -> Plan:
+        """Return the plan with what caches beyond the store know of what is missing."""
         layers = [vertex for vertex in plan.vertices if isinstance(vertex, LayerVertex)]
-        missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in plan.made]
+        known = {*plan.made, *self._outdated}
+        missing = [self._keys[vertex] for vertex in layers if self._keys[vertex] not in known]
         if not (missing and self._use_cache and self._inputs.elsewhere):
             return plan
         found = self._inputs.elsewhere.find(missing)
@@ -134,7 +150,8 @@ class Solver:
 
     def _digests_of_contexts(self, plan: Plan) -> set[str]:
         """Return the digests of what is taken from build contexts by steps that are not cached."""
-        missed = [one for one in plan.vertices if isinstance(one, Copy) and self._keys[one] not in plan.made]
+        known = plan.made.keys() | plan.elsewhere.keys()
+        missed = [one for one in plan.vertices if isinstance(one, Copy) and self._keys[one] not in known]
         return {taken["context"] for one in missed for taken in self._keys.inputs(one)["sources"] if "context" in taken}
 
     @cached_property
@@ -145,7 +162,9 @@ class Solver:
     def _reasons(self) -> Reasons:
         from ocibuild.solver.reasons import Reasons
 
-        return Reasons(self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache)
+        return Reasons(
+            self._inputs.store.records, self._keys, self._listings, use_cache=self._use_cache, outdated=self._outdated
+        )
 
     def _image_key(self, image: Image) -> str:
         if image.digest is None:
@@ -164,7 +183,7 @@ class Solver:
         return known
 
     def _cached(self, key: Digest) -> Made | None:
-        return self._recorded(key) if self._use_cache else None
+        return self._recorded(key) if self._use_cache and key not in self._outdated else None
 
     def _recorded(self, key: Digest) -> Made | None:
         record = self._inputs.store.records.get(key)
@@ -183,8 +202,7 @@ class Solver:
         for vertex in plan.vertices:
             key = self._keys[vertex]
             after = [tasks[self._keys[needed]] for needed in waits_for(vertex) if self._keys[needed] in tasks]
-            tree = self._wanted(key, plan, names)
-            work = self._work(vertex, tree, blobs=key in blobs)
+            work = self._work(vertex, wanted_tree(key, plan, names), blobs=key in blobs)
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
         own = set(map(id, plan.chain))
@@ -194,12 +212,6 @@ class Solver:
             work = partial(self._pack, vertex, is_own=id(vertex) in own)
             packing.append(Task(work, [made] if made else [], _PACK))
         return [*tasks.values(), *packing]
-
-    def _wanted(self, key: Digest, plan: Plan, names: Container[Digest]) -> Tree:
-        """Return how much of a tree has to be there; ``names`` has what an outline is wanted of for packing."""
-        if key in plan.files:
-            return Tree.FILES
-        return Tree.NAMES if key in plan.names or key in names else Tree.NOTHING
 
     def _root_keys(self, trees: Iterable[Vertex], elsewhere: Container[Digest]) -> Iterator[Digest]:
         return (self._keys[root] for tree in trees for root in roots(tree, self._keys, elsewhere))
@@ -352,7 +364,7 @@ class Solver:
             shown.cached = made is not None
             if made is None:
                 by_content = self._by_content(vertex)
-                made = self._cached(key_of(by_content)) if by_content else None
+                made = self._cached(key_of(by_content)) if by_content and key not in self._anew else None
                 if made is None:
                     made = self._make_new(vertex, step, by_content)
                 else:
@@ -368,22 +380,16 @@ class Solver:
         """
         if not isinstance(vertex, LayerVertex):
             return None
-        stack = [] if is_linked(vertex) else self._names_of_stack(vertex.base)
+        below = [] if is_linked(vertex) else list(base_chain(vertex.base))
+        # the root's own key is by its content already, and its snapshots may be unpacked anew
+        own = [self._tree_name(one) for one in below[:-1]]
+        stack = [*map(self._keys.__getitem__, below[-1:]), *reversed(own)]
         return self._keys.inputs_by_content(vertex, stack, self._contents(vertex))
 
-    def _names_of_stack(self, tree: Vertex) -> list[str]:
-        """Return what names the files of a tree, oldest first: its root by its key, and its snapshots by their numbers.
-
-        The root is an image, whose key is by its content and whose snapshots may be unpacked anew, or a cached tree of
-        which only an outline is here.
-        """
-        above: list[str] = []
-        for one in base_chain(tree):
-            made = self._made.get(self._keys[one])
-            above.append(str(made.snapshot.id) if made else self._keys[one])
-            if not made:
-                break
-        return above[::-1]
+    def _tree_name(self, vertex: Vertex) -> str:
+        """Return what names the changes of a vertex: its snapshot, or its layer where an outline stands for that."""
+        made = self._made.get(self._keys[vertex])
+        return str(made.snapshot.id) if made else self._elsewhere[self._keys[vertex]].layer.diff_id
 
     def _contents(self, vertex: LayerVertex) -> dict[int, Digest]:
         """Return the digests of what ``vertex`` takes from stages."""
@@ -399,7 +405,7 @@ class Solver:
         self._ran.add(self._keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
-            made = self._same_as_before(by_content, active)
+            made = None if self._keys[vertex] in self._anew else self._same_as_before(by_content, active)
             if made is not None:
                 self._inputs.emit(Noted(step, "it changed the same as before, and that result is kept"))
                 self._reasons.is_like(vertex, made.snapshot.id)
@@ -448,7 +454,7 @@ class Solver:
 
         match vertex:
             case Run():
-                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack)
+                run(self._shop, vertex, self._base_stack(vertex), active, step, self._stack, self._failed)
             case MakeDirectory():
                 make_directory(self._shop, vertex, self._base_stack(vertex), active)
             case Copy():
@@ -460,9 +466,13 @@ class Solver:
             case _:
                 assert_never(vertex)
 
+    def _failed(self, left: Aftermath) -> None:
+        if self._shop.look_at is not None:
+            self._pool.alone(left.error, partial(self._shop.look_at, left))
+
     def _base_stack(self, vertex: LayerVertex) -> tuple[Snapshot, ...]:
         """Return the snapshots that a vertex changes, oldest first: none where it is linked to them only later."""
-        return () if isinstance(vertex, Copy) and vertex.link else self._stack(vertex.base)
+        return () if is_linked(vertex) else self._stack(vertex.base)
 
     def _stack(self, vertex: Vertex) -> tuple[Snapshot, ...]:
         """Return the snapshots of a vertex's tree, oldest first."""
@@ -480,7 +490,7 @@ class Solver:
             return
         with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
-            layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot)
+            layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot, threads=self._threads)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
             if is_own:
@@ -518,6 +528,9 @@ class Solver:
         try:
             with _located(vertex), translate_errors(self._inputs.store.root):
                 yield shown
+        except Interrupted:
+            self._inputs.emit(Finished(step, label, time.monotonic() - begun, cancelled=True))
+            raise
         except BaseException as error:
             message = error.message if isinstance(error, OcibuildError) else type(error).__name__
             self._inputs.emit(Finished(step, label, time.monotonic() - begun, error=message))
@@ -543,6 +556,13 @@ def _located(vertex: Vertex) -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
+
+
+def wanted_tree(key: Digest, plan: Plan, names: Container[Digest]) -> Tree:
+    """Return how much of a tree has to be there; ``names`` has those whose outline packing wants."""
+    if key in plan.files:
+        return Tree.FILES
+    return Tree.NAMES if key in plan.names or key in names else Tree.NOTHING
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.rootfs import Snapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
+    from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
     from ocibuild.store import ActiveSnapshot, LayerRecord, Store
 
@@ -108,7 +109,8 @@ class Workshop(Inputs):
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
     that were there before. ``provided`` tells of a layer of the target that is not in the store, from any thread,
     whether all who get the image have it already. ``limits`` are asked for when an image is unpacked. With ``pasta`` a
-    step of the network DEFAULT has one of its own, which pasta connects.
+    step of the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is
+    called in the main thread with what a RUN that failed has left, before that is undone and when nothing else runs.
     """
 
     snapshotter: Snapshotter
@@ -123,3 +125,4 @@ class Workshop(Inputs):
     provided: Callable[[Descriptor], bool] = nowhere
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False
+    look_at: Callable[[Aftermath], None] | None = None

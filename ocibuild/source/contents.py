@@ -8,20 +8,22 @@ import os
 import stat
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ocibuild.errors import SourceError, remedy_of_limit
 from ocibuild.oci import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
     from typing import Self
 
     from ocibuild.fs import Root
 
-_CAPABILITY = "security.capability"
+Xattrs: TypeAlias = "Callable[[int], Mapping[str, bytes]]"
+"""Gives the extended attributes of an open file that count."""
+
 _RACY_NS = 2_000_000_000
 """A file changed more recently may change once more within the same tick of its file system's clock."""
 _SMALL = 128 * 1024
@@ -36,7 +38,7 @@ _CHUNK = 256 * 1024
 class DigestCache(Protocol):
     """Digests of what files hold, kept from build to build.
 
-    A digest is that of the file's bytes, and of its capabilities where it has any: the change time covers both.
+    A digest is that of the file's bytes, and of its extended attributes where some count: the change time covers both.
     Called by one thread.
     """
 
@@ -61,9 +63,10 @@ class FileDigests:
     a time. Leaving the context waits for them; on an exception they stop at their next chunk.
     """
 
-    def __init__(self, root: Root, cache: DigestCache | None) -> None:
+    def __init__(self, root: Root, cache: DigestCache | None, xattrs: Xattrs = lambda _fd: {}) -> None:
         self._root = root
         self._cache = cache
+        self._xattrs = xattrs
         self._alone = _ALONE
         self._pool: ThreadPoolExecutor | None = None
         self._free = threading.Semaphore(_OPEN_FILES)
@@ -138,8 +141,8 @@ class FileDigests:
         while not self._stopped and (chunk := os.read(fd, _CHUNK)):
             hasher.update(chunk)
         digest = Digest(f"sha256:{hasher.hexdigest()}")
-        capability = _capability(fd)
-        return Digest.of(f"{digest} {_CAPABILITY}=".encode() + capability) if capability else digest
+        xattrs = self._xattrs(fd)
+        return Digest.of(digest.encode() + _encoded(xattrs)) if xattrs else digest
 
     def _remembered(self, read: _Read) -> bytes:
         if self._cache is not None and read.status is not None:
@@ -151,13 +154,9 @@ def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _capability(fd: int) -> bytes:
-    try:
-        return os.getxattr(fd, _CAPABILITY)
-    except OSError as error:
-        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-            raise
-        return b""
+def _encoded(xattrs: Mapping[str, bytes]) -> bytes:
+    pairs = ((os.fsencode(name), value) for name, value in sorted(xattrs.items()))
+    return b"".join(b" %d:%b=%d:%b" % (len(name), name, len(value), value) for name, value in pairs)
 
 
 def _cannot_be_read(path: str, error: OSError) -> SourceError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ocibuild.fs import Root
-    from ocibuild.source.contents import DigestCache
+    from ocibuild.source.contents import DigestCache, Xattrs
     from ocibuild.source.files import Exclusion, Found, Selected
 
 _FORMAT = b"ocibuild content 2\n"
@@ -40,19 +40,20 @@ def content_digest(
     excluded: Exclusion | None = None,
     exclude: Sequence[str] = (),
     owner: Owner = owned_by_root,
+    xattrs: Xattrs = lambda _fd: {},
     cache: DigestCache | None = None,
     kept: list[bytes] | None = None,
 ) -> Digest:
     """Return a digest that differs where COPY of ``selected`` would give other files.
 
     It covers, in order, each source's own name where it is no directory, and of it and all that is taken below: name,
-    type, permission bits, owners, target of a symlink, numbers of a device, bytes and capabilities of a file, and
-    whether it is there as a parent only. Times, hard links and the size of a directory are not in it. ``exclude`` are
-    the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. What is digested is also put into
-    ``kept``, for ``listing()``. Raises SourceError for a file that cannot be read.
+    type, permission bits, owners, target of a symlink, numbers of a device, bytes and ``xattrs`` of a file, which names
+    are of one file, and whether it is there as a parent only. Times and the size of a directory are not in it.
+    ``exclude`` are the patterns of ``--exclude``. A file whose state ``cache`` knows is not opened. What is digested is
+    also put into ``kept``, for ``listing()``. Raises SourceError for a file that cannot be read.
     """
     whole = hashlib.sha256(_FORMAT)
-    with FileDigests(root, cache) as contents:
+    with FileDigests(root, cache, xattrs) as contents:
         taken = ((source, walk(root, source, excluded=excluded, exclude=exclude)) for source in selected)
         records = _in_order(_records(root, taken, owner, contents))
         if kept is not None:
@@ -74,11 +75,19 @@ def _records(
         own_name = b"" if source.is_directory else os.fsencode(source.name.rpartition("/")[2])
         yield b"source %d:%b" % (len(own_name), own_name), b""
         prefix = f"{source.path}/" if source.path else ""
+        links: dict[tuple[int, int], bytes] = {}
         for name, status, is_parent in below:
             path = prefix + name if name else source.path
             encoded = os.fsencode(name)
             head = b"%d:%b %o %d %d %o " % (len(encoded), encoded, stat.S_IFMT(status.st_mode), *owner(path, status))
+            if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+                head += _link(links.setdefault((status.st_dev, status.st_ino), encoded), encoded)
             yield head + b"parent " * is_parent, _payload(root, path, status, contents)
+
+
+def _link(first: bytes, name: bytes) -> bytes:
+    """Return what is recorded of one of several names of a file, of which ``first`` came first."""
+    return b"" if name == first else b"link %d:%b " % (len(first), first)
 
 
 def _payload(root: Root, path: str, status: os.stat_result, contents: FileDigests) -> _Payload:

@@ -3,74 +3,21 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import signal
-import subprocess
 import termios
-import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.processes import processes_with, wait_until
+from tests.support.screen import on_a_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.support.program import Program
 
 _SECONDS = 30
 _LONG = 100_000 + os.getpid()  # seconds, that no other test sleeps
 _PROMPT = "ready> "
-
-
-@dataclass(slots=True)
-class Screen:
-    """The other end of the terminal that ocibuild runs on, and what was shown there."""
-
-    fd: int
-    process: subprocess.Popen[bytes]
-    shown: str = ""
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def until(self, pattern: str) -> re.Match[str]:
-        """Wait for a pattern in what is shown, and forget all up to its end."""
-        until = time.monotonic() + _SECONDS
-        while not (found := re.search(pattern, self.shown)):
-            assert time.monotonic() < until, f"no {pattern!r} in {self.shown!r}"
-            self._read(0.2)
-        self.shown = self.shown[found.end() :]
-        return found
-
-    def ended(self) -> int:
-        """Wait for the end; return the exit status."""
-        until = time.monotonic() + _SECONDS
-        while self.process.poll() is None:
-            assert time.monotonic() < until, f"it does not end: {self.shown!r}"
-            self._read(0.05)
-        while self._read(0):
-            pass
-        return self.process.returncode
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return False
-        try:
-            self.shown += os.read(self.fd, 4096).decode()
-        except OSError:  # the other end is closed
-            return False
-        return True
-
-    @property
-    def settings(self) -> list[object]:
-        return termios.tcgetattr(self.fd)
 
 
 @pytest.fixture(scope="module")
@@ -80,31 +27,8 @@ def image(shared: Program, busybox_base: str) -> str:
     return "terminal:1"
 
 
-@contextmanager
-def _on_a_terminal(program: Program, *words: str | Path, rows: int = 30, columns: int = 90) -> Iterator[Screen]:
-    """Start ocibuild as a shell on a terminal does: it leads a session with that terminal."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (rows, columns))
-    process = subprocess.Popen(
-        ["setsid", "--ctty", "ocibuild", *(str(word) for word in words)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        **program.user._settings(None, None),
-    )
-    os.close(theirs)
-    screen = Screen(ours, process)
-    try:
-        yield screen
-    finally:
-        with suppress(OSError):  # a test may have closed it
-            os.close(ours)
-        process.kill()
-        process.wait()
-
-
 def test_a_shell_has_a_terminal_of_its_own(shared: Program, image: str) -> None:
-    with _on_a_terminal(shared, "run", "-it", image, "sh") as screen:
+    with on_a_terminal(shared, "run", "-it", image, "sh") as screen:
         before = screen.settings
         screen.until(_PROMPT)
         raw = screen.settings
@@ -119,7 +43,7 @@ def test_a_shell_has_a_terminal_of_its_own(shared: Program, image: str) -> None:
 
 
 def test_keys_are_signals_of_the_step_and_its_shell_controls_jobs(shared: Program, image: str) -> None:
-    with _on_a_terminal(shared, "run", "-it", image, "sh") as screen:
+    with on_a_terminal(shared, "run", "-it", image, "sh") as screen:
         screen.until(_PROMPT)
         screen.type(f"sleep {_LONG}1\n")
         wait_until(lambda: bool(processes_with(f"sleep\0{_LONG}1\0")))
@@ -137,7 +61,7 @@ def test_keys_are_signals_of_the_step_and_its_shell_controls_jobs(shared: Progra
 
 def test_its_size_follows_ours(shared: Program, image: str) -> None:
     script = "trap 'stty size' WINCH; echo begun; while :; do sleep 0.1; done"
-    with _on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
+    with on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
         screen.until(r"begun\r\n")
         termios.tcsetwinsize(screen.fd, (20, 41))
         screen.until(r"20 41\r\n")
@@ -147,20 +71,20 @@ def test_its_size_follows_ours(shared: Program, image: str) -> None:
 
 def test_the_terminal_is_the_users(shared: Program, image: str) -> None:
     script = "test -O $(tty) && echo hello > $(tty) && id -u"
-    with _on_a_terminal(shared, "run", "-it", "-u", "1000:1000", image, "sh", "-c", script) as screen:
+    with on_a_terminal(shared, "run", "-it", "-u", "1000:1000", image, "sh", "-c", script) as screen:
         assert screen.ended() == 0
         assert screen.shown == "hello\r\n1000\r\n"
 
 
 def test_all_output_arrives_before_the_end(shared: Program, image: str) -> None:
-    with _on_a_terminal(shared, "run", "-it", image, "seq", "20000") as screen:
+    with on_a_terminal(shared, "run", "-it", image, "seq", "20000") as screen:
         assert screen.ended() == 0
         assert screen.shown.split() == [str(number) for number in range(1, 20001)]
 
 
 @pytest.mark.parametrize("command", [["/no/such/program"], ["sh", "-c", "exit 3"]], ids=["no-program", "status"])
 def test_the_terminal_is_as_it_was_whatever_the_end(shared: Program, image: str, command: list[str]) -> None:
-    with _on_a_terminal(shared, "run", "-it", image, *command) as screen:
+    with on_a_terminal(shared, "run", "-it", image, *command) as screen:
         before = screen.settings
         assert screen.ended() == (127 if len(command) == 1 else 3)
         assert screen.settings == before
@@ -172,7 +96,7 @@ def test_signals_of_ocibuild_are_the_steps_and_the_second_ends_it(
     shared: Program, image: str, number: signal.Signals
 ) -> None:
     script = f"trap 'echo got it' {number.name.removeprefix('SIG')}; echo begun; while :; do sleep 0.1; done"
-    with _on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
+    with on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
         before = screen.settings
         screen.until(r"begun\r\n")
         screen.process.send_signal(number)
@@ -185,7 +109,7 @@ def test_signals_of_ocibuild_are_the_steps_and_the_second_ends_it(
 @pytest.mark.parametrize("end", ["hangup", "killed"])
 def test_nothing_is_left_when_the_terminal_or_the_builder_goes_away(shared: Program, image: str, end: str) -> None:
     script = f"trap '' HUP; sleep {_LONG}3 & echo begun; while :; do sleep 1; done"
-    with _on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
+    with on_a_terminal(shared, "run", "-it", image, "sh", "-c", script) as screen:
         screen.until(r"begun\r\n")
         wait_until(lambda: bool(processes_with(f"sleep\0{_LONG}3\0")))
         if end == "hangup":
@@ -198,7 +122,7 @@ def test_nothing_is_left_when_the_terminal_or_the_builder_goes_away(shared: Prog
 
 def test_a_terminal_without_input_is_not_raw(shared: Program, image: str) -> None:
     script = "trap 'echo got it' INT; tty; while :; do sleep 0.1; done"
-    with _on_a_terminal(shared, "run", "-t", image, "sh", "-c", script) as screen:
+    with on_a_terminal(shared, "run", "-t", image, "sh", "-c", script) as screen:
         before = screen.settings
         screen.until(r"/dev/pts/0\r+\n")
         assert screen.settings == before

@@ -46,6 +46,7 @@ PEERS = (
     Peer("mmdebstrap", "mmdebstrap", "a Debian base image, and the docker that is newer than this machine's"),
     Peer("perl", "perl-base", "making system calls in a step"),
     Peer("qemu-aarch64-static", "qemu-user-static", "images for other processors, a Debian for arm64 first"),
+    Peer("strace", "strace", "counting the system calls of a build"),
     Peer("git", "git", "a repository that ADD clones"),
     Peer("pasta", "passt", "steps with a network of their own"),
     Peer("newuidmap", "uidmap", "an ordinary user with a range of subordinate IDs"),

@@ -87,6 +87,7 @@ class _Conversion:
         self._ask = resolve
         self._trees = Trees(options, self._resolve)
         self.stages = Stages(dockerfile, options, self._arguments)
+        self._anew = self.stages.anew(options.anew)
 
     def build(self, target: int) -> BuiltStage:
         """Convert the stage ``target`` and those it stands on, in the order of the file."""
@@ -167,6 +168,7 @@ class _Conversion:
             self._options,
             global_arguments=self._arguments,
             escape=self._escape,
+            anew=index in self._anew,
         )
         for instruction in body.triggers:
             with located(instruction.location):

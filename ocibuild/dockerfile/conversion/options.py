@@ -95,7 +95,8 @@ class Options:
     ``build_platform`` the machine that builds it. ``network`` is that of a RUN that names none. ``contexts`` are the
     named contexts: each replaces the stage, or the image, of its name. With ``every_stage``, those that the target does
     not need are converted, too, for ``observers`` to see. ``allowed`` is what a RUN may ask for: ``network.host``,
-    ``security.insecure``. ``extra_hosts``, ``shm_size`` and ``ulimits`` are what every RUN is given.
+    ``security.insecure``. ``extra_hosts``, ``shm_size`` and ``ulimits`` are what every RUN is given. ``anew`` are the
+    names or numbers of stages whose steps are to be made anew.
     """
 
     target: str | None = None
@@ -109,6 +110,7 @@ class Options:
     extra_hosts: tuple[ExtraHost, ...] = ()
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
+    anew: tuple[str, ...] = ()
     every_stage: bool = False
     observers: tuple[Observer, ...] = ()
 

@@ -99,6 +99,7 @@ class StageBuilder:
         *,
         global_arguments: Mapping[str, str],
         escape: str,
+        anew: bool = False,
     ) -> None:
         self._vertex = base.vertex
         self._image = base.config
@@ -119,6 +120,7 @@ class StageBuilder:
         self._hidden = proxy_settings(options.build_args)
         self._global_arguments = global_arguments
         self._escape = escape
+        self._anew = anew
 
     def result(self) -> BuiltStage:
         """Return the stage as it stands."""
@@ -158,7 +160,8 @@ class StageBuilder:
 
     def _origin(self, instruction: ins.Instruction, text: str, *, trigger: bool) -> graph.Origin:
         name, space, rest = text.partition(" ")
-        return graph.Origin(self._labels.next(name.upper() + space + rest, trigger=trigger), instruction.location)
+        label = self._labels.next(name.upper() + space + rest, trigger=trigger)
+        return graph.Origin(label, instruction.location, self._anew)
 
     def _shown(self, instruction: ins.Instruction) -> str:
         """Return the instruction as progress shows it, as written where a variable in it cannot be expanded."""
@@ -195,6 +198,7 @@ class StageBuilder:
             shm_size=self._options.shm_size,
             ulimits=self._options.ulimits,
             platform=self._foreign_platform(),
+            shell=args[:-1] if instruction.command.shell_form else (),
             origin=self._origin(instruction, label, trigger=trigger),
         )
         arguments = {name: self._variables.get(name, value) for name, value in self._arguments.items()}

@@ -15,7 +15,7 @@ from ocibuild.errors import DockerfileError, InvalidReference, SourceRange
 from ocibuild.oci import Platform, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ocibuild.dockerfile.conversion.options import NamedContext, Options
     from ocibuild.dockerfile.parser.instructions import StageInstruction
@@ -203,15 +203,20 @@ class Stages:
 
     def target(self, name: str | None) -> int:
         """Return the index of the stage to build; an unknown one raises DockerfileError, which names the known ones."""
-        if not name:
-            return len(self.planned) - 1
+        return self._find(name, "target stage") if name else len(self.planned) - 1
+
+    def anew(self, names: Sequence[str]) -> frozenset[int]:
+        """Return the stages whose steps are to be made anew; raises DockerfileError as ``target()`` does."""
+        return frozenset(self._find(name, "--no-cache-filter: stage") for name in names)
+
+    def _find(self, name: str, subject: str) -> int:
         index = self._by_name.get(name.lower())
         if index is not None:
             return index
         if _INDEX.fullmatch(name) and 0 <= int(name) < len(self.planned):
             return int(name)
         raise DockerfileError(
-            f"target stage {name!r} could not be found: {self._known()}",
+            f"{subject} {name!r} could not be found: {self._known()}",
             remedy=did_you_mean(name, self._by_name),
             location=SourceRange(self._file, 1, 1),
         )

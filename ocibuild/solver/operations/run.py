@@ -6,9 +6,10 @@ import shlex
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, assert_never
 
-from ocibuild.errors import StepFailed
+from ocibuild.errors import CannotStart, StepFailed
 from ocibuild.executor import Connection, Process, killed_for_memory
 from ocibuild.graph import Network, Output, Security
+from ocibuild.solver.operations.aftermath import Aftermath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +31,13 @@ def run(
     active: ActiveSnapshot,
     step: int,
     stack_of: Callable[[Vertex], Sequence[Snapshot]],
+    failed: Callable[[Aftermath], None] = lambda _left: None,
 ) -> None:
     """Run the process of ``vertex`` on ``stack``, its changes going into ``active``.
 
-    ``stack_of`` gives the trees that it mounts. Raises StepFailed where its status is not 0, SandboxError where it
-    cannot be started, SourceError where something that it mounts is missing.
+    ``stack_of`` gives the trees that it mounts; ``failed`` is told what is left where the process fails. Raises
+    StepFailed where its status is not 0, SandboxError where it cannot be started, SourceError where something that it
+    mounts is missing.
     """
     tail = bytearray()
 
@@ -46,9 +49,14 @@ def run(
     killed = killed_for_memory()
     with shop.snapshotter.running(stack, active) as root:
         with _given(shop, vertex, active, stack_of) as given:
-            outcome = shop.executor.run(_process(shop, vertex, given), root, active.scratch, output=output)
-        if outcome.exit_status:
-            raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
+            process = _process(shop, vertex, given)
+            try:
+                outcome = shop.executor.run(process, root, active.scratch, output=output)
+                if outcome.exit_status:
+                    raise _failure(vertex, outcome.exit_status, bytes(tail), starved=killed_for_memory() > killed)
+            except (StepFailed, CannotStart) as error:
+                failed(Aftermath(vertex, error, process, root, active.scratch))
+                raise
         shop.snapshotter.forget_targets(active, outcome.created, outcome.touched)
 
 
@@ -93,15 +101,20 @@ def _connection(shop: Workshop, network: Network) -> Connection:
 
 def _failure(vertex: Run, exit_status: int, tail: bytes, *, starved: bool) -> StepFailed:
     """Return the error of a step; ``starved`` is whether the kernel killed any process meanwhile for want of memory."""
-    lines = tail.decode("utf-8", "replace").splitlines()[-_LINES:]
     return StepFailed(
         f"process {_quoted(vertex.args)!r} did not complete successfully: exit code: {exit_status}",
         exit_status=exit_status,
-        output=tuple(lines),
+        output=tuple(_last_lines(tail)),
         remedy="the kernel killed a process meanwhile because no memory was left: give the build more"
         if starved
         else None,
     )
+
+
+def _last_lines(tail: bytes) -> list[str]:
+    """Return the last lines of what a step wrote, each as a terminal has it in the end: it may be started anew."""
+    lines = tail.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    return [line.rstrip("\r").rpartition("\r")[2] for line in lines[-_LINES:]] if tail else []
 
 
 def _quoted(args: Sequence[str]) -> str:

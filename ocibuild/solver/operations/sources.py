@@ -50,6 +50,7 @@ class Sources:
             excluded=self.excluded,
             exclude=self.exclude,
             owner=self.owner,
+            xattrs=self.xattrs,
             cache=inputs.store.files,
             kept=kept,
         )

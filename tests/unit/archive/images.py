@@ -49,9 +49,9 @@ def put_layer(
         os.utime(path, (1_700_000_000, 1_700_000_000))
     with Root.open(folder) as root, store.blobs.writer() as blob:
         changes = [Changed(name) for name, _ in root.walk()]
-        packed = pack(changes, root, blob.write, compression=compression, owners=RecordedOwners())
+        diff_id = pack(changes, root, blob.write, compression=compression, owners=RecordedOwners())
         descriptor = blob.describe(layer_type(compression))
-    return Layer(packed.diff_id, descriptor)
+    return Layer(diff_id, descriptor)
 
 
 def put_image(

@@ -60,6 +60,8 @@ def ocibuild(
         (["run", "--ulimit", "nofile=2:1", "image"], "--ulimit nofile=2:1: the soft limit is above the hard one"),
         (["run", "-it", "image"], "the input device is not a TTY"),
         (["build", "--cache-from", "x", "."], "ocibuild build: --cache-from is not supported yet"),
+        (["build", "--no-cache", "--no-cache-filter", "x", "."], "--no-cache runs the steps of every stage"),
+        (["build", "--no-cache-filter", "x,", "."], "--no-cache-filter: a stage without a name"),
         (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host', 'pasta'."),
         (["build", "--jobs", "0", "."], "0 is not in the range x>=1."),
         (["build", "--label", "x", "."], "--label x: not KEY=VALUE"),

@@ -2,14 +2,26 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import random
+import zlib
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
+from isal import igzip
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer.compression import PIECE, compressor, decompress
+from ocibuild.layer.channel import pipeline
+from ocibuild.layer.chunks import CHUNK
+from ocibuild.layer.compression import PIECE, compress, compression_threads, decompress
+from ocibuild.layer.ordered import map_in_order
 from ocibuild.oci import Compression
+from tests.unit.layer.helpers import run, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLAIN = random.Random(1).randbytes(300_000) + b"x" * 3_000_000
 SKIPPABLE = (0x184D2A53).to_bytes(4, "little") + (5).to_bytes(4, "little") + b"12345"
@@ -25,14 +37,64 @@ def _zstd(plain: bytes = PLAIN, *, write_checksum: bool = True, write_content_si
     )
 
 
+def _chunks(plain: bytes) -> list[bytes]:
+    return [plain[at : at + CHUNK] for at in range(0, len(plain), CHUNK)]
+
+
+def _compressed(plain: bytes, compression: Compression, threads: int = 0) -> bytes:
+    """Compress in so many threads, in none but this one where it is 0."""
+    if not threads:
+        return b"".join(compress(_chunks(plain), compression))
+    with pipeline() as parts:
+        over = partial(map_in_order, parts, threads)
+        return b"".join(compress(_chunks(plain), compression, threads=threads, over=over))
+
+
+_LENGTHS = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, len(PLAIN)]
+
+
 @pytest.mark.parametrize("compression", Compression)
-@pytest.mark.parametrize("plain", [b"", b"a", PLAIN], ids=["empty", "one", "long"])
-def test_what_is_compressed_comes_back(compression: Compression, plain: bytes) -> None:
-    machine = compressor(compression)
-    blob = machine.compress(plain) + machine.flush()
-    assert _plain(blob, compression) == plain
-    again = compressor(compression)
-    assert again.compress(plain) + again.flush() == blob
+@pytest.mark.parametrize("length", _LENGTHS)
+def test_what_is_compressed_comes_back(compression: Compression, length: int) -> None:
+    assert _plain(_compressed(PLAIN[:length], compression), compression) == PLAIN[:length]
+
+
+@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize("length", _LENGTHS)
+def test_the_bytes_are_the_same_in_any_number_of_threads(compression: Compression, length: int) -> None:
+    blobs = [_compressed(PLAIN[:length], compression, threads) for threads in (0, 1, 2, 3, 8)]
+    assert blobs == blobs[:1] * 5
+
+
+def _of_gzip(blob: bytes) -> bytes:
+    """Return what gzip(1) makes of a blob."""
+    return run(tool("gzip"), "-dc", input=blob)
+
+
+@pytest.mark.parametrize("reader", [gzip.decompress, _of_gzip, igzip.decompress], ids=["python", "gzip", "isal"])
+@pytest.mark.parametrize("length", _LENGTHS)
+def test_others_read_our_gzip(length: int, reader: Callable[[bytes], bytes]) -> None:
+    assert reader(_compressed(PLAIN[:length], Compression.GZIP)) == PLAIN[:length]
+
+
+def test_our_gzip_is_one_member_without_name_and_time() -> None:
+    blob = _compressed(PLAIN, Compression.GZIP)
+    machine = zlib.decompressobj(31)
+    assert machine.decompress(blob) == PLAIN
+    assert (machine.eof, machine.unused_data) == (True, b"")
+    assert blob[:10] == bytes.fromhex("1f8b08000000000004ff")
+
+
+def test_our_zstd_is_one_frame() -> None:
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(_compressed(PLAIN, Compression.ZSTD)) == PLAIN
+
+
+@pytest.mark.parametrize(("processors", "threads"), [({0}, 1), ({0, 5}, 2), (set(range(64)), 4)])
+def test_as_many_threads_compress_as_there_are_processors_and_four_at_most(
+    monkeypatch: pytest.MonkeyPatch, processors: set[int], threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: processors)
+    assert compression_threads() == threads
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,21 @@ from __future__ import annotations
 import io
 import os
 import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from isal import isal_zlib
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Entry, Kind, Opaque, Packed, RealOwners, RecordedOwners, Removed, apply, pack
-from ocibuild.oci import Compression, Digest
+from ocibuild.layer import Changed, Entry, Kind, Opaque, RealOwners, RecordedOwners, Removed, apply, pack
+from ocibuild.layer.chunks import CHUNK
+from ocibuild.oci import Compression
 from tests.unit.layer.helpers import MTIME, OWNERS, needs_root, read_all, run, tool, tree, unpack
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocibuild.layer import Change, Ownership
+    from ocibuild.oci import DiffID
 
 
 def _pack(
@@ -29,15 +34,16 @@ def _pack(
     *,
     compression: Compression = Compression.NONE,
     owners: Ownership | None = None,
-) -> tuple[Packed, bytes]:
+    threads: int = 1,
+) -> tuple[DiffID, bytes]:
     """Pack the changes of a tree, all of it where there are none."""
     pieces: list[bytes] = []
     with Root.open(path) as root:
         if changes is None:
             changes = [Changed("."), *(Changed(name) for name, _ in root.walk())]
         owners = owners or OWNERS
-        packed = pack(changes, root, pieces.append, compression=compression, owners=owners)
-    return packed, b"".join(pieces)
+        diff_id = pack(changes, root, pieces.append, compression=compression, owners=owners, threads=threads)
+    return diff_id, b"".join(pieces)
 
 
 @pytest.fixture
@@ -62,11 +68,18 @@ def sample(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("compression", Compression)
 def test_a_tree_comes_back_as_it_was(tmp_path: Path, sample: Path, compression: Compression) -> None:
-    packed, blob = _pack(sample, compression=compression)
+    diff_id, blob = _pack(sample, compression=compression, threads=3)
     applied = unpack(blob, tmp_path / "root", compression)
     assert tree(tmp_path / "root") == tree(sample)
-    assert (packed.digest, packed.size) == (Digest.of(blob), len(blob))
-    assert (packed.diff_id, packed.plain_size) == (applied.diff_id, applied.size)
+    assert diff_id == applied.diff_id
+
+
+@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize("large", [0, CHUNK - 5000, CHUNK, 3_000_001])
+def test_a_layer_is_the_same_in_any_number_of_threads(sample: Path, compression: Compression, large: int) -> None:
+    os.truncate(sample / "large", large)
+    layers = [_pack(sample, compression=compression, threads=threads) for threads in (1, 2, 3, 8)]
+    assert layers == layers[:1] * 4
 
 
 @pytest.mark.parametrize("compression", Compression)
@@ -167,9 +180,9 @@ def test_a_layer_of_ours_keeps_its_diff_id(tmp_path: Path, owners: Ownership) ->
         applied = apply(io.BytesIO(tar), Compression.NONE, root, owners=owners)
     if isinstance(owners, RecordedOwners):
         os.utime(tmp_path / "root/dev", (9, 9))
-    packed, again = _pack(tmp_path / "root", owners=owners)
+    diff_id, again = _pack(tmp_path / "root", owners=owners)
     assert again == tar
-    assert packed.diff_id == applied.diff_id
+    assert diff_id == applied.diff_id
 
 
 def test_a_file_without_any_permission_is_packed_by_its_owner(tmp_path: Path) -> None:
@@ -213,15 +226,73 @@ def test_a_device_that_would_be_a_whiteout_is_refused(tmp_path: Path) -> None:
         _pack(tmp_path, [Changed("w")])
 
 
-def test_an_error_of_the_sink_surfaces_and_ends_all_threads(sample: Path) -> None:
+@pytest.mark.parametrize("compression", Compression)
+def test_an_error_of_the_sink_surfaces_and_ends_all_threads(sample: Path, compression: Compression) -> None:
     def full(piece: bytes) -> None:
         raise OSError("no space")
 
     before = threading.active_count()
     changes = [Changed("large")] * 50
     with Root.open(sample) as root, pytest.raises(OSError, match="no space"):
-        pack(changes, root, full, compression=Compression.GZIP, owners=OWNERS)
+        pack(changes, root, full, compression=compression, owners=OWNERS, threads=3)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize("repeated", [1, 50])
+def test_an_error_while_files_are_read_surfaces_and_ends_all_threads(
+    sample: Path, compression: Compression, repeated: int
+) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidLayer, match="'missing' was removed while it was being packed"):
+        _pack(sample, [*[Changed("large")] * repeated, Changed("missing")], compression=compression, threads=3)
+    assert threading.active_count() == before
+
+
+def test_an_error_of_a_thread_that_compresses_surfaces_and_ends_all_threads(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise MemoryError("no room for its tables")
+
+    monkeypatch.setattr(isal_zlib, "compressobj", fail)
+    before = threading.active_count()
+    with pytest.raises(MemoryError, match="no room for its tables"):
+        _pack(sample, [Changed("large")] * 50, compression=Compression.GZIP, threads=3)
+    assert threading.active_count() == before
+
+
+def test_progress_counts_the_plain_bytes(sample: Path) -> None:
+    steps: list[int] = []
+    with Root.open(sample) as root:
+        pieces: list[bytes] = []
+        changes = [Changed("large"), Changed("file")]
+        pack(changes, root, pieces.append, compression=Compression.NONE, owners=OWNERS, progress=steps.append)
+    assert (sum(steps), len(steps) > 1) == (len(b"".join(pieces)), True)
+
+
+_PEAK = """
+import resource, sys
+from ocibuild.fs import Root
+from ocibuild.layer import Changed, RealOwners, pack
+from ocibuild.oci import Compression
+path, compression, repeated = sys.argv[1:]
+with Root.open(path) as root:
+    changes = [Changed("f")] * int(repeated)
+    pack(changes, root, len, compression=Compression(compression), owners=RealOwners.of_this_process(), threads=4)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+"""
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_memory_does_not_grow_with_the_layer(tmp_path: Path, compression: Compression) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(32 << 20) + bytes(32 << 20))
+
+    def peak(repeated: int) -> int:
+        command = [sys.executable, "-c", _PEAK, str(tmp_path), compression.value, str(repeated)]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert peak(8) < peak(1) + (16 << 20)
 
 
 _PARTS = st.sampled_from(["a", "b", "c", "é", "x" * 90])
@@ -246,6 +317,6 @@ def test_any_tree_goes_to_tar_and_back(tmp_path: Path, files: dict[str, bytes]) 
         os.utime(path, (MTIME, MTIME))
     for found, _, _ in os.walk(base / "tree"):
         os.utime(found, (MTIME, MTIME))
-    packed, blob = _pack(base / "tree", compression=Compression.GZIP)
-    assert unpack(blob, base / "root", Compression.GZIP).diff_id == packed.diff_id
+    diff_id, blob = _pack(base / "tree", compression=Compression.GZIP)
+    assert unpack(blob, base / "root", Compression.GZIP).diff_id == diff_id
     assert tree(base / "root") == tree(base / "tree")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.graph import Finished, Noted, Output, Started, Stream, Transferred, Warned
-from ocibuild.progress import Mode, display
+from ocibuild.progress import Display, Mode, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,9 +99,13 @@ def _settle(terminal: Terminal) -> None:
         time.sleep(0.1)
 
 
+def _display_on(terminal: Terminal, work: Callable[[Display], None]) -> None:
+    with open(terminal.slave, "w", closefd=False) as stream, display(Mode.AUTO, stream, title="Building") as shown:
+        work(shown)
+
+
 def _on(terminal: Terminal, work: Callable[[Emit], None]) -> list[str]:
-    with open(terminal.slave, "w", closefd=False) as stream, display(Mode.AUTO, stream, title="Building") as emit:
-        work(emit)
+    _display_on(terminal, work)
     _settle(terminal)
     return terminal.screen()
 
@@ -161,6 +165,31 @@ def test_the_terminal_is_restored_when_the_work_fails(terminal: Terminal) -> Non
     _settle(terminal)
     assert terminal.written.rindex(b"\x1b[?25h") > terminal.written.rindex(b"\x1b[?25l")
     assert _times_cut(terminal.screen()) == [" => ERROR RUN false: exit status 1", "[+] Building FAILED (1 done)"]
+
+
+def test_a_terminal_that_is_held_has_what_runs_with_its_last_words_and_is_somebody_elses(terminal: Terminal) -> None:
+    def work(shown: Display) -> None:
+        shown(Finished(1, "FROM base", 0.1))
+        shown(Started(2, "RUN false"))
+        _wait_for(terminal, "RUN false")
+        shown(Output(2, Stream.STDOUT, b"last words\n"))
+        with shown.held():
+            _settle(terminal)
+            assert terminal.written.rindex(b"\x1b[?25h") > terminal.written.rindex(b"\x1b[?25l")
+            assert _times_cut(terminal.screen()) == [" => FROM base", " => RUN false", " => => # last words"]
+            written = len(terminal.written)
+            shown(Output(2, Stream.STDOUT, b"more\n"))
+            time.sleep(0.3)
+            assert len(terminal.written) == written
+            os.write(terminal.slave, b"somebody else\r\n")
+        shown(Finished(2, "RUN false", 0.1, error="exit status 1"))
+
+    _display_on(terminal, work)
+    _settle(terminal)
+    before = [" => FROM base", " => RUN false", " => => # last words", "somebody else"]
+    after = [" => ERROR RUN false: exit status 1", "[+] Building FAILED (2 done)"]
+    assert _times_cut(terminal.screen()) == [*before, *after]
+    assert terminal.written.rindex(b"\x1b[?25h") > terminal.written.rindex(b"\x1b[?25l")
 
 
 def test_a_quick_build_leaves_its_lines_without_rich(terminal: Terminal) -> None:
@@ -289,7 +318,7 @@ def test_a_terminal_that_goes_away_does_not_stop_the_work(monkeypatch: pytest.Mo
 _INTERRUPTED = """
     import sys, time
     from ocibuild.graph import Started
-    from ocibuild.progress import Mode, display
+    from ocibuild.progress import Mode, Display, display
     with display(Mode.TTY, sys.stderr, title="Building") as emit:
         emit(Started(1, "RUN sleep"))
         while True:
@@ -311,7 +340,7 @@ def test_plain_and_quick_builds_import_no_rich() -> None:
     program = """
         import io, sys
         from ocibuild.graph import Finished
-        from ocibuild.progress import Mode, display
+        from ocibuild.progress import Mode, Display, display
         for mode in (Mode.PLAIN, Mode.RAWJSON, Mode.QUIET):
             with display(mode, io.StringIO(), title="x") as emit:
                 emit(Finished(1, "a", 0.0, cached=True))

@@ -56,6 +56,11 @@ def test_an_error_is_one_line() -> None:
     assert lines == ["#1 RUN false", "#1 ERROR: exit status 1", ""]
 
 
+def test_a_step_that_was_cancelled_is_no_error() -> None:
+    lines = _shown((0, Started(1, "RUN true")), (1, Finished(1, "RUN true", 1.0, cancelled=True)))
+    assert lines == ["#1 RUN true", "#1 CANCELED", ""]
+
+
 def test_lines_of_two_steps_keep_their_numbers_and_are_never_mixed() -> None:
     lines = _shown(
         (0, Started(1, "a")),

@@ -18,6 +18,7 @@ class _Recorder:
         self.interval = interval
         self.events: list[Event] = []
         self.drawn: list[float] = []
+        self.rests: list[int] = []
         self.closed = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -28,6 +29,9 @@ class _Recorder:
 
     def draw(self, now: float) -> None:
         self.drawn.append(now)
+
+    def rest(self, now: float) -> None:
+        self.rests.append(len(self.events))
 
     def close(self, now: float) -> None:
         self.closed += 1
@@ -115,3 +119,21 @@ def test_a_view_with_an_interval_is_drawn_without_events_too() -> None:
     time.sleep(0.3)
     pump.finish()
     assert len(view.drawn) > 2
+
+
+def test_while_it_is_held_nothing_is_shown_and_nothing_is_lost() -> None:
+    view = _Recorder()
+    pump = _pump(view)
+    pump.emit(Started(1, "before"))
+    with pump.held():
+        assert view.rests == [1]
+        drawn = len(view.drawn)
+        pump.emit(Warned("meanwhile"))
+        time.sleep(0.05)
+        assert len(view.events) == 1
+        assert len(view.drawn) == drawn
+    pump.emit(Finished(1, "before", 1.0))
+    pump.finish()
+    assert view.events[1:] == [Warned("meanwhile"), Finished(1, "before", 1.0)]
+    assert view.rests == [1]
+    assert view.closed == 1

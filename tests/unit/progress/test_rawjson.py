@@ -44,10 +44,16 @@ def test_times_are_those_of_the_wall_clock_in_utc() -> None:
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
 
 
-def test_cached_and_failed_steps_say_so() -> None:
-    cached, failed = _shown((0, Finished(1, "a", 0.0, cached=True)), (0, Finished(2, "b", 1.0, error="status 1")))
+def test_cached_failed_and_cancelled_steps_say_so() -> None:
+    events = [
+        Finished(1, "a", 0, cached=True),
+        Finished(2, "b", 1, error="status 1"),
+        Finished(3, "c", 1, cancelled=True),
+    ]
+    cached, failed, cancelled = _shown(*((0, event) for event in events))
     assert cached["vertexes"][0]["cached"] is True
     assert failed["vertexes"][0]["error"] == "status 1"
+    assert cancelled["vertexes"][0]["error"] == "canceled"
 
 
 def test_output_is_carried_as_it_came_with_the_number_of_its_stream() -> None:

@@ -41,6 +41,8 @@ def test_no_width_is_exceeded(width: int) -> None:
 def test_a_finished_step_says_how_it_ended() -> None:
     assert finished_row(Finished(1, "RUN a", 1.25)) == Row(" => RUN a", Style.DONE, "1.2s")
     assert finished_row(Finished(1, "RUN a", 0, cached=True)) == Row(" => CACHED RUN a", Style.DONE, "0.0s")
+    cancelled = finished_row(Finished(1, "RUN a", 1, cancelled=True))
+    assert cancelled == Row(" => CANCELED RUN a", Style.WARNING, "1.0s")
     failed = finished_row(Finished(1, "RUN a", 1, error="status\n1"))
     assert failed == Row(" => ERROR RUN a: status 1", Style.FAILED, "1.0s")
 

@@ -97,7 +97,7 @@ class Bench:
         events: list[Event] = []
         machine = enter()
         with Store.open(str(self.root)) as store:
-            request = BuildRequest(str(self.context), Platform.host(), **options)
+            request = BuildRequest(str(self.context), **{"platform": Platform.host(), **options})
             builder = Builder(machine, store, _no_registry, lambda: None, events.append, Limits)
             try:
                 result = builder.build(request)
@@ -105,7 +105,7 @@ class Bench:
                 return Built(_outcomes(events), error=str(error), output=_output(events), notes=_notes(events))
             finally:
                 machine.close()
-            image = load_image(store.blobs, result.descriptor.digest, Platform.host())
+            image = load_image(store.blobs, result.descriptor.digest, request.platform)
             tree, times, xattrs = _tree(machine, store, image.layers)
             return Built(
                 _outcomes(events),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.build import Machine
-from ocibuild.graph import Network
 from ocibuild.store import Blobs
 from tests.unit.solver.bench import SHELL, Bench, Built, refusing_machine
 
@@ -38,100 +37,12 @@ def works(bench: Bench, dockerfile: str, **request: object) -> Built:
     return result
 
 
-def outcome(result: Built) -> list[str]:
-    """Return what became of each step but the first, in the Dockerfile's order."""
-    return [result.steps[label] for label in sorted(result.steps) if "busybox /bin" not in label]
-
-
 def test_an_unchanged_build_is_cached_and_the_same_to_the_byte(kit: Bench) -> None:
     first, again = works(kit, _STEPS), works(kit, _STEPS)
     assert set(first.steps.values()) == {"ran"}
     assert set(again.steps.values()) == {"cached"}
     assert again.image == first.image
     assert first.tree["all"] == "-0644 0:0 ab"
-
-
-_CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
-    "touched": (lambda src: os.utime(src / "a", (5, 5)), False),
-    "touched directory": (lambda src: os.utime(src, (5, 5)), False),
-    "rewritten": (lambda src: (src / "a").write_text("a"), False),
-    "replaced by the same": (lambda src: shutil.copy2(src / "a", src / "c") and (src / "c").rename(src / "a"), False),
-    "content": (lambda src: (src / "a").write_text("x"), True),
-    "mode": (lambda src: (src / "a").chmod(0o600), True),
-    "mode of the directory": (lambda src: src.chmod(0o700), True),
-    "name": (lambda src: (src / "a").rename(src / "c"), True),
-    "one more": (lambda src: (src / "c").touch(), True),
-    "one less": (lambda src: (src / "a").unlink(), True),
-    "now a link": (lambda src: os.symlink("a", (src / "b").rename(src / "a").with_name("b")), True),
-}
-
-
-@pytest.mark.parametrize(("change", "runs"), _CHANGES.values(), ids=_CHANGES.keys())
-def test_a_change_of_the_context(kit: Bench, change: Callable[[Path], object], runs: bool) -> None:
-    works(kit, _STEPS)
-    change(kit.context / "src")
-    again = works(kit, _STEPS)
-    expected = "ran" if runs else "cached"
-    assert (again.did("COPY src"), again.did("RUN")) == (expected, expected)
-    assert again.did("COPY busybox") == "cached"
-
-
-def test_what_is_not_copied_does_not_count(kit: Bench) -> None:
-    works(kit, _STEPS)
-    kit.write("elsewhere", "x")
-    kit.write("src/ignored", "x")
-    (kit.context / ".dockerignore").write_text("src/ignored")
-    assert set(works(kit, _STEPS).steps.values()) == {"cached"}
-
-
-_RUN = "RUN echo x > /x"
-_REWRITTEN = {
-    "command": (_RUN, "RUN echo y > /x", True),
-    "form": ('RUN ["/bin/busybox", "true"]', "RUN /bin/busybox true", True),
-    "environment": (f"ENV A=1\n{_RUN}", f"ENV A=2\n{_RUN}", True),
-    "argument": (f"ARG A=1\n{_RUN}", f"ARG A=2\n{_RUN}", True),
-    "user": (f"USER 1\n{_RUN} || true", f"USER 2\n{_RUN} || true", True),
-    "working directory": (f"WORKDIR /\n{_RUN}", f"WORKDIR /tmp\n{_RUN}", True),
-    "network": (_RUN, _RUN.replace("RUN", "RUN --network=none"), True),
-    "shell": (_RUN, f'SHELL ["/bin/busybox", "ash", "-c"]\n{_RUN}', True),
-    "label": (_RUN, f"LABEL a=b\n{_RUN}", False),
-    "exposed port": (_RUN, f"EXPOSE 80\n{_RUN}", False),
-    "comment": (_RUN, f"# why\n\n{_RUN}", False),
-    "stage name": (_RUN, _RUN, False),
-    "--chown": ("COPY src /x\nRUN true", "COPY --chown=5 src /x\nRUN true", True),
-    "--chmod": ("COPY src /x\nRUN true", "COPY --chmod=700 src /x\nRUN true", True),
-    "destination": ("COPY src /x\nRUN true", "COPY src /y\nRUN true", True),
-    "ADD for COPY": ("COPY src /x\nRUN true", "ADD src /x\nRUN true", True),
-    "directory": ("WORKDIR /a\nWORKDIR /\nRUN true", "WORKDIR /b\nWORKDIR /\nRUN true", True),
-    "owner of a directory": ("USER 1\nWORKDIR /a\nUSER 0\nRUN true", "USER 2\nWORKDIR /a\nUSER 0\nRUN true", True),
-}
-
-
-@pytest.mark.parametrize(("before", "after", "runs"), _REWRITTEN.values(), ids=_REWRITTEN.keys())
-def test_a_change_of_the_dockerfile(kit: Bench, before: str, after: str, runs: bool) -> None:
-    works(kit, f"{SHELL}{before}\n")
-    again = works(kit, f"{SHELL}{after}\n")
-    assert again.did("RUN") == ("ran" if runs else "cached")
-
-
-def test_two_steps_that_are_swapped_both_run_and_one_that_is_added_runs_alone(kit: Bench) -> None:
-    works(kit, f"{SHELL}RUN echo 1 > /1\n")
-    added = works(kit, f"{SHELL}RUN echo 1 > /1\nRUN echo 2 > /2\n")
-    assert (added.did("echo 1"), added.did("echo 2")) == ("cached", "ran")
-    swapped = works(kit, f"{SHELL}RUN echo 2 > /2\nRUN echo 1 > /1\n")
-    assert (swapped.did("echo 1"), swapped.did("echo 2")) == ("ran", "ran")
-
-
-def test_build_arguments_count_and_proxies_do_not(kit: Bench) -> None:
-    dockerfile = f"{SHELL}ARG VERSION\nRUN echo $VERSION $http_proxy\n"
-    assert "1 p" in works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "p"}).output
-    assert works(kit, dockerfile, build_args={"VERSION": "1", "http_proxy": "q"}).did("RUN") == "cached"
-    assert works(kit, dockerfile, build_args={"VERSION": "2", "http_proxy": "p"}).did("RUN") == "ran"
-
-
-def test_the_network_of_the_request_counts(kit: Bench) -> None:
-    works(kit, _STEPS)
-    assert works(kit, _STEPS, network=Network.NONE).did("RUN") == "ran"
 
 
 def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
@@ -141,6 +52,74 @@ def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
     again = works(kit, f"{SHELL}RUN cat /proc/uptime > /x\n")
     assert set(again.steps.values()) == {"cached"}
     assert again.image == anew.image
+
+
+_FILTERED = f"""\
+{SHELL.replace("scratch", "scratch AS shell")}FROM shell AS one
+RUN date; echo one > /1
+FROM shell AS two
+RUN cat /proc/uptime > /2
+FROM shell
+COPY --from=one /1 /1
+RUN cat /1
+COPY --from=two /2 /2
+RUN cat /2
+"""
+
+
+def did(result: Built, *parts: str) -> list[str]:
+    return [result.did(part) for part in parts]
+
+
+def test_stages_that_are_filtered_run_and_what_takes_the_same_files_from_them_is_cached(kit: Bench) -> None:
+    first = works(kit, _FILTERED)
+    one = works(kit, _FILTERED, anew=("one",))
+    assert did(one, "RUN date", "COPY --from=one", "RUN cat /1") == ["ran", "cached", "cached"]
+    assert did(one, "COPY --from=two", "RUN cat /2") == ["cached", "cached"]
+    assert one.layers == first.layers
+    assert one.did("RUN cat /proc") == "cached"
+
+
+def test_what_takes_other_files_from_a_filtered_stage_runs(kit: Bench) -> None:
+    works(kit, _FILTERED)
+    two = works(kit, _FILTERED, anew=("2",))
+    assert did(two, "RUN cat /1", "RUN cat /proc", "COPY --from=two", "RUN cat /2") == ["cached", "ran", "ran", "ran"]
+    again = works(kit, _FILTERED)
+    assert set(again.steps.values()) == {"cached"}
+    assert again.image == two.image
+
+
+def test_what_stands_on_a_filtered_stage_runs_and_what_lies_below_does_not(kit: Bench) -> None:
+    text = f"{SHELL.replace('scratch', 'scratch AS below')}RUN echo 1\nFROM below AS middle\nRUN echo 2\nFROM middle\n"
+    text += "RUN echo 3\n"
+    works(kit, text)
+    again = works(kit, text, anew=("middle",))
+    assert did(again, "RUN echo 1", "RUN echo 2", "RUN echo 3") == ["cached", "ran", "ran"]
+
+
+def test_a_linked_copy_onto_a_filtered_stage_is_cached(kit: Bench) -> None:
+    text = f"{SHELL.replace('scratch', 'scratch AS below')}RUN echo 1\nFROM below\nCOPY --link src /src\nRUN echo 2\n"
+    works(kit, text)
+    again = works(kit, text, anew=("below",))
+    assert did(again, "RUN echo 1", "COPY --link", "RUN echo 2") == ["ran", "cached", "ran"]
+
+
+@pytest.mark.parametrize("filtered", ["one", "two"])
+def test_of_two_equal_stages_a_filtered_one_runs_once_for_both(kit: Bench, filtered: str) -> None:
+    stage = SHELL + "RUN cat /proc/uptime > /x\n"
+    stages = stage.replace("scratch", "scratch AS one") + stage.replace("scratch", "scratch AS two")
+    text = f"{stages}{SHELL}COPY --from=one /x /1\nCOPY --from=two /x /2\nRUN cmp /1 /2\n"
+    first = works(kit, text)
+    again = works(kit, text, anew=(filtered,))
+    assert did(again, "RUN cat", "COPY --from=one", "COPY --from=two", "RUN cmp") == ["ran"] * 4
+    assert again.tree["1"] == again.tree["2"] != first.tree["1"]
+
+
+def test_a_filtered_step_that_takes_the_same_files_runs_all_the_same(kit: Bench) -> None:
+    """It is known by what its inputs are, too, and does not come from the cache that way either."""
+    works(kit, _FILTERED)
+    again = works(kit, _FILTERED, anew=("one", "3"))
+    assert did(again, "RUN date", "COPY --from=one", "RUN cat /1", "RUN cat /2") == ["ran"] * 4
 
 
 _STAGES = """\

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.build import Machine
+from ocibuild.executor import Forced
+from tests.unit.solver.bench import SHELL
 from tests.unit.solver.test_archive import tar
 from tests.unit.solver.test_copy import built, changes, kit
 
@@ -131,6 +134,16 @@ def test_steps_on_linked_copies_see_all_that_lies_below(kit: Bench) -> None:
     result = kit.build(lines)
     assert not result.error, result.error
     assert result.tree["all"] == "-0644 0:0 made\nonetwo"
+
+
+@pytest.mark.parametrize("snapshotter", ["overlay", "copy"])
+def test_a_linked_copy_that_comes_again_shows_above_what_came_between(kit: Bench, snapshotter: str) -> None:
+    kit.add_shell()
+    lines = f"{SHELL}COPY --link src /d\nRUN rm -r /d/sub && echo 2 > /d/x && echo 3 > /d/new\nCOPY --link src /d\n"
+    forced = Forced(snapshotter=snapshotter)
+    result = kit.build(f"{lines}RUN cat /d/x /d/new /d/sub/*", machine=lambda: Machine.enter(forced), forced=forced)
+    assert not result.error, result.error
+    assert result.output.split() == ["x3", "y"]
 
 
 @pytest.mark.parametrize(

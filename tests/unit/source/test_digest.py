@@ -8,6 +8,7 @@ import pytest
 
 from ocibuild.errors import SourceError
 from ocibuild.fs import Root
+from ocibuild.layer import read_xattrs
 from ocibuild.source import content_digest, parse_ignore, select
 from tests.unit.source.users import as_an_ordinary_user
 
@@ -24,6 +25,7 @@ def tree(tmp_path: Path) -> Path:
     (tree / "d" / "sub").mkdir(parents=True)
     (tree / "d" / "file").write_text("content")
     (tree / "d" / "file").chmod(0o644)
+    (tree / "d" / "same").write_text("content")
     (tree / "d" / "sub" / "other").write_text("other")
     (tree / "d" / "link").symlink_to("file")
     (tree / "d").chmod(0o755)
@@ -44,6 +46,10 @@ def _capability(tree: Path) -> None:
         pytest.skip("only root sets capabilities")
 
 
+def _attribute(tree: Path) -> None:
+    os.setxattr(tree / "d" / "file", "user.origin", b"x")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -58,11 +64,11 @@ def _capability(tree: Path) -> None:
         lambda tree: [(tree / "d" / "link").unlink(), (tree / "d" / "link").symlink_to("sub")],
         lambda tree: [(tree / "d" / "link").unlink(), (tree / "d" / "link").write_text("file")],
         lambda tree: os.mkfifo(tree / "d" / "fifo"),
-        _capability,
+        lambda tree: [(tree / "d" / "same").unlink(), (tree / "d" / "same").hardlink_to(tree / "d" / "file")],
     ],
     ids=[
         "bytes", "mode", "top-mode", "directory-mode", "name", "new-directory", "new-file", "removed", "target",
-        "type", "fifo", "capability",
+        "type", "fifo", "hard-link",
     ],
 )  # fmt: skip
 def test_a_change_that_a_copy_would_show_changes_the_digest(tree: Path, change: Callable[[Path], object]) -> None:
@@ -85,13 +91,25 @@ def _give_away(tree: Path) -> None:
         lambda tree: [(tree / "d" / "file").unlink(), (tree / "d" / "file").write_text("content")],
         lambda tree: (tree / "d").rename(tree / "e") and (tree / "e").rename(tree / "d"),
         _give_away,
+        _capability,
+        _attribute,
+        lambda tree: (tree / "outside").hardlink_to(tree / "d" / "file"),
     ],
-    ids=["time", "directory-time", "outside", "inode", "moved", "owner"],
+    ids=["time", "directory-time", "outside", "inode", "moved", "owner", "capability", "attribute", "hard-link"],
 )
 def test_a_change_that_a_copy_would_not_show_does_not(tree: Path, change: Callable[[Path], object]) -> None:
     before = _digest(tree)
     change(tree)
     assert _digest(tree) == before
+
+
+@pytest.mark.parametrize("change", [_capability, _attribute], ids=["capability", "attribute"])
+def test_attributes_count_where_they_are_copied(tree: Path, change: Callable[[Path], object]) -> None:
+    before = _digest(tree, xattrs=read_xattrs)
+    change(tree)
+    with_one = _digest(tree, xattrs=read_xattrs)
+    os.setxattr(tree / "d" / "file", "user.origin", b"another")
+    assert len({before, with_one, _digest(tree, xattrs=read_xattrs)}) == 3
 
 
 def test_the_name_of_a_file_counts_and_that_of_a_directory_does_not(tree: Path) -> None:

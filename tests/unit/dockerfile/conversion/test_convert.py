@@ -322,6 +322,25 @@ def test_an_unknown_target_names_the_known_ones(name: str) -> None:
     assert error.remedy == ("did you mean two?" if name == "tow" else None)
 
 
+STEPS = ["ONBUILD RUN 0", "RUN 1", "WORKDIR /2", "COPY 3 .", "RUN 4"]
+ANEW = [(("ONE",), STEPS[:3]), (("1",), STEPS[3:4]), (("two", "0"), STEPS[:4]), (("2",), STEPS[4:]), ((), [])]
+
+
+@pytest.mark.parametrize(("names", "marked"), ANEW, ids=["name", "number", "both", "without-name", "none"])
+def test_the_steps_of_stages_that_are_to_be_made_anew_say_so(names: tuple[str, ...], marked: list[str]) -> None:
+    text = "FROM a AS one\nRUN 1\nWORKDIR /2\nFROM one AS two\nCOPY 3 .\nFROM two\nRUN 4\n"
+    target = build(text, Images({"a": RunConfig(on_build=("RUN 0",))}), anew=names)
+    found = [vertex.origin.label.partition("] ")[2] for vertex in chain(target) if vertex.origin.anew]
+    assert found == marked
+
+
+@pytest.mark.parametrize("target", [None, "one"])
+def test_an_unknown_stage_to_be_made_anew_names_the_known_ones(target: str | None) -> None:
+    error = refused("FROM a AS one\nFROM a AS two\nFROM a\n", anew=("two", "tow"), target=target)
+    assert error.message == "--no-cache-filter: stage 'tow' could not be found: the stages are one, two, 2"
+    assert error.remedy == "did you mean two?"
+
+
 @pytest.mark.parametrize(
     ("line", "remedy"),
     [

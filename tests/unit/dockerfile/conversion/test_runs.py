@@ -43,6 +43,22 @@ def test_a_script_that_names_its_interpreter_is_run_as_a_file() -> None:
     assert created_by(target)[-1] == "RUN /bin/ash -ec /dev/pipes/run.py # buildkit"
 
 
+SHELLS = [
+    ("RUN a", SH),
+    ('SHELL ["/bin/bash", "-o", "pipefail", "-c"]\nRUN a', ("/bin/bash", "-o", "pipefail", "-c")),
+    ("RUN <<E\n#!/bin/x\nE", SH),
+    ('RUN ["/bin/sh", "-c", "a"]', ()),
+]
+
+
+@pytest.mark.parametrize(("lines", "shell"), SHELLS, ids=["usual", "own", "script", "none"])
+def test_a_step_says_which_shell_its_command_is_given_to(lines: str, shell: tuple[str, ...]) -> None:
+    vertex = build(f"FROM a\n{lines}\n").vertex
+    assert isinstance(vertex, Run)
+    assert vertex.shell == shell
+    assert vertex.args[: len(shell)] == shell
+
+
 @pytest.mark.parametrize(
     ("flag", "permission"), [("--network=host", "network.host"), ("--security=insecure", "security.insecure")]
 )
