@@ -26,11 +26,18 @@ if TYPE_CHECKING:
 
 def main() -> None:
     options = _parse(sys.argv[1:])
-    report = _grow(options) if options.growth else _compete(options)
+    if options.growth:
+        _grow(options)
+    else:
+        _compete(options)
+
+
+def _show(report: Report | GrowthReport, options: argparse.Namespace) -> None:
+    """Print the report, at once: what was made is removed after that, which may take minutes."""
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(report.to_json(), file, indent=2)
-    print(report.to_markdown() if options.markdown else report.to_text())
+    print(report.to_markdown() if options.markdown else report.to_text(), flush=True)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -52,7 +59,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _compete(options: argparse.Namespace) -> Report:
+def _compete(options: argparse.Namespace) -> None:
     facts = describe()
     chosen = [work for work in WORKS if not options.work or work.name in options.work]
     works = [work for work in chosen if not work.needs or shutil.which(work.needs)]
@@ -65,10 +72,10 @@ def _compete(options: argparse.Namespace) -> Report:
             contestants = [one for name in work.contestants if (one := roster.contestants.get(name))]
             results[work.name] = compete(work, contestants, site, options.rounds)
         facts |= {"registry": site.registry.name} | roster.versions()
-        return Report(works, results, facts, [*left_out, *roster.left_out], options.rounds)
+        _show(Report(works, results, facts, [*left_out, *roster.left_out], options.rounds), options)
 
 
-def _grow(options: argparse.Namespace) -> GrowthReport:
+def _grow(options: argparse.Namespace) -> None:
     facts = describe()
     who = "ocibuild, user" if os.geteuid() else "ocibuild, root"
     courses = []
@@ -78,7 +85,7 @@ def _grow(options: argparse.Namespace) -> GrowthReport:
         for growing in GROWTHS:
             print(f"{growing.title} …", file=sys.stderr)
             courses.append(follow(growing, roster.contestants[who], site, options.rounds))
-        return GrowthReport(courses, facts | roster.versions(), roster.left_out, options.rounds)
+        _show(GrowthReport(courses, facts | roster.versions(), roster.left_out, options.rounds), options)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from ocibuild.build.request import BuildResult
 from ocibuild.build.secrets import Secrets
 from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
-from ocibuild.layer import compression_threads
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
 from ocibuild.solver import Inputs, Solver, Workshop, root_of
@@ -164,7 +163,6 @@ class Builder:
                 inputs,
                 lambda: self._workshop(inputs, bases, remotes, lent, cleanup, request),
                 jobs=request.jobs,
-                threads=compression_threads(),
                 use_cache=request.use_cache,
                 pack_all=any(cache.everything for cache in request.cache_to),
                 first_step=remotes.steps + 1,
@@ -181,6 +179,8 @@ class Builder:
         request: BuildRequest,
     ) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
+        from ocibuild.layer import compression_threads
+
         executor = self._machine.executor(self._warn)
         ownership = self._machine.ownership()
         self._store.locks.resume()
@@ -214,6 +214,7 @@ class Builder:
             provided=self._provided,
             limits=self._limits,
             pasta=request.pasta,
+            threads=compression_threads(),
             look_at=self._debugger(executor) if request.debug_on_failure else None,
         )
 

@@ -94,7 +94,7 @@ def verify(
     return tally.size
 
 
-def _through(pieces: Iterable[bytes], like: DiffID | None, use: Callable[[Channel], None]) -> Tally:
+def _through(pieces: Iterable[bytes], like: DiffID | None, use: Callable[[Channel[bytes]], None]) -> Tally:
     """Give the pieces to ``use`` in this thread, and hash them in another."""
     tally = Tally(like)
     with pipeline() as parts:
@@ -116,7 +116,7 @@ def _checked(tally: Tally, expect: DiffID | None, name: str) -> DiffID:
     return diff_id
 
 
-def _fan_out(pieces: Iterable[bytes], channels: tuple[Channel, ...]) -> None:
+def _fan_out(pieces: Iterable[bytes], channels: tuple[Channel[bytes], ...]) -> None:
     for piece in pieces:
         for channel in channels:
             channel.write(piece)
@@ -124,14 +124,14 @@ def _fan_out(pieces: Iterable[bytes], channels: tuple[Channel, ...]) -> None:
         channel.finish()
 
 
-def _unpack(plain: Channel, unpacker: Unpacker, meter: Meter) -> None:
+def _unpack(plain: Channel[bytes], unpacker: Unpacker, meter: Meter) -> None:
     reader = TarReader(plain)
     for entry in reader:
         meter.entry(reader.holes)
         unpacker.add(entry, reader)
 
 
-def _read(plain: Channel, meter: Meter) -> None:
+def _read(plain: Channel[bytes], meter: Meter) -> None:
     reader = TarReader(plain)
     for entry in reader:
         parse_whiteout(entry.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import contextmanager
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,24 +14,27 @@ DEPTH = 4
 """Pieces that may wait in a channel: with pieces of 1 MiB, the memory that a stream takes."""
 
 
+T = TypeVar("T")
+
+
 class Closed(Exception):
     """The other side of the channel has stopped; why, it says itself."""
 
 
-class Channel:
-    """A bounded queue of pieces with one writer and one reader.
+class Channel(Generic[T]):
+    """A bounded queue of pieces, mostly bytes, with one writer and one reader.
 
-    The reader gets the pieces in order, then ``b""`` once the writer has finished; a writer or reader that gives up
-    calls ``abandon()``, and the other side gets Closed at once.
+    The reader gets the pieces in order, until the writer has finished; a writer or reader that gives up calls
+    ``abandon()``, and the other side gets Closed at once.
     """
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[T] = deque()
         self._changed = Condition()
         self._finished = False
         self._abandoned = False
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: T) -> None:
         """Hand over a piece, waiting for room; an empty one is dropped."""
         with self._changed:
             while len(self._pieces) >= DEPTH and not self._abandoned:
@@ -55,34 +58,37 @@ class Channel:
             self._pieces.clear()
             self._changed.notify_all()
 
-    def read(self, _size: int = -1, /) -> bytes:
+    def read(self: Channel[bytes], _size: int = -1, /) -> bytes:
         """Return the next piece, as long as it came, waiting for it; ``b""`` at the end."""
+        return next(self, b"")
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
         with self._changed:
             while not self._pieces and not self._finished and not self._abandoned:
                 self._changed.wait()
             if self._abandoned:
                 raise Closed
             if not self._pieces:
-                return b""
+                raise StopIteration
             piece = self._pieces.popleft()
             self._changed.notify()
             return piece
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.read, b"")
 
 
 class Pipeline:
     """Threads that work on one stream, and the channels between them. See ``pipeline()``."""
 
     def __init__(self) -> None:
-        self._channels: list[Channel] = []
+        self._channels: list[Channel[Any]] = []
         self._threads: list[Thread] = []
         self._errors: list[BaseException] = []
 
-    def channel(self) -> Channel:
+    def channel(self) -> Channel[Any]:
         """Return a new channel, which is abandoned should any part of the pipeline fail."""
-        made = Channel()
+        made: Channel[Any] = Channel()
         self._channels.append(made)
         return made
 

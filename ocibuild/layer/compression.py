@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, TypeAlias, assert_never, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never, cast
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.zstd_frames import FrameScanner
@@ -31,7 +31,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\x04\xff"
 _LAST_BLOCK = b"\x03\0"
 """A deflate block that is empty, and the last one. See RFC 1951, section 3.2.6."""
 
-Over: TypeAlias = "Callable[[Callable[[bytes], bytes], Iterable[bytes]], Iterable[bytes]]"
+Over: TypeAlias = "Callable[[Callable[[bytes], _Deflated], Iterable[bytes]], Iterable[_Deflated]]"
 
 
 def compression_threads() -> int:
@@ -63,25 +63,28 @@ def _gzip(chunks: Iterable[bytes], over: Over) -> Iterator[bytes]:
     from isal import isal_zlib
 
     crc = size = 0
-
-    def counted() -> Iterator[bytes]:
-        nonlocal crc, size
-        for chunk in chunks:
-            crc = isal_zlib.crc32(chunk, crc)
-            size += len(chunk)
-            yield chunk
-
     yield _GZIP_HEADER
-    yield from over(_deflate, counted())
+    for deflated in over(_deflate, chunks):
+        yield from deflated.blocks
+        crc = isal_zlib.crc32_combine(crc, deflated.crc, deflated.size)
+        size += deflated.size
     yield _LAST_BLOCK + struct.pack("<II", crc, size & 0xFFFFFFFF)
 
 
-def _deflate(chunk: bytes) -> bytes:
-    """Return a chunk as deflate blocks that end at a byte and are not the last ones."""
+class _Deflated(NamedTuple):
+    """A chunk as deflate blocks that end at a byte and are not the last ones, with checksum and size of the chunk."""
+
+    blocks: tuple[bytes, bytes]
+    crc: int
+    size: int
+
+
+def _deflate(chunk: bytes) -> _Deflated:
     from isal import isal_zlib
 
     machine = isal_zlib.compressobj(GZIP_LEVEL, wbits=-15)  # a raw stream, and the largest window
-    return machine.compress(chunk) + machine.flush(isal_zlib.Z_FULL_FLUSH)
+    blocks = machine.compress(chunk), machine.flush(isal_zlib.Z_FULL_FLUSH)
+    return _Deflated(blocks, isal_zlib.crc32(chunk), len(chunk))
 
 
 def _zstd(chunks: Iterable[bytes], threads: int) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -13,37 +13,34 @@ if TYPE_CHECKING:
 AHEAD = 3
 """Pieces that a thread has at most, the one that it works on included: no more than fit into a channel."""
 
-
-class _Worker(NamedTuple):
-    given: Channel
-    made: Channel
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def map_in_order(
-    parts: Pipeline, threads: int, work: Callable[[bytes], bytes], pieces: Iterable[bytes]
-) -> Iterator[bytes]:
+def map_in_order(parts: Pipeline, threads: int, work: Callable[[T], R], pieces: Iterable[T]) -> Iterator[R]:
     """Yield ``work`` of each piece, as ``map()`` does, but done by ``threads`` threads of ``parts``.
 
     Neither a piece nor what is made of it may be empty. The pieces are dealt to the threads in turn, so nothing depends
     on which one is the quickest; each starts when there is a piece for it.
     """
-    workers: list[_Worker] = []
-    awaited: deque[Channel] = deque()
+    workers: list[tuple[Channel[T], Channel[R]]] = []
+    awaited: deque[Channel[R]] = deque()
     for number, piece in enumerate(pieces):
         if number < threads:
             workers.append(_employ(parts, work, number))
         elif len(awaited) == AHEAD * threads:
-            yield awaited.popleft().read()
-        worker = workers[number % threads]
-        worker.given.write(piece)
-        awaited.append(worker.made)
-    for worker in workers:
-        worker.given.finish()
+            yield next(awaited.popleft())
+        given, made = workers[number % threads]
+        given.write(piece)
+        awaited.append(made)
+    for given, _ in workers:
+        given.finish()
     for made in awaited:
-        yield made.read()
+        yield next(made)
 
 
-def _employ(parts: Pipeline, work: Callable[[bytes], bytes], number: int) -> _Worker:
+def _employ(parts: Pipeline, work: Callable[[T], R], number: int) -> tuple[Channel[T], Channel[R]]:
+    """Start a thread; return the channels of what it is given and of what it makes."""
     given, made = parts.channel(), parts.channel()
 
     def run() -> None:
@@ -51,4 +48,4 @@ def _employ(parts: Pipeline, work: Callable[[bytes], bytes], number: int) -> _Wo
             made.write(work(piece))
 
     parts.start(run, f"worker-{number}")
-    return _Worker(given, made)
+    return given, made

@@ -12,7 +12,7 @@ from ocibuild.errors import InvalidLayer
 from ocibuild.fs import open_readable
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.channel import pipeline
-from ocibuild.layer.chunks import Chunker
+from ocibuild.layer.chunks import Chunker, keep_memory
 from ocibuild.layer.compression import compress
 from ocibuild.layer.entry import Entry, Kind, shown
 from ocibuild.layer.ordered import map_in_order
@@ -52,7 +52,8 @@ def pack(
     plain_hash = Tally()
     with pipeline() as parts:
 
-        def start() -> tuple[Channel, ...]:
+        def start() -> tuple[Channel[bytes], ...]:
+            keep_memory()
             hashed, plain = parts.channel(), parts.channel()
             blob = compress(plain, compression, threads=threads, over=partial(map_in_order, parts, threads))
             parts.start(lambda: drain(hashed, plain_hash.add), "hash")

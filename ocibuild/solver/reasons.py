@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
+from ocibuild.graph import inputs as inputs_of
 from ocibuild.solver.explain import Surroundings, Taken, differ_in_trees_alone, distance, explain
 from ocibuild.solver.keys import canonical
+from ocibuild.solver.plan import base_chain
 from ocibuild.store import MadeFrom
 
 if TYPE_CHECKING:
@@ -90,9 +92,12 @@ class Reasons:
     def on_the_same(self, inputs: Inputs) -> list[Earlier]:
         """Return some steps of before, on the same tree, that may have changed the same in it; the most alike first.
 
-        ``inputs`` are those of a second key. Of a COPY the files are the same, not only the tree.
+        ``inputs`` are those of a second key. Of a COPY the files are the same, not only the tree, and of a WORKDIR the
+        time that it gives to directories.
         """
-        found = [one for one in self._on_the_same(inputs) if one.old.get("sources") == one.inputs.get("sources")]
+        same = ("sources", "time")
+        near = self._on_the_same(inputs)
+        found = [one for one in near if all(one.old.get(name) == one.inputs.get(name) for name in same)]
         return [one.earlier for one in sorted(found, key=_likeness)[:_COMPARED]]
 
     def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> Why:
@@ -105,7 +110,8 @@ class Reasons:
         if not self._use_cache:
             return Why("--no-cache")
         if key in self._outdated:
-            return Why("--no-cache-filter", not vertex.origin.anew)
+            remade = self._made_anew(vertex, became)
+            return Why(remade, in_trees_alone=True) if remade else Why("--no-cache-filter")
         if self._records.get(key) is not None:
             return Why("its result has owners of files in a form that is of no use here")
         if self._records.was_pruned(key):
@@ -120,6 +126,14 @@ class Reasons:
         around = Surroundings(*self._surroundings(vertex, became), self._listings.get)
         text = explain(nearest.old, nearest.inputs, around) or "its result is gone"
         return Why(text, differ_in_trees_alone(nearest.old, nearest.inputs))
+
+    def _made_anew(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> str:
+        """Return what became of the steps made anew that ``vertex`` rests on; empty where it is one itself."""
+        if vertex.origin.anew:
+            return ""
+        chains = [base_chain(tree) for tree in dict.fromkeys(inputs_of(vertex))]
+        nearest = [next((one for one in chain if self._keys[one] in self._outdated), None) for chain in chains]
+        return "; ".join(f"{tree_name(one)} {became(one)}" for one in dict.fromkeys(nearest) if one)
 
     def _candidates(self, vertex: MadeVertex) -> Iterator[_Candidate]:
         inputs = _as_kept(self._keys.inputs(vertex))

@@ -63,7 +63,7 @@ _STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packin
 
 
 class Solver:
-    """Solves one target, ``jobs`` steps at a time; ``threads`` compress each layer.
+    """Solves one target, ``jobs`` steps at a time.
 
     ``open_workshop`` is called once, and only where something must be made; it raises SandboxError where nothing can.
     ``use_cache`` is whether results from before may be used; new ones are always kept. ``pack_all`` wants the layers of
@@ -76,7 +76,6 @@ class Solver:
         open_workshop: Callable[[], Workshop],
         *,
         jobs: int,
-        threads: int = 1,
         use_cache: bool = True,
         pack_all: bool = False,
         first_step: int = 1,
@@ -84,7 +83,6 @@ class Solver:
         self._inputs = inputs
         self._open_workshop = open_workshop
         self._jobs = jobs
-        self._threads = threads
         self._use_cache = use_cache
         self._pack_all = pack_all
         self._pool = Pool()
@@ -426,13 +424,15 @@ class Solver:
         """Return the result of a step of before that changed the same in the same tree, where it is known."""
         if by_content is None or not self._use_cache:
             return None
-        from ocibuild.rootfs.same import same_changes
+        from ocibuild.rootfs.same import Changes, same_changes
 
         snapshots = self._inputs.store.snapshots
+        changes = Changes(active.upper, active.begun)
         for earlier in self._reasons.on_the_same(by_content):
             # to look is not to use: it may be pruned meanwhile; what no layer can hold is told of when it is packed
             with suppress(FileNotFoundError, InvalidLayer):
-                if same_changes(snapshots.upper(earlier.snapshot), active.upper, self._shop.ownership):
+                before = Changes(snapshots.upper(earlier.snapshot), earlier.begun)
+                if same_changes(before, changes, self._shop.ownership):
                     snapshot = snapshots.by_id(earlier.snapshot)
                     return Made(snapshot, earlier.created) if snapshot else None
         return None
@@ -490,7 +490,7 @@ class Solver:
             return
         with _located(vertex), translate_errors(self._inputs.store.root):
             made = self._made[self._keys[vertex]]
-            layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot, threads=self._threads)
+            layer = self._shop.snapshotter.pack(self._base_stack(vertex), made.snapshot, threads=self._shop.threads)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             self._made[self._keys[vertex]] = Made(snapshot, made.created)
             if is_own:

@@ -111,6 +111,7 @@ class Workshop(Inputs):
     whether all who get the image have it already. ``limits`` are asked for when an image is unpacked. With ``pasta`` a
     step of the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is
     called in the main thread with what a RUN that failed has left, before that is undone and when nothing else runs.
+    ``threads`` compress a layer.
     """
 
     snapshotter: Snapshotter
@@ -125,4 +126,5 @@ class Workshop(Inputs):
     provided: Callable[[Descriptor], bool] = nowhere
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False
+    threads: int = 1
     look_at: Callable[[Aftermath], None] | None = None

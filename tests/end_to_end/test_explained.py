@@ -121,6 +121,22 @@ def test_a_plan_knows_what_a_cache_beyond_the_store_has(ocibuild: Program, busyb
     assert list((ocibuild.user.home / "other" / "snapshots").iterdir()) == []
 
 
+def test_a_dry_run_says_what_a_filtered_stage_does_to_the_rest(shared: Program, busybox_base: str) -> None:
+    context = _context(shared, busybox_base)
+    shared.build(context)
+    lines = [line for line in _plan(shared, context, "--no-cache-filter", "builder") if " FROM " not in line]
+    assert _fates(lines) == ["RUN", "RUN", "RUN", "RUN"]
+    assert [line.partition("  # ")[2] for line in lines] == [
+        "--no-cache-filter",
+        "--no-cache-filter",
+        "[builder 3/3] runs again, unless what it takes from [builder 3/3] stays the same",
+        "[stage-1 2/3] runs again, unless the result of [stage-1 2/3] stays the same",
+    ]
+    built = shared.build(context, "--no-cache-filter", "builder")
+    assert len(built.ran()) == 2
+    assert len(built.cached("stage-1 ")) == 3
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -43,7 +43,7 @@ def test_chunks_are_the_same_whatever_the_pieces_were(
     told: list[int] = []
     with pipeline() as parts:
 
-        def start() -> list[Channel]:
+        def start() -> list[Channel[bytes]]:
             channel = parts.channel()
             parts.start(lambda: chunks.extend(map(bytes, channel)), "reader")
             return [channel]
