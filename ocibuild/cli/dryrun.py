@@ -20,6 +20,7 @@ _CONTRADICTIONS = {
     "push": "--push",
     "load": "--load",
     "outputs": "--output",
+    "cache_to": "--cache-to",
     "quiet": "--quiet",
     "check": "--check",
 }

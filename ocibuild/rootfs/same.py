@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import ExitStack
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ocibuild.fs import Root, open_readable
 from ocibuild.layer import is_opaque, is_whiteout, read_xattrs
@@ -15,16 +16,26 @@ if TYPE_CHECKING:
     from ocibuild.layer import Ownership
 
 _PIECE = 1 << 20
+_GRAIN = 2_000_000_000
+"""The coarsest times, in nanoseconds, that archives and file systems have."""
 
 
-def same_changes(one: str, other: str, ownership: Ownership) -> bool:
-    """Tell whether two upper directories on one base would give the same layer, but for its times.
+class Changes(NamedTuple):
+    """An upper directory, and when its step began, in nanoseconds since 1970."""
 
-    Names, types, modes, owners, devices, link targets, second names, extended attributes, whiteouts and bytes count.
-    No file is read before all the rest is found to be the same. Raises OSError.
+    upper: str
+    begun: int
+
+
+def same_changes(one: Changes, other: Changes, ownership: Ownership) -> bool:
+    """Tell whether the changes of two steps on one base would give the same layer, but for the time of day.
+
+    Names, types, modes, owners, devices, link targets, second names, extended attributes, whiteouts and bytes count,
+    and times of modification that somebody has set: those of before a step, or to come. No file is read before all
+    the rest is found to be the same. Raises OSError.
     """
-    with Root.open(one) as left, Root.open(other) as right:
-        comparison = _Comparison(left, right, ownership)
+    with Root.open(one.upper) as left, Root.open(other.upper) as right:
+        comparison = _Comparison(left, right, ownership, (one.begun, other.begun))
         if is_opaque(left.fd) != is_opaque(right.fd) or not comparison.all_alike():
             return False
         return all(_same_bytes(left, right, name) for name in comparison.files)
@@ -33,7 +44,9 @@ def same_changes(one: str, other: str, ownership: Ownership) -> bool:
 class _Comparison:
     """The entries of two trees held against each other; ``files`` are those whose bytes are still to be compared."""
 
-    def __init__(self, left: Root, right: Root, ownership: Ownership) -> None:
+    def __init__(self, left: Root, right: Root, ownership: Ownership, begun: tuple[int, int]) -> None:
+        self._begun = begun
+        self._now = time.time_ns()
         self.files: list[str] = []
         self._left = left
         self._right = right
@@ -51,6 +64,8 @@ class _Comparison:
             return False
         if is_whiteout(left):
             return True
+        if self._time_set(0, left) != self._time_set(1, right):
+            return False
         if stat.S_ISREG(left.st_mode) and left.st_size != right.st_size:
             return False
         first = self._first_name(0, name, left)
@@ -61,6 +76,11 @@ class _Comparison:
         if stat.S_ISREG(left.st_mode) and left.st_size:
             self.files.append(name)
         return self._meaning(self._left, name, left) == self._meaning(self._right, name, right)
+
+    def _time_set(self, side: int, status: os.stat_result) -> int | None:
+        """Return the time of a file that is not just when its step wrote it."""
+        by_clock = self._begun[side] - _GRAIN <= status.st_mtime_ns <= self._now + _GRAIN
+        return None if by_clock else status.st_mtime_ns
 
     def _first_name(self, side: int, name: str, status: os.stat_result) -> str | None:
         """Return the name under which this file was met before."""

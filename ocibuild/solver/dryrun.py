@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, MakeDirectory, Run, Scratch, sources
-from ocibuild.rootfs import unpacked
 from ocibuild.solver.keys import key_of
-from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain
+from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain, is_linked
 from ocibuild.solver.reasons import tree_name
-from ocibuild.solver.solve import Solver
+from ocibuild.solver.results import Tree
+from ocibuild.solver.solve import Solver, wanted_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +62,8 @@ class DryRun(Solver):
 
     def _step(self, vertex: MadeVertex | Image, plan: Plan) -> PlannedStep:
         key, label, inputs = self._keys[vertex], vertex.origin.label, self._keys.inputs(vertex)
-        if isinstance(vertex, Image):
-            return PlannedStep(label, key, self._fate_of_image(vertex, plan), inputs)
+        if isinstance(vertex, Image) or key in plan.elsewhere:
+            return PlannedStep(label, key, self._fate_of_brought(vertex, plan), inputs)
         by_content = self._by_known_content(vertex)
         may_be_known = key not in self._made and key not in self._anew
         if may_be_known and by_content and (made := self._cached(key_of(by_content))):
@@ -75,19 +75,24 @@ class DryRun(Solver):
         fate = Fate.FETCH if isinstance(vertex, HttpFile | GitTree) else Fate.RUN
         return PlannedStep(label, key, fate, inputs, why.text, unless)
 
-    def _fate_of_image(self, image: Image, plan: Plan) -> Fate:
-        is_wanted = self._keys[image] in plan.files and unpacked(self._inputs.store, self._layers(image)) is None
-        if not is_wanted and image is not plan.chain[0]:
+    def _fate_of_brought(self, vertex: Vertex, plan: Plan) -> Fate:
+        """Return what becomes of an image, or of what a cache beyond the store has."""
+        key = self._keys[vertex]
+        packed = [one for one in plan.chain if isinstance(one, LayerVertex) and self._must_pack(one)]
+        names = set(self._root_keys((one.base for one in packed if not is_linked(one)), plan.elsewhere))
+        tree = wanted_tree(key, plan, names)
+        is_there = self._is_there(vertex, tree) if isinstance(vertex, Image) else tree is Tree.NOTHING
+        if is_there and key not in self._root_keys([plan.chain[-1]], plan.elsewhere):
             return Fate.CACHED
-        if not all(map(self._has_blob, self._layers(image))):
+        if not all(map(self._has_blob, self._layers_of(vertex))):
             return Fate.PULL
-        return Fate.UNPACK if is_wanted else Fate.CACHED
+        return Fate.CACHED if is_there else Fate.UNPACK
 
     def _by_known_content(self, vertex: MadeVertex) -> Meaning | None:
         """Return the inputs of a second key where they are known without having a look at any file."""
         if not isinstance(vertex, LayerVertex) or any(isinstance(tree, LayerVertex) for tree in sources(vertex)):
             return None
-        below = () if isinstance(vertex, Copy) and vertex.link else base_chain(vertex.base)
+        below = () if is_linked(vertex) else base_chain(vertex.base)
         is_known = all(self._keys[one] in self._made for one in below if isinstance(one, LayerVertex))
         return self._by_content(vertex) if is_known else None
 
@@ -98,7 +103,7 @@ class DryRun(Solver):
         """Yield what will be known only once the steps before are done."""
         if not isinstance(vertex, Run | Copy | MakeDirectory):
             return
-        if self._runs(vertex.base) and not (isinstance(vertex, Copy) and vertex.link):
+        if self._runs(vertex.base) and not is_linked(vertex):
             yield f"the result of {tree_name(vertex.base)}"
         for tree in dict.fromkeys(sources(vertex)):
             if self._runs(tree):

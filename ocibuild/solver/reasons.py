@@ -92,9 +92,12 @@ class Reasons:
     def on_the_same(self, inputs: Inputs) -> list[Earlier]:
         """Return some steps of before, on the same tree, that may have changed the same in it; the most alike first.
 
-        ``inputs`` are those of a second key. Of a COPY the files are the same, not only the tree.
+        ``inputs`` are those of a second key. Of a COPY the files are the same, not only the tree, and of a WORKDIR the
+        time that it gives to directories.
         """
-        found = [one for one in self._on_the_same(inputs) if one.old.get("sources") == one.inputs.get("sources")]
+        same = ("sources", "time")
+        near = self._on_the_same(inputs)
+        found = [one for one in near if all(one.old.get(name) == one.inputs.get(name) for name in same)]
         return [one.earlier for one in sorted(found, key=_likeness)[:_COMPARED]]
 
     def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> Why:

@@ -194,14 +194,13 @@ class Solver:
         unpacked = [vertex for vertex in wanted if isinstance(vertex, LayerVertex) and self._must_pack(vertex)]
         # packing looks at the names of what lies below
         below = [vertex.base for vertex in unpacked if not is_linked(vertex)]
-        names = plan.names | set(self._root_keys(below, plan.elsewhere))
+        names = set(self._root_keys(below, plan.elsewhere))
         blobs = set(self._root_keys([plan.chain[-1]], plan.elsewhere))
         tasks: dict[Digest, Task] = {}
         for vertex in plan.vertices:
             key = self._keys[vertex]
             after = [tasks[self._keys[needed]] for needed in waits_for(vertex) if self._keys[needed] in tasks]
-            tree = Tree.FILES if key in plan.files else Tree.NAMES if key in names else Tree.NOTHING
-            work = self._work(vertex, tree, blobs=key in blobs)
+            work = self._work(vertex, wanted_tree(key, plan, names), blobs=key in blobs)
             if work or after:
                 tasks[key] = Task(work or _nothing, after, _STEP)
         own = set(map(id, plan.chain))
@@ -425,13 +424,15 @@ class Solver:
         """Return the result of a step of before that changed the same in the same tree, where it is known."""
         if by_content is None or not self._use_cache:
             return None
-        from ocibuild.rootfs.same import same_changes
+        from ocibuild.rootfs.same import Changes, same_changes
 
         snapshots = self._inputs.store.snapshots
+        changes = Changes(active.upper, active.begun)
         for earlier in self._reasons.on_the_same(by_content):
             # to look is not to use: it may be pruned meanwhile; what no layer can hold is told of when it is packed
             with suppress(FileNotFoundError, InvalidLayer):
-                if same_changes(snapshots.upper(earlier.snapshot), active.upper, self._shop.ownership):
+                before = Changes(snapshots.upper(earlier.snapshot), earlier.begun)
+                if same_changes(before, changes, self._shop.ownership):
                     snapshot = snapshots.by_id(earlier.snapshot)
                     return Made(snapshot, earlier.created) if snapshot else None
         return None
@@ -555,6 +556,13 @@ def _located(vertex: Vertex) -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise SourceError(f"{error.filename}: {error.strerror}", location=vertex.origin.location) from error
+
+
+def wanted_tree(key: Digest, plan: Plan, names: Container[Digest]) -> Tree:
+    """Return how much of a tree has to be there; ``names`` has those whose outline packing wants."""
+    if key in plan.files:
+        return Tree.FILES
+    return Tree.NAMES if key in plan.names or key in names else Tree.NOTHING
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

@@ -38,11 +38,12 @@ class MadeFrom:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A step of before; ``used`` is when its result was, in nanoseconds since 1970."""
+    """A step of before; it was ``begun``, and its result last ``used``, at times in nanoseconds since 1970."""
 
     key: Digest
     snapshot: int
     created: str
+    begun: int
     used: int
     inputs: str
 
@@ -69,7 +70,8 @@ class RecordedInputs:
     def near(self, place: str, limit: int) -> list[Earlier]:
         """Return the steps that have a place, of which there is still the result: the last ones made, newest first."""
         rows = self._database.query(
-            "SELECT records.key, records.snapshot, records.created, snapshots.used, inputs.inputs FROM places"
+            "SELECT records.key, records.snapshot, records.created, snapshots.created, snapshots.used, inputs.inputs"
+            " FROM places"
             " JOIN inputs ON inputs.id = places.inputs"
             " JOIN records ON records.key = inputs.key"
             " JOIN snapshots ON snapshots.id = records.snapshot"
@@ -77,8 +79,8 @@ class RecordedInputs:
             (place, limit),
         )
         return [
-            Earlier(Digest(key), snapshot, created, used, _unpacked(inputs))
-            for key, snapshot, created, used, inputs in rows
+            Earlier(Digest(key), snapshot, created, begun, used, _unpacked(inputs))
+            for key, snapshot, created, begun, used, inputs in rows
         ]
 
     def of_snapshots(self, numbers: Iterable[int]) -> dict[int, tuple[Digest, str]]:

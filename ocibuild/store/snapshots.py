@@ -66,9 +66,13 @@ class Row:
 
 
 class ActiveSnapshot:
-    """A snapshot being written by this process: leaving the block without ``commit()`` removes it."""
+    """A snapshot being written by this process: leaving the block without ``commit()`` removes it.
 
-    def __init__(self, snapshots: Snapshots, number: int, lock: Lock) -> None:
+    ``begun`` is when that was, in nanoseconds since 1970.
+    """
+
+    def __init__(self, snapshots: Snapshots, number: int, lock: Lock, begun: int) -> None:
+        self.begun = begun
         self._snapshots = snapshots
         self._lock = lock
         self._committed = False
@@ -139,7 +143,7 @@ class Snapshots:
             self._database.query("INSERT INTO snapshots (owners, created, used) VALUES (?, ?, ?)", (owners, now, now))
             ((number,),) = self._database.query("SELECT last_insert_rowid()")
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
-        active = ActiveSnapshot(self, number, lock)
+        active = ActiveSnapshot(self, number, lock, now)
         try:
             os.makedirs(self._scratch, exist_ok=True)
             for path in (active.path, active.scratch):

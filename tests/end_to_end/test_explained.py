@@ -109,6 +109,18 @@ def test_a_plan_as_json_has_keys_and_inputs(ocibuild: Program, busybox_base: str
     assert steps[3]["unless"] == ["what it takes from [builder 3/3]"]
 
 
+def test_a_plan_knows_what_a_cache_beyond_the_store_has(ocibuild: Program, busybox_base: str) -> None:
+    text = f"FROM {busybox_base}\nRUN echo x > /x\nRUN echo {{}} > /y\n"
+    cache = ocibuild.user.home / "cache"
+    ocibuild.build(ocibuild.context("app", {"Dockerfile": text.format("y")}), "--cache-to", f"type=local,dest={cache}")
+    context = ocibuild.context("app", {"Dockerfile": text.format("z")})
+    words = ("--dry-run", "--progress", "quiet", "--cache-from", f"type=local,src={cache}", context)
+    lines = ocibuild.check("--root", ocibuild.user.home / "other", "build", *words).splitlines()
+    assert _fates(lines) == ["CACHED", "PULL", "RUN"], "the base comes with what stands on it"
+    assert lines[2].endswith("# never built before")
+    assert list((ocibuild.user.home / "other" / "snapshots").iterdir()) == []
+
+
 def test_a_dry_run_says_what_a_filtered_stage_does_to_the_rest(shared: Program, busybox_base: str) -> None:
     context = _context(shared, busybox_base)
     shared.build(context)
@@ -133,6 +145,7 @@ def test_a_dry_run_says_what_a_filtered_stage_does_to_the_rest(shared: Program, 
         ("--push",),
         ("--load",),
         ("--output", "type=oci,dest=x"),
+        ("--cache-to", "type=local,dest=x"),
         ("--quiet",),
         ("--check",),
         ("--call", "outline"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.layer import Entry, Kind, RealOwners, RecordedOwners, make_opaque, make_whiteout
-from ocibuild.rootfs.same import same_changes
+from ocibuild.rootfs.same import Changes, same_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +62,28 @@ def owners(request: pytest.FixtureRequest) -> Ownership:
     return OWNERS[request.param]
 
 
-def test_equal_changes_are_the_same_whatever_their_times(trees: tuple[Path, Path], owners: Ownership) -> None:
-    for path in (trees[0], *trees[0].rglob("*")):
-        if not path.is_symlink():
-            os.utime(path, (1, 1))
-    assert same_changes(str(trees[0]), str(trees[1]), owners)
+def same(one: Path, two: Path, owners: Ownership, *, begun: tuple[int, int] = (0, 0)) -> bool:
+    return same_changes(Changes(str(one), begun[0]), Changes(str(two), begun[1]), owners)
+
+
+def _set_times(tree: Path, seconds: int) -> None:
+    for path in (tree, *tree.rglob("*")):
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+
+
+def test_equal_changes_are_the_same_whenever_they_were_made(trees: tuple[Path, Path], owners: Ownership) -> None:
+    _set_times(trees[0], 1000)
+    assert same(trees[0], trees[1], owners, begun=(999 * 10**9, time.time_ns() - 10**9))
+    assert same(trees[0], trees[1], owners, begun=(1001 * 10**9, time.time_ns() - 10**9)), "within the grain of times"
+
+
+@pytest.mark.parametrize("seconds", [1000, 1 << 32], ids=["before the step", "to come"])
+def test_times_that_were_set_count(trees: tuple[Path, Path], owners: Ownership, seconds: int) -> None:
+    begun = (time.time_ns() - 10**9, time.time_ns() - 10**9)
+    os.utime(trees[1] / "d/sub/file", (seconds, seconds))
+    assert not same(trees[0], trees[1], owners, begun=begun)
+    os.utime(trees[0] / "d/sub/file", (seconds, seconds))
+    assert same(trees[0], trees[1], owners, begun=begun)
 
 
 def _replaced(path: Path, make: Callable[[Path], object]) -> None:
@@ -113,8 +131,8 @@ def test_a_difference_is_found_from_either_side(
     trees: tuple[Path, Path], owners: Ownership, change: Callable[[Path], object]
 ) -> None:
     change(trees[1])
-    assert not same_changes(str(trees[0]), str(trees[1]), owners)
-    assert not same_changes(str(trees[1]), str(trees[0]), owners)
+    assert not same(trees[0], trees[1], owners)
+    assert not same(trees[1], trees[0], owners)
 
 
 @pytest.mark.parametrize("name", ["d/sub/file", "d/sub", "fifo"])
@@ -130,9 +148,9 @@ def test_recorded_owners_count(trees: tuple[Path, Path], name: str) -> None:
                 owners.put(fd, entry)
 
     own(trees[1])
-    assert not same_changes(str(trees[0]), str(trees[1]), owners)
+    assert not same(trees[0], trees[1], owners)
     own(trees[0])
-    assert same_changes(str(trees[0]), str(trees[1]), owners)
+    assert same(trees[0], trees[1], owners)
 
 
 def test_recorded_devices_count(trees: tuple[Path, Path]) -> None:
@@ -140,7 +158,7 @@ def test_recorded_devices_count(trees: tuple[Path, Path]) -> None:
     for tree, number in zip(trees, (3, 5), strict=True):
         entry = Entry("null", Kind.CHARACTER, mode=0o666, device=(1, number))
         _with_directory(tree, lambda fd, entry=entry: owners.make_device(fd, "null", entry))  # type: ignore[misc]
-    assert not same_changes(str(trees[0]), str(trees[1]), owners)
+    assert not same(trees[0], trees[1], owners)
 
 
 def test_files_are_read_only_where_all_the_rest_is_the_same(
@@ -152,4 +170,4 @@ def test_files_are_read_only_where_all_the_rest_is_the_same(
         raise AssertionError("nothing is to be read")
 
     monkeypatch.setattr("ocibuild.rootfs.same.os.read", read)
-    assert not same_changes(str(trees[0]), str(trees[1]), OWNERS["real"])
+    assert not same(trees[0], trees[1], OWNERS["real"])
