@@ -136,8 +136,8 @@ def _has_attributes(folder: str) -> bool:
 def _topmost_first(stack: Sequence[Snapshot]) -> list[str]:
     """Return the directories to stack: none below one whose root is opaque, which overlayfs itself does not look at.
 
-    One that is in the stack twice, as that of two equal linked copies is, is put where it is topmost: there it hides all
-    that it would show below, and overlayfs refuses to have it twice.
+    One that is in the stack twice, as that of two equal linked copies is, is put where it is topmost: there it hides
+    all that it would show below, and overlayfs refuses to have it twice.
     """
     paths: dict[str, None] = {}
     for snapshot in reversed(stack):
