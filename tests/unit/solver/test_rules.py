@@ -113,6 +113,12 @@ def _linked(target: str) -> Callable[[str], object]:
     return link
 
 
+def _now_one_file(path: str) -> None:
+    """Let a file be another name of the one beside it, which has the same content."""
+    os.unlink(path)
+    os.link(os.path.join(os.path.dirname(path), "a"), path)
+
+
 def _now_a_pipe(path: str) -> None:
     os.rmdir(path)
     os.mkfifo(path, 0o755)
@@ -152,9 +158,7 @@ CONTEXT = {
     "target of a link": Rule(COPY, on("src/link", _linked("b")), _FILES),
     "a link for a file": Rule(COPY, on("src/b", _linked("a")), _FILES),
     "a pipe for a directory": Rule(COPY, on("src/empty", _now_a_pipe), _FILES),
-    "two names of one file": Rule(COPY, on("src/same", lambda path: [os.unlink(path), os.link(path[:-4] + "a", path)]),
-        _FILES,
-        write("src/same", "a")),
+    "two names of one file": Rule(COPY, on("src/same", _now_one_file), _FILES, write("src/same", "a")),
     "a name elsewhere": Rule(COPY, on("src", lambda path: os.link(f"{path}/a", f"{path}/../elsewhere"))),
     "now excluded": Rule(COPY, write(".dockerignore", "src/b"), _FILES),
     "no longer excluded": Rule(COPY, write(".dockerignore", ""), _FILES, prepare=write(".dockerignore", "src/b")),
