@@ -131,7 +131,7 @@ def read_archive(path: str | Path, steady: Callable[[bytes], bytes] = bytes) -> 
         (entry,) = json.loads(_member(archive, "index.json"))["manifests"]
         manifest = json.loads(blob(entry))
         # Go writes null for an image of nothing
-        layers = [_plain(blob(layer)) for layer in manifest["layers"] or ()]
+        layers = [plain_tar(blob(layer)) for layer in manifest["layers"] or ()]
         names = tuple(_names(layer) for layer in layers)
         return Image(manifest, json.loads(blob(manifest["config"])), flatten(layers, steady), names)
 
@@ -142,7 +142,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def _plain(layer: bytes) -> bytes:
+def plain_tar(layer: bytes) -> bytes:
     """Return a layer's plain tar; at once, as it is not read from front to back."""
     return gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer
 

@@ -113,7 +113,8 @@ def _linked(target: str) -> Callable[[str], object]:
     return link
 
 
-def _now_a_name_of_a(path: str) -> None:
+def _now_one_file(path: str) -> None:
+    """Let a file be another name of the one beside it, which has the same content."""
     os.unlink(path)
     os.link(os.path.join(os.path.dirname(path), "a"), path)
 
@@ -157,7 +158,7 @@ CONTEXT = {
     "target of a link": Rule(COPY, on("src/link", _linked("b")), _FILES),
     "a link for a file": Rule(COPY, on("src/b", _linked("a")), _FILES),
     "a pipe for a directory": Rule(COPY, on("src/empty", _now_a_pipe), _FILES),
-    "two names of one file": Rule(COPY, on("src/same", _now_a_name_of_a), _FILES, write("src/same", "a")),
+    "two names of one file": Rule(COPY, on("src/same", _now_one_file), _FILES, write("src/same", "a")),
     "a name elsewhere": Rule(COPY, on("src", lambda path: os.link(f"{path}/a", f"{path}/../elsewhere"))),
     "now excluded": Rule(COPY, write(".dockerignore", "src/b"), _FILES),
     "no longer excluded": Rule(COPY, write(".dockerignore", ""), _FILES, prepare=write(".dockerignore", "src/b")),
@@ -220,6 +221,7 @@ DOCKERFILE = {
     "group": becomes("USER 1:1\nRUN true", "USER 1:2\nRUN true", "RUN"),
     "working directory": becomes(f"WORKDIR /\n{RUN}", f"WORKDIR /bin\n{RUN}", "WORKDIR", "RUN"),
     "directory": becomes("WORKDIR /a\nWORKDIR /\nRUN true", "WORKDIR /b\nWORKDIR /\nRUN true", "WORKDIR /b", "RUN"),
+    "what a directory is made on": becomes("RUN true\nWORKDIR /a", "RUN echo\nWORKDIR /a", "RUN", "WORKDIR"),
     "owner of a directory": becomes("USER 1\nWORKDIR /a\nUSER 0\nRUN true", "USER 2\nWORKDIR /a\nUSER 0\nRUN true",
         "WORKDIR", "RUN"),
     "network of a step": becomes(RUN, "RUN --network=none echo x > /x", "RUN"),
@@ -229,6 +231,8 @@ DOCKERFILE = {
         given={"allowed": frozenset({"security.insecure"})}),
     "document": becomes("RUN <<E\necho x\nE", "RUN <<E\necho y\nE", "RUN"),
     "script": becomes("RUN <<E\n#!/bin/busybox sh\necho x\nE", "RUN <<E\n#!/bin/busybox sh\necho y\nE", "RUN",
+        "inline"),
+    "a script that was a file": becomes("COPY <<E /x\n#!/bin/busybox sh\nE", "RUN <<E\n#!/bin/busybox sh\nE", "RUN",
         "inline"),
     "file in the Dockerfile": becomes("COPY <<a /x\none\na\nRUN true", "COPY <<a /x\ntwo\na\nRUN true",
         "COPY <<a", "RUN", "inline"),
@@ -368,6 +372,8 @@ REQUEST = {
         ("COPY src",)),
     "network": Rule(RUN, asks(network=Network.NONE), ("RUN",)),
     "names of hosts": Rule(RUN, asks(extra_hosts=(ExtraHost("a", "192.0.2.1"),)), ("RUN",)),
+    "other names of hosts": Rule(RUN, asks(extra_hosts=(ExtraHost("b", "192.0.2.1"),)), ("RUN",),
+        asks(extra_hosts=(ExtraHost("a", "192.0.2.1"),))),
     "--shm-size": Rule(RUN, asks(shm_size=1 << 20), ("RUN",)),
     "another --shm-size": Rule(RUN, asks(shm_size=2 << 20), ("RUN",), asks(shm_size=1 << 20)),
     "--ulimit": Rule(RUN, asks(ulimits=(Ulimit("nofile", 20, 30),)), ("RUN",)),
@@ -441,6 +447,9 @@ STAGES = {
     "paths in a stage": becomes(f"{SHELL}FROM scratch\nCOPY --from=0 bin/busybox /x\nCOPY src /",
         f"{SHELL}FROM scratch\nCOPY --from=0 bin /x\nCOPY src /",
         "COPY --from", "COPY src"),
+    "--parents of a stage": becomes(
+        f"{SHELL}COPY src /src\nFROM scratch\nCOPY --from=0 /src/d/e /x/",
+        f"{SHELL}COPY src /src\nFROM scratch\nCOPY --from=0 --parents /src/d/e /x/", "COPY --from"),
     "what is left out of a stage": becomes(f"{SHELL}COPY src /src\nFROM scratch\nCOPY --from=0 src /x",
         f"{SHELL}COPY src /src\nFROM scratch\nCOPY --from=0 --exclude=b src /x",
         "COPY --from"),
