@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, MakeDirectory, Run, Scratch, sources
+from ocibuild.rootfs import unpacked
+from ocibuild.solver.bringing import layers_of
 from ocibuild.solver.keys import key_of
+from ocibuild.solver.known import Known
 from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain, is_linked
-from ocibuild.solver.reasons import tree_name
-from ocibuild.solver.results import Tree
-from ocibuild.solver.solve import Solver, wanted_tree
+from ocibuild.solver.reasons import open_reasons, tree_name
+from ocibuild.solver.wanted import Tree, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Vertex
     from ocibuild.oci import Digest
     from ocibuild.solver.keys import Inputs as Meaning
-    from ocibuild.solver.plan import Plan
+    from ocibuild.solver.reasons import Reasons
     from ocibuild.solver.workshop import Inputs
 
 
@@ -48,43 +50,48 @@ class PlannedStep:
     unless: tuple[str, ...] = ()
 
 
-class DryRun(Solver):
+class DryRun:
     """Plans one target, and makes nothing."""
 
     def __init__(self, inputs: Inputs, *, use_cache: bool = True) -> None:
-        super().__init__(inputs, _nothing_is_made, jobs=1, use_cache=use_cache)
+        self._inputs = inputs
+        self._known = Known(inputs, use_cache=use_cache)
 
     def steps(self, target: Vertex) -> list[PlannedStep]:
         """Return what a build of ``target`` would do, in order; raises SourceError where a file is missing."""
-        self._compute_keys(target)
-        plan = self._plan(target)
-        return [self._step(vertex, plan) for vertex in plan.vertices if not isinstance(vertex, Scratch | Context)]
+        self._known.compute_keys(target)
+        plan = self._known.plan(target)
+        wanted, reasons = Wanted(plan, self._known), open_reasons(self._inputs, self._known)
+        vertices = [vertex for vertex in plan.vertices if not isinstance(vertex, Scratch | Context)]
+        return [self._step(vertex, wanted, reasons) for vertex in vertices]
 
-    def _step(self, vertex: MadeVertex | Image, plan: Plan) -> PlannedStep:
-        key, label, inputs = self._keys[vertex], vertex.origin.label, self._keys.inputs(vertex)
-        if isinstance(vertex, Image) or key in plan.elsewhere:
-            return PlannedStep(label, key, self._fate_of_brought(vertex, plan), inputs)
+    def _step(self, vertex: MadeVertex | Image, wanted: Wanted, reasons: Reasons) -> PlannedStep:
+        known = self._known
+        key, label, inputs = known.keys[vertex], vertex.origin.label, known.keys.inputs(vertex)
+        if isinstance(vertex, Image) or key in known.elsewhere:
+            return PlannedStep(label, key, self._fate_of_brought(vertex, wanted), inputs)
         by_content = self._by_known_content(vertex)
-        may_be_known = key not in self._made and key not in self._anew
-        if may_be_known and by_content and (made := self._cached(key_of(by_content))):
-            self._made[key] = made
-        if key in self._made or key in self._elsewhere:
+        may_be_known = key not in known.made and key not in known.anew
+        if may_be_known and by_content and (made := known.cached(key_of(by_content))):
+            known.made[key] = made
+        if key in known.made:
             return PlannedStep(label, key, Fate.CACHED, inputs)
-        why = self._reasons.why(vertex, by_content, self._becomes)
+        why = reasons.why(vertex, by_content, self._becomes)
         unless = tuple(self._unsettled(vertex)) if why.in_trees_alone else ()
         fate = Fate.FETCH if isinstance(vertex, HttpFile | GitTree) else Fate.RUN
         return PlannedStep(label, key, fate, inputs, why.text, unless)
 
-    def _fate_of_brought(self, vertex: Vertex, plan: Plan) -> Fate:
+    def _fate_of_brought(self, vertex: Vertex, wanted: Wanted) -> Fate:
         """Return what becomes of an image, or of what a cache beyond the store has."""
-        key = self._keys[vertex]
-        packed = [one for one in plan.chain if isinstance(one, LayerVertex) and self._must_pack(one)]
-        names = set(self._root_keys((one.base for one in packed if not is_linked(one)), plan.elsewhere))
-        tree = wanted_tree(key, plan, names)
-        is_there = self._is_there(vertex, tree) if isinstance(vertex, Image) else tree is Tree.NOTHING
-        if is_there and key not in self._root_keys([plan.chain[-1]], plan.elsewhere):
+        tree = wanted.tree(vertex)
+        layers = layers_of(vertex, self._known)
+        stack = None if tree is Tree.NOTHING else unpacked(self._inputs.store, layers)
+        if stack is None and tree is Tree.NAMES:
+            stack = unpacked(self._inputs.store, layers, outline=True)
+        is_there = tree is Tree.NOTHING or stack is not None
+        if is_there and not wanted.blobs(vertex):
             return Fate.CACHED
-        if not all(map(self._has_blob, self._layers_of(vertex))):
+        if not all(map(self._known.has_blob, layers)):
             return Fate.PULL
         return Fate.CACHED if is_there else Fate.UNPACK
 
@@ -93,8 +100,8 @@ class DryRun(Solver):
         if not isinstance(vertex, LayerVertex) or any(isinstance(tree, LayerVertex) for tree in sources(vertex)):
             return None
         below = () if is_linked(vertex) else base_chain(vertex.base)
-        is_known = all(self._keys[one] in self._made for one in below if isinstance(one, LayerVertex))
-        return self._by_content(vertex) if is_known else None
+        has_run = all(self._known.keys[one] in self._known.made for one in below if isinstance(one, LayerVertex))
+        return self._known.by_content(vertex, {}) if has_run else None
 
     def _becomes(self, vertex: Vertex) -> str:
         return "runs again" if self._runs(vertex) else "is another"
@@ -110,9 +117,5 @@ class DryRun(Solver):
                 yield f"what it takes from {tree_name(tree)}"
 
     def _runs(self, vertex: Vertex) -> bool:
-        key = self._keys[vertex]
-        return isinstance(vertex, LayerVertex) and key not in self._made and key not in self._elsewhere
-
-
-def _nothing_is_made() -> NoReturn:
-    raise AssertionError("a dry run makes nothing")
+        key = self._known.keys[vertex]
+        return isinstance(vertex, LayerVertex) and key not in self._known.made and key not in self._known.elsewhere

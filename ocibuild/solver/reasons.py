@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from ocibuild.graph import CopySource, Vertex
     from ocibuild.oci import Digest
     from ocibuild.solver.keys import Inputs, Keys
+    from ocibuild.solver.known import Known
     from ocibuild.solver.listings import Listings
     from ocibuild.solver.plan import MadeVertex
+    from ocibuild.solver.workshop import Inputs as BuildInputs
     from ocibuild.store import Earlier, Records
 
 _NEAR = 6
@@ -171,6 +173,12 @@ class Reasons:
 def _tree(vertex: Vertex, became: Callable[[Vertex], str]) -> Taken:
     is_step = isinstance(vertex, Run | Copy | MakeDirectory)
     return Taken(tree_name(vertex), became(vertex)) if is_step else Taken(tree_name(vertex))
+
+
+def open_reasons(inputs: BuildInputs, known: Known) -> Reasons:
+    """Return the reasons of one build."""
+    records = inputs.store.records
+    return Reasons(records, known.keys, known.listings, use_cache=known.use_cache, outdated=known.outdated)
 
 
 def tree_name(vertex: Vertex) -> str:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ocibuild.store import Layer, LayerRecord, Snapshot
-
-
-class Tree(Enum):
-    """How much of a tree has to be there: nothing of it, its outline, or all of it."""
-
-    NOTHING = "nothing"
-    NAMES = "names"
-    FILES = "files"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.graph import Transferred
 from ocibuild.rootfs.arrivals import bring_in
-from ocibuild.solver.results import Tree
+from ocibuild.solver.wanted import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -193,7 +193,10 @@ SAME = {
     "owner by another name": ("RUN echo x > /x; chown 5:6 /x", "RUN echo x > /x && chown 5:6 /x"),
     "links": ("RUN echo x > /x; ln -s /x /l; ln /x /x2", "RUN ln -s /x /l; echo x > /x && ln /x /x2"),
     "removal": ("RUN echo x > /x; rm -r /gone", "RUN rm -rf /gone; echo x > /x"),
-    "the same time": ("RUN echo x > /x; touch -d 2020-01-01 /x", "RUN echo x > /x && touch -d 2020-01-01 /x"),
+    "the same time": (
+        "RUN echo x > /x; touch -d '2020-01-01 10:00:00' /x",
+        "RUN echo x > /x && touch -d '2020-01-01 10:00:00' /x",
+    ),
     "mode of a copy": ("COPY --chmod=644 app/main.py /x", "COPY --chmod=u=rw,go=r app/main.py /x"),
     "directory": ("WORKDIR /d\nWORKDIR /\nRUN echo x > /x", "RUN mkdir /d\nRUN echo x > /x"),
 }

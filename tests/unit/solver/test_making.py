@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocibuild.solver.solve import timestamp
+from ocibuild.solver.making import timestamp
 
 
 @pytest.mark.parametrize(
