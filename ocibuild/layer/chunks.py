@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 CHUNK = 512 << 10
 """Bytes of a chunk, but for the last one of a stream."""
+_FIRST = 32 << 10
+"""Room of the first chunk until more is needed: most layers are small, and to get memory takes longer than these."""
 _KEPT = 8 << 20
 
 
@@ -36,7 +38,7 @@ class Chunker:
         self._start = start
         self._channels: Sequence[Channel[bytes]] = ()
         self._progress = progress
-        self._chunk = bytearray(CHUNK)
+        self._chunk = bytearray(_FIRST)
         self._used = 0
 
     def write(self, piece: bytes | memoryview) -> None:
@@ -44,7 +46,7 @@ class Chunker:
         view = memoryview(piece)
         while view:
             start = self._room()
-            self._used = min(start + len(view), CHUNK)
+            self._used = min(start + len(view), len(self._chunk))
             self._chunk[start : self._used] = view[: self._used - start]
             view = view[self._used - start :]
 
@@ -73,8 +75,10 @@ class Chunker:
         return None
 
     def _room(self) -> int:
-        """Return where the next byte goes: where the chunk is full, to the next one."""
-        if self._used == CHUNK:
+        """Return where the next byte goes: where the chunk is full, into a larger one or the next one."""
+        if self._used == _FIRST == len(self._chunk):
+            self._chunk += bytes(CHUNK - _FIRST)
+        elif self._used == CHUNK:
             self._channels = self._channels or self._start()
             self._hand_on(cast("bytes", self._chunk))  # nobody changes it any more
             self._chunk = bytearray(CHUNK)

@@ -31,8 +31,10 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    cuts=st.lists(st.integers(0, len(PLAIN)) | st.sampled_from([1, 512, CHUNK, CHUNK + 1, 2 * CHUNK]), max_size=8),
-    length=st.sampled_from([0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK, len(PLAIN)]),
+    cuts=st.lists(
+        st.integers(0, len(PLAIN)) | st.sampled_from([1, 512, 32 << 10, CHUNK, CHUNK + 1, 2 * CHUNK]), max_size=8
+    ),
+    length=st.sampled_from([0, 1, 32 << 10, 32769, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK, len(PLAIN)]),
     are_written=st.lists(st.booleans(), min_size=10, max_size=10),
 )
 def test_chunks_are_the_same_whatever_the_pieces_were(
