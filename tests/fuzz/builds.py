@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 
@@ -16,15 +16,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BASE = "base:1"
+SEE = """\
+#!/bin/sh
+{
+    env | sort; id; pwd; umask; hostname
+    find /a /b /d /ln /w /x /p /m 2>&1 | sort | while read -r name; do
+        stat -c "%F %a %u %g %N" "$name"
+        if [ -f "$name" ]; then cat "$name"; fi
+    done
+} > "/tmp/$$" 2>&1
+cat "/tmp/$$" >> /tmp/seen
+rm "/tmp/$$"
+"""
+"""Writes down all that a step can see, so a result that is of another step is known by that."""
 BASE_TEXT = """\
 FROM scratch
-COPY busybox /bin/busybox
+COPY busybox see /bin/
 SHELL ["/bin/busybox", "sh", "-c"]
 RUN ln -s busybox /bin/sh; mkdir -m 1777 /tmp /d; mkdir /etc /d/sub; echo 1 > /a; echo 2 > /d/b; ln -s d /ln; \\
-    echo app:x:1000:1001::/:/bin/sh > /etc/passwd; echo app:x:1001: > /etc/group; chown 5:6 /d/b
+    echo app:x:1000:1001::/:/bin/sh > /etc/passwd; echo app:x:1001: > /etc/group; chown 5:6 /d/b; \\
+    touch /tmp/seen; chmod 666 /tmp/seen
 SHELL ["/bin/sh", "-c"]
 """
-"""What most stages stand on; ``busybox`` is in the context."""
+"""What most stages stand on; ``busybox`` and ``see`` are in the context."""
 
 
 class Write(NamedTuple):
@@ -190,6 +204,14 @@ def _bytes_of(path: str, content: str) -> bytes:
 
 # -- the grammar
 
+Drawn = TypeVar("Drawn")
+
+
+def _weighted(*choices: tuple[int, st.SearchStrategy[Drawn]]) -> st.SearchStrategy[Drawn]:
+    """Draw from one of several, each with its weight; ``one_of`` would weigh what is in them."""
+    return st.sampled_from([strategy for weight, strategy in choices for _ in range(weight)]).flatmap(lambda one: one)
+
+
 _FILES = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/c", "t.tar"])
 _PATHS = st.sampled_from(["a", "b", "d", "d/a", "d/b", "d/e", "d/e/c", "t.tar", "l"])
 _CONTENTS = st.sampled_from(["1", "2", "33", ""])
@@ -209,9 +231,9 @@ _FILE_EDITS: st.SearchStrategy[FileEdit] = st.one_of(
 )
 
 _IMAGE_PATHS = st.sampled_from(["/a", "/b", "/d", "/d/a", "/d/b", "/d/sub", "/d/sub/c", "/x", "/x/a", "/ln/a", "w"])
-_TAKEN = st.one_of(_PATHS, st.sampled_from(["*", "d/*", "[ab]", "d/?", ".", "$V", "none*"]))
-_TAKEN_FROM = st.one_of(_IMAGE_PATHS, st.sampled_from(["/d/*", "/[a-dp]", "/d/.", "/x*", "/ln"]))
-_DESTINATIONS = st.one_of(_IMAGE_PATHS, st.sampled_from(["/", "/d/", "/x/", "w/", "/ln/", "$V"]))
+_TAKEN = _weighted((1, _PATHS), (2, st.sampled_from(["*", "d*/*", "[ab]", "d*", ".", "[a-dl]", "$V*", "none*"])))
+_TAKEN_FROM = _weighted((1, _IMAGE_PATHS), (2, st.sampled_from(["/d/*", "/[a-dp]", "/d*", "/x*", "/ln", "/tmp"])))
+_DESTINATIONS = st.sampled_from(["/", "/d/", "/x/", "w/", "/ln/", "/d/sub/", "/x", "/x/y", "/b", "$V"])
 _FLAGS = st.sampled_from(
     [
         *[""] * 6,
@@ -236,11 +258,6 @@ _COMMANDS = st.one_of(
     st.builds("touch {}".format, _IMAGE_PATHS),
     st.sampled_from(
         [
-            "cat /a /d/* > /all",
-            "find /d /x | sort > /found",
-            "stat -c '%F %a %u %g %n' /* /d/* > /x",
-            "env | sort > /env",
-            "id > /x; pwd >> /x",
             "mkfifo /p",  # in a place that no other command reads
             "rm -f /p",
             "test ! -e /x/a || exit 3",
@@ -248,11 +265,11 @@ _COMMANDS = st.one_of(
     ),
 )
 _SCRIPT = st.lists(_COMMANDS, min_size=1, max_size=3).map("; ".join)
-_RUN = st.builds("RUN {}; true".format, _SCRIPT)
-_FAILING = st.builds("RUN {}".format, _SCRIPT)
-_SEEN = st.sampled_from(["cat /m/* /m > /seen", "cd /m && find . | sort > /seen", "echo 1 > /m/new; cp -a /m/. /x"])
+_RUN = st.builds("RUN {}; see".format, _SCRIPT)
+_FAILING = st.builds("RUN {} && see".format, _SCRIPT)
+_MOUNTED = st.sampled_from(["see", "echo 1 > /m/new; cp -a /m/. /x; see"])
 _MOUNT = st.builds(
-    "RUN --mount=target=/m{},source={} {}; true".format, st.sampled_from(["", ",rw"]), _PATHS | st.just("."), _SEEN
+    "RUN --mount=target=/m{},source={} {}".format, st.sampled_from(["", ",rw"]), _PATHS | st.just("."), _MOUNTED
 )
 _SETTING = st.sampled_from(
     [
@@ -266,19 +283,19 @@ _SETTING = st.sampled_from(
 def _instruction(stage: int, *, has_shell: bool = True) -> st.SearchStrategy[str]:
     """Return the instructions of a stage, which takes files from those before it."""
     steps = (_RUN, _RUN, _MOUNT, _FAILING) if has_shell else ()
-    plain = st.one_of(_COPY, _SETTING, _ADD, *steps)
+    plain = ((2, _COPY), (3, _SETTING), (1, _ADD), *((1, step) for step in steps))
     if stage == 0:
-        return plain
+        return _weighted(*plain)
     earlier = st.one_of(st.integers(0, stage - 1).map("s{}".format), st.just(BASE))
     take = st.builds("COPY --from={} {} {} {}".format, earlier, _FLAGS, _TAKEN_FROM, _DESTINATIONS)
     show = st.builds(
-        "RUN --mount=target=/m{},from={},source={} {}; true".format,
+        "RUN --mount=target=/m{},from={},source={} {}".format,
         st.sampled_from(["", ",rw"]),
         earlier,
         st.one_of(_IMAGE_PATHS, st.just("/d")),
-        _SEEN,
+        _MOUNTED,
     )
-    return st.one_of(plain, take, take, *[show] * has_shell)
+    return _weighted(*plain, (2, take), (int(has_shell), show))
 
 
 @st.composite
@@ -289,6 +306,7 @@ def dockerfiles(draw: st.DrawFn) -> list[str]:
         base = draw(st.sampled_from([BASE, BASE, BASE, "scratch", f"s{stage - 1}" if stage else BASE]))
         lines.append(f"FROM {base} AS s{stage}")
         lines += draw(st.lists(_instruction(stage, has_shell=base != "scratch"), min_size=2, max_size=5))
+        lines += [f"COPY --from=s{stage - 1} /tmp* /from/"] * (stage > 0)
     return lines
 
 
@@ -302,11 +320,13 @@ USUAL = (
 )
 """The context as it is at first, before edits of its files."""
 FILES = st.lists(_FILE_EDITS, max_size=4)
-EDITS: st.SearchStrategy[Edit] = st.one_of(
-    _FILE_EDITS,
-    _FILE_EDITS,
-    st.builds(Line, st.integers(0, 20), st.none() | _instruction(1)),
-    st.builds(Insert, st.integers(0, 20), _instruction(1)),
-    st.builds(Swap, st.integers(0, 20)),
-    st.builds(Argument, st.sampled_from("VW"), st.sampled_from([None, "a", "b"])),
+_NUMBERS = st.integers(0, 20)
+EDITS: st.SearchStrategy[Edit] = _weighted(
+    (5, _FILE_EDITS),
+    (2, st.builds(Line, _NUMBERS, st.none())),
+    (2, st.builds(Line, _NUMBERS, _instruction(1))),
+    (2, st.builds(Insert, _NUMBERS, _SETTING)),
+    (1, st.builds(Insert, _NUMBERS, _instruction(1))),
+    (1, st.builds(Swap, _NUMBERS)),
+    (2, st.builds(Argument, st.sampled_from("VW"), st.sampled_from([None, "a", "b"]))),
 )

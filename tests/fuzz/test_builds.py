@@ -25,7 +25,7 @@ from ocibuild.executor import Forced
 from ocibuild.graph import Finished
 from ocibuild.oci import Limits, Platform, Reference
 from ocibuild.store import Store, load_image
-from tests.fuzz.builds import BASE, BASE_TEXT, EDITS, FILES, USUAL, Edit, FileEdit, Project, dockerfiles
+from tests.fuzz.builds import BASE, BASE_TEXT, EDITS, FILES, SEE, USUAL, Edit, FileEdit, Project, dockerfiles
 from tests.support.isolated import isolated
 from tests.support.peers import require_peer, require_root
 from tests.support.trees import Tree, describe, flatten, plain_tar
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Event
     from ocibuild.oci import ImageConfig
 
-EXAMPLES = int(os.environ.get("OCIBUILD_TEST_EXAMPLES") or 30)
+EXAMPLES = int(os.environ.get("OCIBUILD_TEST_EXAMPLES") or 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ def folder() -> Iterator[Path]:
     try:
         (path / "base").mkdir()
         shutil.copy(require_peer("busybox"), path / "base/busybox")
+        (path / "base/see").write_text(SEE)
+        (path / "base/see").chmod(0o755)
         made = build(path / "store", Project(path / "base", [BASE_TEXT]), tags=(Reference.parse(BASE),))
         assert not made.error, made.error
         yield path
