@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,12 +47,17 @@ class Repository:
         """See ``Place``."""
         wanted = set(keys)
         # first and alone, so that a registry that cannot be reached is waited for once
-        inline = {record.key: record for record in self._in_image() if record.key in wanted}
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cache") as pool:
-            found = {record.key: record for record in pool.map(self._look_up, wanted - inline.keys()) if record}
-        for record in (*inline.values(), *found.values()):  # a push beside it need not send these
+        found = {record.key: record for record in self._in_image() if record.key in wanted}
+
+        def look_up(key: Digest, stop: Stop) -> None:
+            stop.check()
+            if (record := self._look_up(key)) is not None:
+                found[key] = record
+
+        in_parallel(look_up, list(wanted - found.keys()), limit=_AT_ONCE, abandon=self._registry().stop)
+        for record in found.values():  # a push beside it need not send these
             self._store.origins.add(record.layer.descriptor.digest, self._reference)
-        return inline | found
+        return found
 
     def origin(self) -> BlobOrigin:
         """See ``Place``."""

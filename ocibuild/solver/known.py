@@ -23,7 +23,7 @@ from ocibuild.solver.telling import located
 from ocibuild.store import LayerRecord, load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ocibuild.graph import Vertex
     from ocibuild.oci import Digest
@@ -38,12 +38,13 @@ class Known:
 
     By key, ``made`` has the results that are in the store, ``elsewhere`` those of which only a cache beyond it has the
     layer, and ``roots`` the stacks of what was brought from elsewhere as a whole. ``use_cache`` is whether results from
-    before may be used. ``anew`` has the keys of what is to be made anew, ``outdated`` those of all that rests on that
-    too.
+    before may be used, ``all_stages`` whether cached stages count that nobody needs any more. ``anew`` has the keys of
+    what is to be made anew, ``outdated`` those of all that rests on that too.
     """
 
-    def __init__(self, inputs: Inputs, *, use_cache: bool) -> None:
+    def __init__(self, inputs: Inputs, *, use_cache: bool, all_stages: bool = False) -> None:
         self.use_cache = use_cache
+        self._all_stages = all_stages
         self.listings = Listings(inputs)
         self.keys = Keys(self._image_key, self.listings.digest, inputs.identify)
         self.made: dict[Digest, Made] = {}
@@ -65,7 +66,7 @@ class Known:
     def plan(self, target: Vertex) -> Plan:
         """Look up what there is, here and elsewhere, and return what is to be done."""
         with self._store.transaction():  # each that is found is marked as used
-            plan = make_plan(target, self.keys, lambda key: self.made.get(key) or self.cached(key))
+            plan = self._make_plan(target, lambda key: self.made.get(key) or self.cached(key), {})
         plan = self._with_elsewhere(target, plan)
         self.made.update(plan.made)
         self.elsewhere = plan.elsewhere
@@ -169,7 +170,12 @@ class Known:
         found = self._caches.find(missing)
         packed = {key for key, made in plan.made.items() if made.snapshot.layer and self.has_blob(made.snapshot.layer)}
         chosen = usable(target, self.keys, packed, found)
-        return make_plan(target, self.keys, plan.made.get, {key: found[key] for key in chosen}) if chosen else plan
+        return self._make_plan(target, plan.made.get, {key: found[key] for key in chosen}) if chosen else plan
+
+    def _make_plan(
+        self, target: Vertex, cached: Callable[[Digest], Made | None], elsewhere: Mapping[Digest, LayerRecord]
+    ) -> Plan:
+        return make_plan(target, self.keys, cached, elsewhere, all_stages=self._all_stages)
 
     def _digests_of_contexts(self, plan: Plan) -> set[str]:
         """Return the digests of what is taken from build contexts by steps that are not cached."""

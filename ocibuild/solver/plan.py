@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -48,12 +49,15 @@ def make_plan(
     keys: Keys,
     cached: Callable[[Digest], Made | None],
     elsewhere: Mapping[Digest, LayerRecord] = MappingProxyType({}),
+    *,
+    all_stages: bool = False,
 ) -> Plan:
     """Return the plan for ``target``; ``cached`` tells the result of a key from before, asked once for each.
 
     ``elsewhere`` has results that caches beyond the store have. A base is always needed, for its layers; the sources of
-    a COPY or RUN only where that must be done.
+    a COPY or RUN only where that must be done, or with ``all_stages`` where all of their stage is cached.
     """
+    cached = cache(cached)
     made: dict[Digest, Made] = {}
     layers: dict[Digest, LayerRecord] = {}
     missing: list[MadeVertex] = []
@@ -70,6 +74,8 @@ def make_plan(
             result = cached(key)
             if result is not None:
                 made[key] = result
+                if all_stages:
+                    pending.extend(tree for tree in sources(vertex) if _is_whole(tree, keys, cached))
             elif key in elsewhere:
                 layers[key] = elsewhere[key]
             else:
@@ -87,6 +93,11 @@ def make_plan(
     # of two images with the same tree, the blobs of the target's own are wanted
     first.update({keys[vertex]: vertex for vertex in chain})
     return Plan(tuple(first.values()), made, layers, files, names, chain)
+
+
+def _is_whole(tree: Vertex, keys: Keys, cached: Callable[[Digest], Made | None]) -> bool:
+    """Tell whether all results that a tree is made of are cached."""
+    return all(cached(keys[vertex]) for vertex in base_chain(tree) if isinstance(vertex, MadeVertex))
 
 
 def usable(target: Vertex, keys: Keys, packed: Container[Digest], found: Mapping[Digest, LayerRecord]) -> set[Digest]:

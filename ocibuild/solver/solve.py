@@ -50,7 +50,7 @@ class Solver:
         self._jobs = jobs
         self._pack_all = pack_all
         self._last_step = first_step - 1
-        self._known = Known(inputs, use_cache=use_cache)
+        self._known = Known(inputs, use_cache=use_cache, all_stages=pack_all)
         self._pool = Pool()
         self._shop = cache(open_workshop)
         self._reasons = cache(partial(_reasons_of, inputs, self._known))

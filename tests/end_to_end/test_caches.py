@@ -96,6 +96,16 @@ def _key_of(request: object) -> str:
     return found[1]
 
 
+def test_the_larger_mode_has_stages_that_were_built_before(
+    ocibuild: Program, busybox_base: str, cache: Service
+) -> None:
+    app, spec = _app(ocibuild, busybox_base), f"type=registry,ref={cache.address}/team/cache"
+    ocibuild.build(app)
+    built = ocibuild.build(app, "--cache-to", f"{spec},mode=max")
+    assert built.ran("RUN") == []
+    assert len(cache.requests("PUT", "/manifests/")) == 6
+
+
 def test_the_smaller_mode_has_what_the_image_has(ocibuild: Program, busybox_base: str, cache: Service) -> None:
     app, spec = _app(ocibuild, busybox_base), f"type=registry,ref={cache.address}/team/cache"
     ocibuild.build(app, "--cache-to", spec, root=_elsewhere(ocibuild))

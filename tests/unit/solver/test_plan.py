@@ -239,3 +239,17 @@ def test_whoever_looks_into_files_of_the_base_wants_them_all() -> None:
         found, keys = plan(looking)
         assert keys[base] in found.files
         assert keys[base] not in found.names
+
+
+def test_cached_stages_that_nobody_needs_count_where_all_are_wanted_and_all_of_the_stage_is_cached() -> None:
+    base, builder = image("base"), image("builder")
+    compiled = run(run(builder, "prepare"), "make")
+    target = copy(base, compiled, "app", "/app")
+    keys = keys_of(target)
+
+    def known(*vertices: Vertex) -> Plan:
+        made = {keys[vertex]: Made(Snapshot(1, "/"), "now") for vertex in vertices}
+        return make_plan(target, keys, made.get, all_stages=True)
+
+    assert set(known(target, compiled, compiled.base).vertices) == set(topological(target))
+    assert set(known(target, compiled).vertices) == {base, target}, "the step below is gone"
