@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NoMatchingPlatform, NotInStore, OcibuildError, Unauthorized, UsageError
-from ocibuild.graph import Finished, Started, Transferred, Warned
+from ocibuild.errors import NoMatchingPlatform, NotInStore, Unauthorized, UsageError
+from ocibuild.graph import Transferred, Warned, told
 from ocibuild.oci import Platform, Reference, select
-from ocibuild.output import Kind, check_output, describe_history, describe_image
+from ocibuild.output import check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
 
@@ -35,18 +34,15 @@ if TYPE_CHECKING:
         OutlineReport,
         TargetsReport,
     )
-    from ocibuild.cache import Caches
     from ocibuild.containers import RunRequest
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import Diagnosis
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Digest, Limits
-    from ocibuild.output import OutputSpec
     from ocibuild.progress import Display
     from ocibuild.registry import Kept, Registry, RegistryConfig
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.store import Item, Layer, ListedImage, Pruning, StoredImage
-    from ocibuild.transfer import Push
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +92,18 @@ class Session:
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build an image, put it into the store, and write its outputs."""
-        from ocibuild.build import Builder
+        from ocibuild.build import Builder, Delivery
 
         for output in request.outputs:
             check_output(output, request.tags)
         if request.debug_on_failure:
             _need_terminal()
-        only_pushed = bool(request.outputs) and all(output.kind is Kind.REGISTRY for output in request.outputs)
-        names = tuple(name for output in request.outputs if output.push for name in output.names or request.tags)
         with (
             self._working(request.forced) as machine,
             self._shown("build") as shown,
             translate_errors(self._settings.root),
-            self._pushing(names) as push,
+            Delivery(request, self.store, lambda: self.registry, shown) as delivery,
         ):
-            caches = self._caches(request)
             builder = Builder(
                 machine,
                 self.store,
@@ -118,48 +111,25 @@ class Session:
                 self._stop_transfers,
                 shown,
                 self._limits,
-                ready=push.begin if push else _nobody,
-                provided=push.provides if push and only_pushed else _nowhere,
-                elsewhere=caches,
+                ready=delivery.begin,
+                provided=delivery.provides,
+                elsewhere=delivery.caches,
                 hold=shown.held,
             )
             result = builder.build(request)
-            for output in request.outputs:
-                self._write(output, result)
-            if push:
-                self._finish(push, result.descriptor, names, shown, step=result.last_step + 1)
-            self._export(request, result, caches, shown, step=result.last_step + 1 + bool(push))
+            delivery.finish(result)
         return result
-
-    def _caches(self, request: BuildRequest) -> Caches | None:
-        """Return the caches beyond the store that a build looks into, None where it was given none."""
-        if not request.cache_from:
-            return None
-        from ocibuild.cache import Caches
-
-        return Caches.open(request.cache_from, lambda: self.registry, self.store, request.platform, self._warn)
-
-    def _export(
-        self, request: BuildRequest, result: BuildResult, caches: Caches | None, emit: Emit, *, step: int
-    ) -> None:
-        """Put what was built into the caches that a build was told to write."""
-        for number, spec in enumerate((one for one in request.cache_to if not one.is_inline), step):
-            from ocibuild.cache import export, place_of
-
-            records = (*result.own, *result.others) if spec.everything else result.own
-            place = place_of(spec, lambda: self.registry, self.store, request.platform)
-            with _told(emit, number, f"exporting the cache to {place.subject}"):
-                export(place, records, self.store, caches, self._warn)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
         """Return what a build would do, without any of it: see ``Builder.preview()``."""
-        from ocibuild.build import Builder
+        from ocibuild.build import Builder, Delivery
 
         with (
             self._machine(request.forced) as machine,
             self._shown("plan") as emit,
             translate_errors(self._settings.root),
             self.store.leases.held(),
+            Delivery(replace(request, outputs=()), self.store, lambda: self.registry, emit) as delivery,
         ):
             builder = Builder(
                 machine,
@@ -168,7 +138,7 @@ class Session:
                 self._stop_transfers,
                 emit,
                 self._limits,
-                elsewhere=self._caches(request),
+                elsewhere=delivery.caches,
             )
             return builder.preview(request)
 
@@ -243,13 +213,6 @@ class Session:
 
         return find_proot(self._config.proot, os.environ)
 
-    def _write(self, output: OutputSpec, result: BuildResult) -> None:
-        if output.kind is Kind.OCI:
-            from ocibuild.archive import write_oci_archive
-
-            names = output.names or result.tags
-            write_oci_archive(self.store.blobs, result.descriptor, names, output.dest)
-
     # -- transfers
 
     def pull(self, reference: Reference, platform: Platform) -> Descriptor:
@@ -269,7 +232,7 @@ class Session:
             def report(layer: Descriptor, verb: str, done: int) -> None:
                 emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
-            with _told(emit, 1, str(reference)):
+            with told(emit, 1, str(reference)):
                 resolved = resolve(self.registry, self.store, reference, platform)
                 pinned = reference.with_digest(resolved.descriptor.digest)
                 blobs = RegistryBlobs(lambda: self.registry, self.store, pinned)
@@ -298,6 +261,7 @@ class Session:
 
     def push(self, source: str, destination: Reference) -> Digest:
         """Push an image of the store to ``destination``, and return the digest it has there."""
+        from ocibuild.build import finish_push
         from ocibuild.transfer import Push
 
         descriptor = self._descriptor(source)
@@ -306,7 +270,7 @@ class Session:
             translate_errors(self._settings.root),
             Push(self.registry, self.store, [destination]) as push,
         ):
-            self._finish(push, descriptor, [destination], emit, step=1)
+            finish_push(push, descriptor, [destination], emit, step=1)
         return descriptor.digest
 
     def is_logged_in(self, host: str) -> bool:
@@ -342,24 +306,6 @@ class Session:
         self.__dict__.pop("registry", None)
         return found
 
-    @contextmanager
-    def _pushing(self, names: Sequence[Reference]) -> Iterator[Push | None]:
-        """Give a push to these names, which may begin while the image is still made; None where there is none."""
-        if not names:
-            yield None
-            return
-        from ocibuild.transfer import Push
-
-        with Push(self.registry, self.store, names) as push:
-            yield push
-
-    def _finish(self, push: Push, descriptor: Descriptor, names: Sequence[Reference], emit: Emit, *, step: int) -> None:
-        def report(blob: Descriptor, done: int) -> None:
-            emit(Transferred(step, blob.digest.short, "uploading", done, blob.size))
-
-        with _told(emit, step, f"pushing {', '.join(str(name) for name in names)}"):
-            push.finish(descriptor, progress=report)
-
     def copy(
         self, source: str, destination: str, *, platforms: Sequence[Platform] = (), everything: bool = False
     ) -> Digest:
@@ -386,7 +332,7 @@ class Session:
             def report(blob: Descriptor, done: int) -> None:
                 emit(Transferred(1, blob.digest.short, "copying", done, blob.size))
 
-            with _told(emit, 1, f"copying {origin} to {target}"):
+            with told(emit, 1, f"copying {origin} to {target}"):
                 return transfer(ends, origin, target, selection, progress=report, abandon=self._stop_transfers)
 
     def _stop_transfers(self) -> None:
@@ -522,25 +468,3 @@ def _need_terminal() -> None:
         raise UsageError(
             "--debug-on-failure needs a terminal on standard input", remedy="leave it out where nobody can type"
         )
-
-
-def _nowhere(_layer: Descriptor) -> bool:
-    """Tell of a layer that it has to come into the store."""
-    return False
-
-
-def _nobody(_layer: Descriptor) -> None:
-    """Do nothing with a layer that is ready."""
-
-
-@contextmanager
-def _told(emit: Emit, step: int, label: str) -> Iterator[None]:
-    """Tell of the beginning and the end of a transfer, whatever its end is."""
-    begun = time.monotonic()
-    emit(Started(step, label))
-    try:
-        yield
-    except OcibuildError as error:
-        emit(Finished(step, label, time.monotonic() - begun, error=error.message))
-        raise
-    emit(Finished(step, label, time.monotonic() - begun))

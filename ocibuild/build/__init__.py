@@ -3,6 +3,7 @@
 from ocibuild.build.agents import SSHSpec, parse_ssh
 from ocibuild.build.build import Builder
 from ocibuild.build.check import CheckReport, Inspector, OutlineReport, TargetsReport
+from ocibuild.build.delivery import Delivery, finish_push
 from ocibuild.build.entitlements import entitlements
 from ocibuild.build.machine import Machine
 from ocibuild.build.request import BuildRequest, BuildResult
@@ -13,6 +14,7 @@ __all__ = [
     "BuildResult",
     "Builder",
     "CheckReport",
+    "Delivery",
     "Inspector",
     "Machine",
     "OutlineReport",
@@ -20,6 +22,7 @@ __all__ = [
     "SecretSpec",
     "TargetsReport",
     "entitlements",
+    "finish_push",
     "parse_secret",
     "parse_ssh",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile import ResolvedBase
-from ocibuild.errors import NotInStore, OcibuildError
-from ocibuild.graph import Finished, Started
+from ocibuild.errors import NotInStore
+from ocibuild.graph import told
 from ocibuild.oci import select
 from ocibuild.store import load_image
 
@@ -59,19 +58,13 @@ class Bases:
         self.steps += 1
         layout = self._layouts.get(reference)
         label = f"[internal] load metadata for {layout or reference}"
-        begun = time.monotonic()
-        self._emit(Started(self.steps, label))
-        try:
+        with told(self._emit, self.steps, label) as outcome:
             if layout is not None:
                 image: StoredImage | None = layout.load(self._store.blobs, platform)
             else:
                 image = None if self._pull else self._stored(reference, platform)
-            resolved = self._resolve_anew(reference, platform) if image is None else _base(image)
-        except OcibuildError as error:
-            self._emit(Finished(self.steps, label, time.monotonic() - begun, error=error.message))
-            raise
-        self._emit(Finished(self.steps, label, time.monotonic() - begun, cached=image is not None))
-        return resolved
+            outcome.cached = image is not None
+            return self._resolve_anew(reference, platform) if image is None else _base(image)
 
     def origin_of(self, image: Image) -> BlobOrigin:
         """Return what brings the blobs of an image into the store."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import OcibuildError
-from ocibuild.graph import Finished, GitTree, HttpFile, Started, Transferred, inputs, shown_url
+from ocibuild.graph import GitTree, HttpFile, Transferred, inputs, shown_url, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +96,7 @@ class Remotes:
         self.look_up(vertex)
         self.identify(vertex)
         self.steps += 1
-        with self._told(self.steps, label):
+        with told(self._emit, self.steps, label):
             self.bring(vertex, active, self.steps)
 
     def stop(self) -> None:
@@ -130,23 +127,12 @@ class Remotes:
             self._commits[vertex.reference] = pool.submit(self._find_commit, vertex.reference, self.steps)
 
     def _find_file(self, vertex: HttpFile, step: int) -> Download:
-        with self._told(step, f"[internal] look up {shown_url(vertex.url)}"):
+        with told(self._emit, step, f"[internal] look up {shown_url(vertex.url)}"):
             return self._http.find(vertex.url, None, self._progress(vertex, step))
 
     def _find_commit(self, reference: GitReference, step: int) -> Commit:
-        with self._told(step, f"[internal] look up {reference.shown}"):
+        with told(self._emit, step, f"[internal] look up {reference.shown}"):
             return self._git.find(reference)
-
-    @contextmanager
-    def _told(self, step: int, label: str) -> Iterator[None]:
-        begun = time.monotonic()
-        self._emit(Started(step, label))
-        try:
-            yield
-        except OcibuildError as error:
-            self._emit(Finished(step, label, time.monotonic() - begun, error=error.message))
-            raise
-        self._emit(Finished(step, label, time.monotonic() - begun))
 
     def _progress(self, vertex: HttpFile, step: int) -> Callable[[int, int | None], None]:
         return lambda done, total: self._emit(Transferred(step, vertex.name, "downloading", done, total))

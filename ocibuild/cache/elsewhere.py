@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ocibuild.cache.places import place_of
+from ocibuild.cache.choice import place_of
 from ocibuild.errors import Interrupted, NoSpace, OcibuildError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ _TAG: Final = "cache"
 
 
 class Folder:
-    """The cache in a folder, see ``Place``; what others write there meanwhile stays."""
+    """The cache in a folder, see ``Place``, and where its blobs come from; what others write there meanwhile stays."""
 
     def __init__(self, store: Store, path: str) -> None:
         self._store = store
@@ -53,7 +53,7 @@ class Folder:
 
     def origin(self) -> BlobOrigin:
         """See ``Place``."""
-        return _FolderBlobs(self._store, self._path)
+        return self
 
     def put(self, records: Sequence[LayerRecord], open_blob: OpenBlob) -> None:
         """See ``Place``; the names come last, all at once."""
@@ -72,21 +72,10 @@ class Folder:
             entries.append(tagged(descriptor, tag_of(_TAG, record.key)))
         add_entries(self._path, entries)
 
-
-class _FolderBlobs:
-    """The blobs of a layout, see ``BlobOrigin``."""
-
-    def __init__(self, store: Store, path: str) -> None:
-        self._store = store
-        self._path = path
-
-    @property
-    def subject(self) -> str:
-        return self._path
-
     def fetch(
         self, blob: Descriptor, *, progress: Callable[[int], None], started: Callable[[BlobWriter | None], None]
     ) -> None:
+        """See ``BlobOrigin``."""
         with self._store.locks.holding(f"blob {blob.digest}"):
             if self._store.blobs.has(blob.digest):
                 started(None)
@@ -102,7 +91,9 @@ class _FolderBlobs:
                     progress(writer.size)
 
     def distrust(self) -> bool:
+        """See ``BlobOrigin``."""
         return False
 
     def stop(self) -> None:
+        """See ``BlobOrigin``."""
         self._store.locks.stop()

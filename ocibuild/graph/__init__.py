@@ -14,6 +14,7 @@ from ocibuild.graph.resources import (
     parse_ulimits,
 )
 from ocibuild.graph.sizes import parse_size
+from ocibuild.graph.telling import Told, told
 from ocibuild.graph.urls import shown_url
 from ocibuild.graph.vertex import (
     DEFAULT_HOSTNAME,
@@ -72,6 +73,7 @@ __all__ = [
     "Started",
     "Stream",
     "TmpfsMount",
+    "Told",
     "Transferred",
     "Ulimit",
     "Vertex",
@@ -84,4 +86,5 @@ __all__ = [
     "parse_ulimits",
     "shown_url",
     "sources",
+    "told",
 ]

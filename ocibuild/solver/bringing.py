@@ -10,7 +10,7 @@ from ocibuild.solver.plan import LayerVertex, base_chain, is_linked
 from ocibuild.solver.pool import Withdrawn
 from ocibuild.solver.results import Made
 from ocibuild.solver.telling import told
-from ocibuild.solver.wanted import Tree
+from ocibuild.solver.wanted import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ocibuild.solver.known import Known
     from ocibuild.solver.plan import MadeVertex
     from ocibuild.solver.workshop import Inputs, Workshop
-    from ocibuild.store import Layer, LayerRecord, Snapshot
+    from ocibuild.store import Layer, LayerRecord, Snapshot, Store
 
 
 class Bringer:
@@ -42,25 +42,19 @@ class Bringer:
         self._shop = shop
         self._record = record
 
-    def is_there(self, root: Vertex, tree: Tree, *, blobs: bool) -> bool:
+    def is_there(self, root: Vertex, extent: Extent, *, blobs: bool) -> bool:
         """Tell whether enough of it is there; if so, that is known from now on."""
         layers = layers_of(root, self._known)
         if blobs and not all(map(self._known.has_blob, layers)):
             return False
-        if tree is Tree.NOTHING:
+        if extent is Extent.NOTHING:
             return True
-        from ocibuild.rootfs import unpacked
+        found = find_stack(self._inputs.store, layers, extent)
+        if found is not None:
+            self._know(root, *found)
+        return found is not None
 
-        stack = unpacked(self._inputs.store, layers)
-        if stack is not None:
-            tree = Tree.FILES
-        elif tree is Tree.NAMES:
-            stack = unpacked(self._inputs.store, layers, outline=True)
-        if stack is not None:
-            self._know(root, stack, tree)
-        return stack is not None
-
-    def bring(self, root: Vertex, step: int, tree: Tree, *, blobs: bool) -> None:
+    def bring(self, root: Vertex, step: int, extent: Extent, *, blobs: bool) -> None:
         """Bring in what is missing; raises Withdrawn where a cache cannot give it, and nothing is found there any more.
 
         ``blobs`` wants the blobs of the layers too, but for those that all who get the image have.
@@ -68,7 +62,7 @@ class Bringer:
         try:
             with told(self._inputs, root, step) as outcome:
                 outcome.cached = not isinstance(root, Image)
-                self._bring(root, step, tree, blobs=blobs)
+                self._bring(root, step, extent, blobs=blobs)
         except (Interrupted, StoreError):
             raise
         except OcibuildError as error:
@@ -77,7 +71,7 @@ class Bringer:
             self._give_up(root, error)
             raise Withdrawn from error
 
-    def _bring(self, root: Vertex, step: int, tree: Tree, *, blobs: bool) -> None:
+    def _bring(self, root: Vertex, step: int, extent: Extent, *, blobs: bool) -> None:
         from ocibuild.solver.operations.image import materialise
 
         if not is_linked(root):
@@ -87,18 +81,18 @@ class Bringer:
         strange = {record.layer for record in self._cached_of(root)}
         verified = [layer for layer in wanted if layer in strange]
         origin = self._origin_of(root)
-        stack = materialise(self._shop(), layers, origin, tree, blobs=wanted, verified=verified, step=step)
-        if tree is not Tree.NOTHING:
-            self._know(root, stack, tree)
+        stack = materialise(self._shop(), layers, origin, extent, blobs=wanted, verified=verified, step=step)
+        if extent is not Extent.NOTHING:
+            self._know(root, stack, extent)
         for layer in wanted:
             self._shop().ready(layer.descriptor)
 
-    def _know(self, root: Vertex, stack: Sequence[Snapshot], tree: Tree) -> None:
+    def _know(self, root: Vertex, stack: Sequence[Snapshot], extent: Extent) -> None:
         """Take ``stack`` for what it is, and what was cached elsewhere of it for results of this store."""
         known = self._known
         if not is_linked(root):
             known.roots[known.keys[root]] = tuple(stack)
-        if tree is not Tree.FILES:
+        if extent is not Extent.FILES:
             return
         own = [vertex for vertex in _chain_of(root) if isinstance(vertex, LayerVertex)]
         for vertex, snapshot in zip(reversed(own), reversed(stack), strict=False):
@@ -134,6 +128,17 @@ class Bringer:
         self.has_given_up = True
         assert self._inputs.elsewhere is not None
         self._inputs.elsewhere.forget([record.key for record in self._cached_of(root)], error.message)
+
+
+def find_stack(store: Store, layers: Sequence[Layer], extent: Extent) -> tuple[tuple[Snapshot, ...], Extent] | None:
+    """Return the snapshots of a stack of layers, or their outlines where these will do, and which of the two."""
+    from ocibuild.rootfs import unpacked
+
+    stack = unpacked(store, layers)
+    if stack is not None:
+        return stack, Extent.FILES
+    stack = unpacked(store, layers, outline=True) if extent is Extent.OUTLINE else None
+    return (stack, extent) if stack is not None else None
 
 
 def layers_of(root: Vertex, known: Known) -> tuple[Layer, ...]:

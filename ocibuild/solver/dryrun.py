@@ -7,13 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, MakeDirectory, Run, Scratch, sources
-from ocibuild.rootfs import unpacked
-from ocibuild.solver.bringing import layers_of
+from ocibuild.solver.bringing import find_stack, layers_of
 from ocibuild.solver.keys import key_of
 from ocibuild.solver.known import Known
 from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain, is_linked
 from ocibuild.solver.reasons import open_reasons, tree_name
-from ocibuild.solver.wanted import Tree, Wanted
+from ocibuild.solver.wanted import Extent, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,12 +82,8 @@ class DryRun:
 
     def _fate_of_brought(self, vertex: Vertex, wanted: Wanted) -> Fate:
         """Return what becomes of an image, or of what a cache beyond the store has."""
-        tree = wanted.tree(vertex)
-        layers = layers_of(vertex, self._known)
-        stack = None if tree is Tree.NOTHING else unpacked(self._inputs.store, layers)
-        if stack is None and tree is Tree.NAMES:
-            stack = unpacked(self._inputs.store, layers, outline=True)
-        is_there = tree is Tree.NOTHING or stack is not None
+        extent, layers = wanted.extent(vertex), layers_of(vertex, self._known)
+        is_there = extent is Extent.NOTHING or find_stack(self._inputs.store, layers, extent) is not None
         if is_there and not wanted.blobs(vertex):
             return Fate.CACHED
         if not all(map(self._known.has_blob, layers)):

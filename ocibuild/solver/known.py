@@ -98,7 +98,7 @@ class Known:
         assert layer is not None
         return layer
 
-    def record(self, vertex: LayerVertex) -> LayerRecord:
+    def layer_record(self, vertex: LayerVertex) -> LayerRecord:
         """Return what a cache would have of a vertex whose layer is known."""
         key = self.keys[vertex]
         return self.elsewhere.get(key) or LayerRecord(key, self.layer(vertex), self.made[key].created)
@@ -146,7 +146,7 @@ class Known:
         own = [vertex for vertex in chain if isinstance(vertex, LayerVertex)]
         base = self.image_layers(chain[0])
         chains = chain_ids([layer.diff_id for layer in (*base, *map(self.layer, own))])[len(base) :]
-        named = {self.keys[vertex]: chain_id for vertex, chain_id in zip(own, chains, strict=True)}
+        named = {self.keys[vertex]: name for vertex, name in zip(own, chains, strict=True)}
         self._store.snapshots.name({self.made[key].snapshot.id: named[key] for key in named if key in self.made})
 
     def _changes_of(self, vertex: Vertex) -> str:

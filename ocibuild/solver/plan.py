@@ -32,7 +32,7 @@ class Plan:
     What counts is the cache key: of several vertices with one key, which are the same work, ``vertices`` has one.
     ``made`` has the cached results by key, ``elsewhere`` those of which only a cache beyond the store has the layer.
     ``files`` has the keys of the vertices that trees begin with (``roots()``) whose files must be there because
-    something runs on or copies from them, ``names`` of those whose outline will do, since files are only added;
+    something runs on or copies from them, ``outlines`` of those whose outline will do, since files are only added;
     ``chain`` the target's own image and layers, oldest first.
     """
 
@@ -40,7 +40,7 @@ class Plan:
     made: dict[Digest, Made]
     elsewhere: dict[Digest, LayerRecord]
     files: frozenset[Digest]
-    names: frozenset[Digest]
+    outlines: frozenset[Digest]
     chain: tuple[Vertex, ...]
 
 
@@ -84,7 +84,7 @@ def make_plan(
     trees = [tree for vertex in missing for tree in files_of(vertex) if not is_only_added_to(tree, vertex)]
     files = frozenset(keys[root] for tree in trees for root in roots(tree, keys, layers))
     trees = [tree for vertex in missing for tree in files_of(vertex) if is_only_added_to(tree, vertex)]
-    names = frozenset(keys[root] for tree in trees for root in roots(tree, keys, layers)) - files
+    outlines = frozenset(keys[root] for tree in trees for root in roots(tree, keys, layers)) - files
     chain = tuple(reversed(list(base_chain(target))))
     first: dict[Digest, Vertex] = {}
     for vertex in topological(target):
@@ -92,7 +92,7 @@ def make_plan(
             first.setdefault(keys[vertex], vertex)
     # of two images with the same tree, the blobs of the target's own are wanted
     first.update({keys[vertex]: vertex for vertex in chain})
-    return Plan(tuple(first.values()), made, layers, files, names, chain)
+    return Plan(tuple(first.values()), made, layers, files, outlines, chain)
 
 
 def _is_whole(tree: Vertex, keys: Keys, cached: Callable[[Digest], Made | None]) -> bool:

@@ -86,7 +86,7 @@ class Solver:
                 tasks[keys[vertex]] = Task(work or _nothing, after, _STEP)
         own = set(map(id, plan.chain))
         packing = []
-        for vertex in wanted.unpacked:
+        for vertex in wanted.to_pack:
             made = tasks.get(keys[vertex])
             pack = partial(self._maker.pack, vertex, is_own=id(vertex) in own)
             packing.append(Task(pack, [made] if made else [], _PACK))
@@ -99,9 +99,9 @@ class Solver:
         self._last_step += 1
         step, key = self._last_step, self._known.keys[vertex]
         if isinstance(vertex, Image) or key in self._known.elsewhere:
-            tree, blobs = wanted.tree(vertex), wanted.blobs(vertex)
-            if not self._bringer.is_there(vertex, tree, blobs=blobs):
-                return partial(self._bringer.bring, vertex, step, tree, blobs=blobs)
+            extent, blobs = wanted.extent(vertex), wanted.blobs(vertex)
+            if not self._bringer.is_there(vertex, extent, blobs=blobs):
+                return partial(self._bringer.bring, vertex, step, extent, blobs=blobs)
         elif key not in self._known.made:
             return partial(self._maker.make, vertex, step)
         tell_cached(self._inputs, vertex, step)
@@ -111,10 +111,10 @@ class Solver:
         known = self._known
         known.name_chain(list(plan.chain))
         self._touch(plan)
-        own = [known.record(vertex) for vertex in plan.chain if isinstance(vertex, LayerVertex)]
+        own = [known.layer_record(vertex) for vertex in plan.chain if isinstance(vertex, LayerVertex)]
         in_chain = set(map(id, plan.chain))
         beside = [one for one in plan.vertices if isinstance(one, LayerVertex) and id(one) not in in_chain]
-        others = tuple(map(known.record, beside)) if self._pack_all else ()
+        others = tuple(map(known.layer_record, beside)) if self._pack_all else ()
         return Solution(known.image_layers(plan.chain[0]), tuple(own), others, self._last_step)
 
     def _touch(self, plan: Plan) -> None:

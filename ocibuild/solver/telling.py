@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import errno
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import Interrupted, OcibuildError, SourceError
-from ocibuild.graph import Finished, Started
+from ocibuild import graph
+from ocibuild.errors import OcibuildError, SourceError
 from ocibuild.store import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.graph import Vertex
+    from ocibuild.graph import Told, Vertex
     from ocibuild.solver.workshop import Inputs
-
-
-class Told:
-    """What the work on a vertex turned out to be."""
-
-    cached = False
 
 
 @contextmanager
 def told(inputs: Inputs, vertex: Vertex, step: int) -> Iterator[Told]:
     """Tell of the beginning and the end of the work on a vertex, and give its errors their place."""
-    begun = time.monotonic()
-    label = vertex.origin.label
-    outcome = Told()
-    inputs.emit(Started(step, label))
-    try:
-        with located(vertex), translate_errors(inputs.store.root):
-            yield outcome
-    except Interrupted:
-        inputs.emit(Finished(step, label, time.monotonic() - begun, cancelled=True))
-        raise
-    except BaseException as error:
-        message = error.message if isinstance(error, OcibuildError) else type(error).__name__
-        inputs.emit(Finished(step, label, time.monotonic() - begun, error=message))
-        raise
-    inputs.emit(Finished(step, label, time.monotonic() - begun, cached=outcome.cached))
+    whole = graph.told(inputs.emit, step, vertex.origin.label)
+    with whole as outcome, located(vertex), translate_errors(inputs.store.root):
+        yield outcome
 
 
 def tell_cached(inputs: Inputs, vertex: Vertex, step: int) -> None:
     """Tell of a vertex about which nothing is to be done."""
-    inputs.emit(Started(step, vertex.origin.label))
-    inputs.emit(Finished(step, vertex.origin.label, 0.0, cached=True))
+    with graph.told(inputs.emit, step, vertex.origin.label) as outcome:
+        outcome.cached = True
 
 
 @contextmanager

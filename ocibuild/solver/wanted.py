@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from ocibuild.solver.plan import Plan
 
 
-class Tree(Enum):
+class Extent(Enum):
     """How much of a tree has to be there: nothing of it, its outline, or all of it."""
 
     NOTHING = "nothing"
-    NAMES = "names"
+    OUTLINE = "outline"
     FILES = "files"
 
 
 class Wanted:
-    """What a plan wants: ``unpacked`` are the vertices whose layers are to be packed yet.
+    """What a plan wants: ``to_pack`` are the vertices whose layers are to be packed yet.
 
     That is the target's own chain, and with ``pack_all`` all others too.
     """
@@ -34,18 +34,18 @@ class Wanted:
         self._plan = plan
         self._known = known
         vertices = plan.vertices if pack_all else plan.chain
-        self.unpacked = [one for one in vertices if isinstance(one, LayerVertex) and known.must_pack(one)]
+        self.to_pack = [one for one in vertices if isinstance(one, LayerVertex) and known.must_pack(one)]
         # packing looks at the names of what lies below
-        below = [vertex.base for vertex in self.unpacked if not is_linked(vertex)]
-        self._names = plan.names | set(self._roots(below))
+        below = [vertex.base for vertex in self.to_pack if not is_linked(vertex)]
+        self._outlines = plan.outlines | set(self._roots(below))
         self._blobs = set(self._roots([plan.chain[-1]]))
 
-    def tree(self, vertex: Vertex) -> Tree:
+    def extent(self, vertex: Vertex) -> Extent:
         """Return how much of the tree of a vertex that comes from elsewhere is wanted."""
         key = self._known.keys[vertex]
         if key in self._plan.files:
-            return Tree.FILES
-        return Tree.NAMES if key in self._names else Tree.NOTHING
+            return Extent.FILES
+        return Extent.OUTLINE if key in self._outlines else Extent.NOTHING
 
     def blobs(self, vertex: Vertex) -> bool:
         """Tell whether the image has the layers of a vertex that comes from elsewhere."""

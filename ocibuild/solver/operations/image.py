@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.graph import Transferred
 from ocibuild.rootfs.arrivals import bring_in
-from ocibuild.solver.wanted import Tree
+from ocibuild.solver.wanted import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,13 +53,13 @@ def materialise(
     shop: Workshop,
     layers: Sequence[Layer],
     origin: BlobOrigin,
-    tree: Tree,
+    extent: Extent,
     *,
     blobs: Sequence[Layer],
     verified: Sequence[Layer],
     step: int,
 ) -> tuple[Snapshot, ...]:
-    """Bring in what is missing of a stack of layers; return its snapshots or outlines, oldest first, as ``tree`` says.
+    """Bring in what is missing of a stack of layers, and return its snapshots or outlines, as ``extent`` says.
 
     ``blobs`` are those of the layers whose blobs the store is to have too; else one that is unpacked already is not
     fetched. Those in ``verified`` are held against their diff IDs even where nothing is unpacked.
@@ -72,10 +72,10 @@ def materialise(
         shop.store,
         layers,
         origin,
-        ownership=None if tree is Tree.NOTHING else shop.ownership,
+        ownership=None if extent is Extent.NOTHING else shop.ownership,
         blobs=blobs,
         verified=verified,
         limits=shop.limits(),
         report=report,
-        outline=tree is Tree.NAMES,
+        outline=extent is Extent.OUTLINE,
     )

@@ -223,7 +223,7 @@ def test_what_only_adds_files_wants_the_outline_of_its_base() -> None:
     target = copy(workdir, context, "app", "/app")
     found, keys = plan(target)
     assert keys[base] not in found.files
-    assert found.names == {keys[base]}
+    assert found.outlines == {keys[base]}
 
 
 def test_whoever_looks_into_files_of_the_base_wants_them_all() -> None:
@@ -238,7 +238,7 @@ def test_whoever_looks_into_files_of_the_base_wants_them_all() -> None:
     ):
         found, keys = plan(looking)
         assert keys[base] in found.files
-        assert keys[base] not in found.names
+        assert keys[base] not in found.outlines
 
 
 def test_cached_stages_that_nobody_needs_count_where_all_are_wanted_and_all_of_the_stage_is_cached() -> None:
