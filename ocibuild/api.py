@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -21,6 +21,7 @@ from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import Kind, check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
