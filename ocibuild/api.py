@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -20,6 +20,7 @@ from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_image, list_images, translate_errors
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -39,8 +39,10 @@ from __future__ import annotations
 import errno
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

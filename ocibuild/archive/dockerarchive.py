@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.archive.layout import blob_name
 from ocibuild.errors import InvalidDocument, InvalidReference, NotFound, UnsupportedMediaType
 from ocibuild.oci import Index, Reference, documents, mediatypes, parse_manifest
 from ocibuild.oci.limits import MAX_LAYERS
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -7,11 +7,11 @@ import socket
 import stat
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.errors import SourceError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.build.bases import Bases
@@ -16,6 +16,7 @@ from ocibuild.dockerfile import convert, parse
 from ocibuild.dockerfile.reports.outline import Outliner
 from ocibuild.dockerfile.reports.targets import list_targets
 from ocibuild.errors import DockerfileError, DockerfileErrors, RegistryError, SourceError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.dockerfile import GitContext, HttpContext, ImageContext, LocalFolder
@@ -11,6 +11,7 @@ from ocibuild.errors import InvalidDigest, InvalidReference, UsageError
 from ocibuild.graph import GitReference
 from ocibuild.oci import Digest, Reference
 from ocibuild.source import LocalContext
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.executor import WAYS, Facts, Forced, Row, choose
 from ocibuild.sandbox import Identity, IDs, Spawner, enter, refuse_where_steps_are_refused, stay
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError, UnsafePath, UsageError
 from ocibuild.fs import Root
 from ocibuild.graph import GitReference, GitTree, HttpFile, Origin
 from ocibuild.source import LocalContext
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.errors import DockerfileError, SourceError, UsageError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

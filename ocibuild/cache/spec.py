@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from ocibuild.errors import UsageError
 from ocibuild.oci import Reference
+from ocibuild.values import dataclass
 
 _LONGEST_TAG = 63
 """A tag has 128 characters at most, of which a key takes 64, and a hyphen joins the two."""

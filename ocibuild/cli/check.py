@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.api import Session

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.errors import UsageError
 from ocibuild.executor import Connection, Forced, Process
 from ocibuild.rootfs import unpack, unpacked
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

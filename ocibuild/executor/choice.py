@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ocibuild.executor.rows import WAYS, Row
 from ocibuild.sandbox import IDs
+from ocibuild.values import dataclass
 
 _AUTO = "auto"
 _WHY = {
@@ -66,7 +65,10 @@ class Choice:
     owners_recorded: bool = False
 
 
-def choose(facts: Facts, forced: Forced = Forced()) -> Choice:
+_NOTHING_FORCED = Forced()
+
+
+def choose(facts: Facts, forced: Forced = _NOTHING_FORCED) -> Choice:
     """Return the best row that these facts allow and that gives what is forced."""
     row = next((row for row in WAYS if _allowed(row, facts) and forced.executor in {_AUTO, WAYS[row].executor}), None)
     if row is None:

@@ -8,8 +8,10 @@ change, and a ``t`` without a class that takes the other letters of its clause a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,10 @@ holds is part of any of these, so none of it can come into a key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.graph.vertex import Vertex

@@ -7,11 +7,11 @@ comparing chains of a thousand steps by value would recurse. ``origin`` tells a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ocibuild.graph.mounts import BindMount, CacheMount
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.errors import SourceRange

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch
@@ -13,6 +12,7 @@ from ocibuild.layer.tally import Tally, drain
 from ocibuild.layer.unpack import Unpacker
 from ocibuild.layer.whiteouts import parse_whiteout
 from ocibuild.oci import DiffID, Limits
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

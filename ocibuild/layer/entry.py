@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.values import dataclass
 
 MAX_NAME = 4096
 """Bytes of a name or of a link's target: PATH_MAX, above which no system call takes it."""

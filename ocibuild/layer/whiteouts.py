@@ -11,12 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.changes import Opaque, Removed
 from ocibuild.layer.entry import shown
+from ocibuild.values import dataclass
 
 PREFIX = ".wh."
 OPAQUE = ".wh..wh..opq"

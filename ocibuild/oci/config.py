@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.oci import documents
@@ -10,6 +10,7 @@ from ocibuild.oci.digest import DiffID, Digest
 from ocibuild.oci.platform import Platform
 from ocibuild.oci.runconfig import RunConfig
 from ocibuild.oci.validation import validate
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import InvalidDocument
 from ocibuild.oci import documents
 from ocibuild.oci.digest import Digest
 from ocibuild.oci.platform import Platform
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from ocibuild.values import dataclass
 
 MANIFEST_LIMIT: Final = 4 << 20
 """Bytes of a manifest or index; the least that every registry must take (distribution-spec, "Pushing Manifests")."""

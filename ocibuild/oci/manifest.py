@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ocibuild.errors import InvalidDocument, UnsupportedMediaType
 from ocibuild.oci import documents, mediatypes
 from ocibuild.oci.descriptor import Descriptor
 from ocibuild.oci.validation import validate
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

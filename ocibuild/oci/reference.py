@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ocibuild.errors import InvalidDigest, InvalidReference
 from ocibuild.oci.digest import Digest
+from ocibuild.values import dataclass
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

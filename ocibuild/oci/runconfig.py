@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.oci import documents
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import OcibuildError, UsageError
 from ocibuild.oci import Reference
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from ocibuild.progress.text import duration, one_line, size
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ocibuild.errors import OcibuildError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

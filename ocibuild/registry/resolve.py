@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, UnsupportedMediaType
@@ -19,6 +19,7 @@ from ocibuild.oci import (
 )
 from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MAX_LAYERS
 from ocibuild.registry.fetch import read_blob
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

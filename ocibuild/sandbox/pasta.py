@@ -11,12 +11,12 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import close_inherited, receive
+from ocibuild.values import dataclass
 
 PASTA_GATEWAY = "10.0.2.2"
 PASTA_RESOLVER = "10.0.2.3"

@@ -6,11 +6,11 @@ import json
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from ocibuild.errors import CannotStart, SandboxError
 from ocibuild.sandbox.channel import receive
+from ocibuild.values import dataclass
 
 _MESSAGE_LIMIT = 1 << 16
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
@@ -19,6 +18,7 @@ from ocibuild.sandbox.pasta import Connector
 from ocibuild.sandbox.spare import Spare, await_request
 from ocibuild.sandbox.specs import become_step, load_spec
 from ocibuild.sandbox.step import Beginning, StepSpec, become
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

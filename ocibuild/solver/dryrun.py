@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ocibuild.solver.known import Known
 from ocibuild.solver.plan import LayerVertex, MadeVertex, base_chain, is_linked
 from ocibuild.solver.reasons import open_reasons, tree_name
 from ocibuild.solver.wanted import Extent, Wanted
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.graph import Copy, GitTree, HttpFile, Inline, MakeDirectory, Run, inputs, sources
 from ocibuild.solver.operations.owners import is_looked_up
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

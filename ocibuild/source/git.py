@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from ocibuild.errors import SourceError, UnsafePath
 from ocibuild.fs import Root
 from ocibuild.oci import Digest
 from ocibuild.source.gitprogram import LOCAL, Place, Remote
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

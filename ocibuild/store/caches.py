@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidDigest
 from ocibuild.oci import Digest
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from typing import Any

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidDocument, NotInStore
 from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, is_index, parse_manifest, select
 from ocibuild.store.snapshots import Layer
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.oci import Digest, Platform

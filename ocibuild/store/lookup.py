@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidReference, NotInStore
 from ocibuild.oci import Reference
 from ocibuild.store.images import load_image
 from ocibuild.store.tags import REF_NAME
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.oci import Digest
 from ocibuild.store.inputs import RecordedInputs
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

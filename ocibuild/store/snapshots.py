@@ -15,13 +15,13 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
 from ocibuild.store.inputs import RecordedInputs
 from ocibuild.store.sweeper import Sweeper
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import UsageError
@@ -14,6 +13,7 @@ from ocibuild.transfer.locations import (
     RegistryLocation,
     StoreLocation,
 )
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

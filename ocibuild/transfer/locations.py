@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocibuild.errors import InvalidDigest, InvalidReference, UsageError
 from ocibuild.oci import Digest, Reference
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

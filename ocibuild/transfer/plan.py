@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, NotFound, NotInStore, UsageError
@@ -23,6 +23,7 @@ from ocibuild.oci import (
 )
 from ocibuild.oci.limits import CONFIG_LIMIT, DEEPEST_INDEX, MANIFEST_LIMIT, MAX_LAYERS
 from ocibuild.oci.verified import read_verified
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.oci.image_io import ImageSource

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild import graph
@@ -18,6 +18,7 @@ from ocibuild.dockerfile.parser.instructions import Add, Copy, OnBuild, Run, Wor
 from ocibuild.dockerfile.parser.parse import parse_trigger
 from ocibuild.dockerfile.shell.words import expand_word
 from ocibuild.errors import DockerfileError, RegistryError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild import graph
@@ -11,6 +10,7 @@ from ocibuild.dockerfile.conversion import paths
 from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.suggest import did_you_mean
 from ocibuild.errors import DockerfileError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

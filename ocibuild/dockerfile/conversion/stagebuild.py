@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ocibuild import graph
@@ -26,6 +26,7 @@ from ocibuild.dockerfile.conversion.settings import apply_setting, expand_pairs
 from ocibuild.dockerfile.parser import instructions as ins
 from ocibuild.dockerfile.shell.words import expand_word
 from ocibuild.errors import DockerfileError, without_passwords
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.dockerfile.conversion.runmounts import origins
@@ -13,6 +12,7 @@ from ocibuild.dockerfile.shell.words import expand_word
 from ocibuild.dockerfile.suggest import did_you_mean
 from ocibuild.errors import DockerfileError, InvalidReference, SourceRange
 from ocibuild.oci import Platform, Reference
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

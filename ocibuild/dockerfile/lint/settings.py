@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DockerfileError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.suggest import did_you_mean
 from ocibuild.errors import DockerfileError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

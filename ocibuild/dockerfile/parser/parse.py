@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.parser.directives import Directives, parse_directives
@@ -11,6 +11,7 @@ from ocibuild.dockerfile.parser.instructions import Arg, From
 from ocibuild.dockerfile.parser.lines import LineReader, split_lines
 from ocibuild.dockerfile.parser.statements import instruction_name, parse_instruction
 from ocibuild.errors import DockerfileError, DockerfileErrors, SourceRange
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.dockerfile.parser.instructions import Instruction, StageInstruction

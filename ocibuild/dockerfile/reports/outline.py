@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeVar
 
 from ocibuild.dockerfile.conversion.environment import global_arguments
@@ -12,6 +12,7 @@ from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.parser.instructions import Arg, Run
 from ocibuild.dockerfile.reports.targets import description
 from ocibuild.dockerfile.shell.words import expand_word
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,11 +8,11 @@ time proportional to the value's length times the pattern's: a star is placed on
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import DockerfileError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

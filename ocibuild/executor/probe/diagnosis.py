@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
@@ -17,6 +16,7 @@ from ocibuild.executor.probe.surroundings import Surroundings, look_around
 from ocibuild.executor.proot import find_proot
 from ocibuild.executor.rows import Row
 from ocibuild.sandbox import IDs
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

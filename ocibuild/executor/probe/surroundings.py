@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import ProgramSpec
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

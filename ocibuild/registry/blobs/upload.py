@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -11,6 +10,7 @@ from ocibuild.errors import RegistryError, Unauthorized
 from ocibuild.registry.http.messages import failure
 from ocibuild.registry.http.retry import RETRYABLE
 from ocibuild.registry.identity.challenge import repository_scope
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,10 +12,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import ConfigError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

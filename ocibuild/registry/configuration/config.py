@@ -25,7 +25,7 @@ The table ``[limits]`` of the same file is in the module of that name.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
@@ -33,6 +33,7 @@ from ocibuild.graph import parse_size
 from ocibuild.oci import Limits
 from ocibuild.registry.configuration.certificates import Certificates, KeyPair, find_certificates, has_folder
 from ocibuild.registry.configuration.limits import parse_limits
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ocibuild.errors import NotFound, RegistryError, Unauthorized
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

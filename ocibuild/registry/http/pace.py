@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
+
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     import socket

@@ -6,13 +6,13 @@ import select
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from ocibuild.registry.http.pace import PacedResponse
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,11 +18,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import ConfigError
 from ocibuild.registry.configuration.config import domain_of, is_hub
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ocibuild.errors import ConfigError
 from ocibuild.registry.identity.authfile import AuthFile, auth_file_path, read_auth_file, server_key
 from ocibuild.registry.identity.helper import Helper, Secret
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,10 +10,11 @@ import json
 import os
 import select
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import ConfigError
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     import subprocess

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
 from ocibuild.errors import ConfigError
@@ -20,6 +19,7 @@ from ocibuild.registry.identity.authfile import (
 )
 from ocibuild.registry.identity.credentials import TOKEN_USER, IdentityToken, Password, RegistryToken
 from ocibuild.registry.identity.helper import Helper, Secret
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

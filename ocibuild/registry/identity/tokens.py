@@ -9,13 +9,14 @@ import base64
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from ocibuild.errors import RegistryError
 from ocibuild.registry.http.messages import Request
 from ocibuild.registry.identity.credentials import IdentityToken, Password
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.registry.http.messages import Answer

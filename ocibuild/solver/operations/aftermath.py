@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import CannotStart
 from ocibuild.fs import Root
 from ocibuild.sandbox import Folder, Overlay, Tree
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.errors import OcibuildError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ocibuild.solver.operations.directory import explained
 from ocibuild.solver.operations.owners import find_owner
 from ocibuild.solver.operations.placing import Placer
 from ocibuild.solver.operations.sources import opened
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError, UnsafePath
 from ocibuild.fs.root import MAX_LINKS
 from ocibuild.solver.operations.directory import make_directories
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from ocibuild.solver.operations.placing import Placer

@@ -6,7 +6,6 @@ import json
 import os
 import posixpath
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -28,6 +27,7 @@ from ocibuild.sandbox import Bind, Secret, Tmpfs, Tree
 from ocibuild.solver.operations.copy import copy
 from ocibuild.solver.operations.directory import put_owner
 from ocibuild.store import Cache
+from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
