@@ -1,6 +1,6 @@
 """Paths below an open directory, and patterns for names."""
 
-from ocibuild.fs.content import ContentCopier
+from ocibuild.fs.content import ContentCopier, have_same_bytes
 from ocibuild.fs.cursor import Cursor
 from ocibuild.fs.diskusage import disk_usage
 from ocibuild.fs.modes import ModeChange
@@ -19,6 +19,7 @@ __all__ = [
     "Root",
     "disk_usage",
     "has_wildcard",
+    "have_same_bytes",
     "literal_start",
     "may_match_below",
     "open_readable",

@@ -1,4 +1,4 @@
-"""The content of files copied inside the kernel: shared where the file system can, and with the holes that it has."""
+"""The content of open files: copied inside the kernel, shared where the file system can; and compared."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ FICLONE = 0x40049409
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM, errno.EBADF)
 _SMALL = 64 << 10
 _PIECE = 1 << 30
+_COMPARED = 1 << 20
 
 
 class ContentCopier:
-    """Copies from open files to open and empty ones; whether blocks can be shared is found out at the first file."""
+    """Copies from open files to open and empty ones, with the holes that they have.
+
+    Whether blocks can be shared is found out at the first file.
+    """
 
     def __init__(self) -> None:
         self._shares = True
@@ -35,6 +39,16 @@ class ContentCopier:
                 raise
             self._shares = False
         return self._shares
+
+
+def have_same_bytes(one: int, other: int) -> bool:
+    """Tell whether two open files have the same bytes from where they stand, up to the first difference."""
+    while True:
+        piece = os.read(one, _COMPARED)
+        if piece != os.read(other, _COMPARED):
+            return False
+        if not piece:
+            return True
 
 
 def _copy_small(source: int, destination: int, size: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from ocibuild.fs import Root, open_readable
+from ocibuild.fs import Root, have_same_bytes, open_readable
 from ocibuild.layer import Merged
 from ocibuild.layer.xattrs import LABEL
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ocibuild.store import Snapshot
-
-_PIECE = 1 << 20
 
 
 class Below:
@@ -54,14 +52,7 @@ class Below:
 
 
 def _are_alike(one: int, other: int) -> bool:
-    if _attributes(one) != _attributes(other):
-        return False
-    while True:
-        piece = os.read(one, _PIECE)
-        if piece != os.read(other, _PIECE):
-            return False
-        if not piece:
-            return True
+    return _attributes(one) == _attributes(other) and have_same_bytes(one, other)
 
 
 def _attributes(fd: int) -> tuple[int, int, int, int, dict[str, bytes]]:

@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ocibuild.fs import Root, open_readable
+from ocibuild.fs import Root, have_same_bytes, open_readable
 from ocibuild.layer import is_opaque, is_whiteout, read_xattrs
 
 if TYPE_CHECKING:
     from ocibuild.layer import Ownership
 
-_PIECE = 1 << 20
 _GRAIN = 2_000_000_000
 """The coarsest times, in nanoseconds, that archives and file systems have."""
 
@@ -112,9 +111,4 @@ def _same_bytes(left: Root, right: Root, name: str) -> bool:
             dir_fd, last = root.borrow_parent(name)
             files.append(open_readable(last, dir_fd))
             cleanup.callback(os.close, files[-1])
-        while True:
-            piece = os.read(files[0], _PIECE)
-            if piece != os.read(files[1], _PIECE):
-                return False
-            if not piece:
-                return True
+        return have_same_bytes(*files)

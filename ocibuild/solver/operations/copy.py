@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from dataclasses import field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError
+from ocibuild.fs import ContentCopier
 from ocibuild.graph import Scratch
 from ocibuild.layer import Entry, Kind, is_whiteout
 from ocibuild.solver.operations.archive import is_archive, unpack
@@ -85,6 +84,7 @@ class _Copier:
     owner: tuple[int, int] | None
     mode: ModeChange | None
     _links: dict[tuple[int, int], str] = field(default_factory=dict)
+    _contents: ContentCopier = field(default_factory=ContentCopier)
 
     def copy_all(self, *, unpack_archives: bool) -> None:
         """Copy everything that is selected."""
@@ -148,10 +148,11 @@ class _Copier:
     def _copy_content(self, source: str, entry: Entry) -> None:
         reader = self.sources.root.open_file(source)
         try:
-            if not stat.S_ISREG(os.fstat(reader).st_mode):
+            status = os.fstat(reader)
+            if not stat.S_ISREG(status.st_mode):
                 raise SourceError(f"{source!r} was replaced while it was being copied", remedy="build again")
             entry.xattrs = self.sources.xattrs(reader)
-            self.placer.file(entry, partial(_copy_bytes, reader))
+            self.placer.file(entry, lambda writer: self._contents.copy(reader, writer, status.st_size))
         finally:
             os.close(reader)
 
@@ -167,15 +168,3 @@ class _Copier:
             linkname=self.sources.root.readlink(source) if kind is Kind.SYMLINK else "",
             device=(os.major(status.st_rdev), os.minor(status.st_rdev)),
         )
-
-
-def _copy_bytes(reader: int, writer: int) -> None:
-    """Copy inside the kernel, sharing blocks where the file system can."""
-    try:
-        while os.copy_file_range(reader, writer, 1 << 30):
-            pass
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        while os.sendfile(writer, reader, None, 1 << 30):
-            pass
