@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
+from ocibuild.store.removal import try_remove
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -120,24 +121,23 @@ class Caches:
         return lock is None
 
     def remove(self, name: str) -> bool:
-        """Remove a cache, unless somebody uses it; tell whether it was."""
+        """Remove a cache, unless somebody uses it or this process may not; tell whether it was."""
         lock = self._locks.try_hold(_lock_name(name))
         if lock is None:
             return False
         try:
-            remove_path(os.path.join(self._folder, name))
+            return try_remove(os.path.join(self._folder, name))
         finally:
             lock.close()
-        return True
 
     def recover(self) -> None:
-        """Remove what killed processes were making, and what they had moved away."""
+        """Remove what killed processes were making, and what they had moved away, as far as this one may."""
         with suppress(FileNotFoundError):
             for name in os.listdir(self._folder):
                 if (name.startswith(_NEW) or self._is_empty(name)) and (lock := self._locks.try_hold(_lock_name(name))):
                     try:
                         if name.startswith(_NEW) or self._is_empty(name):
-                            remove_path(os.path.join(self._folder, name))
+                            try_remove(os.path.join(self._folder, name))
                     finally:
                         lock.close()
 

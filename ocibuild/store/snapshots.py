@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from ocibuild.fs import remove_path
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
 from ocibuild.store.inputs import RecordedInputs
+from ocibuild.store.removal import try_remove
 from ocibuild.store.sweeper import Sweeper
 from ocibuild.values import dataclass
 
@@ -209,7 +210,10 @@ class Snapshots:
         self._database.query("UPDATE snapshots SET size = ? WHERE id = ?", (size, number))
 
     def remove(self, number: int, *, unless_used_since: int) -> bool:
-        """Remove a committed snapshot with its records, unless it was used after that time; tell whether it was."""
+        """Remove a committed snapshot with its records, unless it was used after that time; tell whether it was.
+
+        Where this process may not remove all of it, it is gone for everybody, and the rest is left to ``recover()``.
+        """
         lock = self._locks.try_hold(_lock_name(number))
         if lock is None:
             return False
@@ -221,17 +225,19 @@ class Snapshots:
                 RecordedInputs(self._database).remember_pruned(number)
                 # from now on it is one that is being written, and what we leave is removed as such
                 self._database.query("UPDATE snapshots SET committed = 0 WHERE id = ?", (number,))
-            self._discard(number)
+            return self._discard(number)
         finally:
             lock.close()
-        return True
 
     def recover(self) -> None:
-        """Remove what killed processes left: active snapshots without an owner, folders without a record or owner."""
+        """Remove what killed processes left: active snapshots without an owner, folders without a record or owner.
+
+        What this process may not remove stays.
+        """
         folders = os.listdir(self._folder)  # before their records are read: a record comes before its folder
         recorded = {str(number) for (number,) in self._database.query("SELECT id FROM snapshots")}
         for name in set(folders) - recorded:
-            remove_path(os.path.join(self._folder, name))
+            try_remove(os.path.join(self._folder, name))
         for (number,) in self._database.query("SELECT id FROM snapshots WHERE committed = 0"):
             self._discard_orphan(number)
         with suppress(FileNotFoundError):
@@ -260,11 +266,15 @@ class Snapshots:
             (chain_id, layer.diff_id if layer else None, _layer_json(layer), number),
         )
 
-    def _discard(self, number: int) -> None:
-        """Remove the folders, then the record: killed in between, the next start does it again."""
-        remove_path(self.scratch(number))
-        remove_path(self.path(number))
-        self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
+    def _discard(self, number: int) -> bool:
+        """Remove the folders, then the record: killed in between, the next start does it again, and so it does with
+
+        what this process may not remove. Return whether nothing is left.
+        """
+        removed = try_remove(self.scratch(number)) and try_remove(self.path(number))
+        if removed:
+            self._database.query("DELETE FROM snapshots WHERE id = ?", (number,))
+        return removed
 
     def _snapshot(self, number: int, diff_id: str | None, layer: str | None) -> Snapshot:
         return Snapshot(number, self.upper(number), _layer(diff_id, layer))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.fs import remove_path
+from ocibuild.store.removal import try_remove
 
 if TYPE_CHECKING:
     from ocibuild.store.locks import Lock, Locks
@@ -59,12 +60,14 @@ class Trees:
         raise AssertionError("numbers do not end")
 
     def recover(self) -> None:
-        """Remove what killed processes left."""
+        """Remove what killed processes left, as far as this one may."""
         with suppress(FileNotFoundError):
             for name in os.listdir(self._folder):
-                lock = self._locks.try_hold(_lock_name(name))
-                if lock is not None:
-                    HeldTree(os.path.join(self._folder, name), lock).remove()
+                if lock := self._locks.try_hold(_lock_name(name)):
+                    try:
+                        try_remove(os.path.join(self._folder, name))
+                    finally:
+                        lock.close()
 
 
 def _lock_name(name: str) -> str:

@@ -186,6 +186,24 @@ def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busyb
     assert not list(trees.iterdir())
 
 
+def test_what_a_killed_build_left_of_other_ids_stops_no_build_that_has_one(
+    ocibuild: Program, busybox_base: str
+) -> None:
+    """A build with a range of IDs leaves files that proot may not remove: they stay for one that has the range."""
+    text = f"FROM {busybox_base}\nRUN mkdir -m 700 /d && touch /d/f && chown -R 1234 /d && {{}}\n"
+    sleeping = ocibuild.context("sleeping", {"Dockerfile": text.format("sleep 4323")})
+    awake = ocibuild.context("awake", {"Dockerfile": text.format("true")})
+    process = ocibuild.start("build", "--progress", "plain", "--snapshotter", "copy", sleeping)
+    wait_until(lambda: _runs_below(process.pid, b"sleep\x004323"))
+    process.kill()
+    _end(process)
+    ocibuild.build(awake, "--executor", "proot")
+    assert bool(list((ocibuild.store / "trees").iterdir())) == (ocibuild.user.account.uid != 0)
+    ocibuild.build(awake, "--snapshotter", "copy", "--no-cache")
+    assert not list((ocibuild.store / "trees").iterdir())
+    assert not list((ocibuild.store / "scratch").iterdir())
+
+
 def _done(output: str) -> set[str]:
     """Return the labels of the steps that a build said were done."""
     steps = Built(0, "", output).steps

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 
 def processes_with(mark: str) -> list[int]:
-    """Return the processes that have ``mark`` in their command line or environment; those of other users for root."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            with suppress(OSError):
-                if mark.encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-    return found
+    """Return the processes that have ``mark`` in their command line, or in their environment as far as it is shown."""
+    processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    marked = [int(entry.name) for entry in processes if mark.encode() in _read(entry / "cmdline", entry / "environ")]
+    return [pid for pid in marked if pid != os.getpid()]
+
+
+def _read(*paths: Path) -> bytes:
+    """Return what can be read of files one after the other: of other users' processes not all can."""
+    content = b""
+    for path in paths:
+        with suppress(OSError):
+            content += path.read_bytes()
+    return content
 
 
 def descendants(pid: int) -> list[int]:

@@ -18,6 +18,7 @@ from ocibuild.build.agents import SSHSpec
 from ocibuild.build.secrets import SecretSpec
 from ocibuild.graph import ExtraHost, Network, Ulimit
 from ocibuild.oci import Platform, Reference
+from tests.support.lab import needs_root
 from tests.unit.solver.bench import SHELL, Bench
 from tests.unit.solver.test_archive import tar
 
@@ -527,7 +528,14 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+ONLY_ROOT = frozenset({"context: owner", "context: owner of a directory", "stage: another device"})
+"""Changes that take more than a user may do, or has IDs for."""
+RULES_BY_NAME = [
+    pytest.param(rule, id=name, marks=needs_root if name in ONLY_ROOT else ()) for name, rule in RULES.items()
+]
+
+
+@pytest.mark.parametrize("rule", RULES_BY_NAME)
 def test_what_runs_again_after_a_change(rule: Rule, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.add_shell()
     for name in ("a", "b"):

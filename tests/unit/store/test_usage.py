@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
 from ocibuild.oci import ChainID, Descriptor, DiffID, Digest, Reference, mediatypes
 from ocibuild.store import Cache, Item, Kind, Layer, Pruning, Record, Store, snapshots
+from ocibuild.store.removal import try_remove
 from tests.unit.store.processes import kill_when_ready, until_ready
 
 WORKING = """
@@ -112,14 +112,14 @@ def test_whoever_recovers_leaves_alone_what_somebody_else_removes(
     folder = store.snapshots.path(int(item.id))
     seen: list[bool] = []
 
-    def remove(path: str) -> None:
+    def remove(path: str) -> bool:
         with Store.open(store.root) as other:
             other.snapshots.recover()
             assert not other.snapshots.remove(int(item.id), unless_used_since=item.used)
         seen.append(os.path.exists(folder))
-        remove_path(path)
+        return try_remove(path)
 
-    monkeypatch.setattr(snapshots, "remove_path", remove)
+    monkeypatch.setattr(snapshots, "try_remove", remove)
     assert store.usage.prune(Pruning()) == [item]
     assert seen[0]
     assert not os.path.exists(folder)
@@ -130,7 +130,7 @@ def test_what_a_killed_process_was_removing_is_gone_at_the_next_start(store: Sto
     (item,) = store.usage.items()
     program = f"""
 import ocibuild.store.snapshots as snapshots
-snapshots.remove_path = lambda path: ready()
+snapshots.try_remove = lambda path: ready()
 store.snapshots.remove({item.id}, unless_used_since={item.used})
 """
     kill_when_ready(store.root, program)
