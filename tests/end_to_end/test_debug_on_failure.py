@@ -266,6 +266,7 @@ def test_nothing_is_left_when_the_builder_or_its_terminal_goes_away(
                 os.close(screen.fd)
             case _:
                 screen.until(PROMPT)
+                wait_until(lambda: screen.quiet(0.5))  # the shell asks the terminal something after its prompt
                 screen.process.send_signal(signal.SIGTERM)
                 assert screen.quiet(0.5)  # it is the shell's, which lets it pass
                 screen.process.send_signal(signal.SIGTERM)
