@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ocibuild.progress import Display
     from ocibuild.registry import Kept, Registry, RegistryConfig
     from ocibuild.solver.dryrun import PlannedStep
-    from ocibuild.store import Item, Layer, ListedImage, Pruning, StoredImage
+    from ocibuild.store import ImageFilter, Item, Layer, ListedImage, Pruning, RemovedImage, StoredImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,9 +342,22 @@ class Session:
 
     # -- local images
 
-    def images(self) -> list[ListedImage]:
-        """Return every image of the store, once for each of its tags, newest first."""
-        return list(list_images(self.store, Platform.host()))[::-1]
+    def images(self, chosen: ImageFilter | None = None) -> list[ListedImage]:
+        """Return the images of the store that are ``chosen``, once for each of their tags, the newest first."""
+        from ocibuild.store import ImageFilter
+
+        found = list(list_images(self.store, Platform.host()))[::-1]
+        found.sort(key=lambda listed: listed.image.created_at, reverse=True)
+        return (chosen or ImageFilter()).chosen(found, self.find)
+
+    def remove_image(self, name: str, *, force: bool = False, keep: bool = False) -> RemovedImage:
+        """Remove a name of an image, and the image with its last one: see ``ocibuild.store.remove_image``."""
+        from ocibuild.store import remove_image
+
+        # the owners of unpacked files may be IDs that only this user's namespace has
+        with self._machine() as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
+            return remove_image(self.store, name, Platform.host(), force=force, keep=keep)
 
     def find(self, name: str) -> StoredImage:
         """Return the image that a reference or an image ID names; raise NotInStore."""

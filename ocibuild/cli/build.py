@@ -108,7 +108,8 @@ def _request(options: dict[str, Any]) -> BuildRequest:
     from ocibuild.oci import Platform, Reference
     from ocibuild.output import parse_output
 
-    outputs = [*options["outputs"], *(["type=registry"] if options["push"] else [])]
+    short = {"load": "type=image", "push": "type=registry"}
+    outputs = [*options["outputs"], *(output for flag, output in short.items() if options[flag])]
     return BuildRequest(
         context=options["context"],
         platform=Platform.parse(options["platform"]) if options["platform"] else Platform.host(),

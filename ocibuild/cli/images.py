@@ -1,4 +1,4 @@
-"""``ocibuild images``, ``tag``, ``inspect`` and ``history``."""
+"""``ocibuild images``, ``tag``, ``rmi``, ``inspect`` and ``history``."""
 
 from __future__ import annotations
 
@@ -9,52 +9,104 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.cli.common import refused_options, session
-from ocibuild.cli.text import age, size, table
+from ocibuild.cli.listing import Columns, listed
+from ocibuild.cli.text import age, printable, size, utc
+from ocibuild.errors import OcibuildError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from ocibuild.store import ListedImage
 
-_FORMAT = click.Choice(["table", "json"])
+_NONE = "<none>"
+_LONGEST_COMMAND = 45  # of history's table
+_IMAGES = {
+    "ID": "IMAGE ID",
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "Digest": "DIGEST",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+    "Containers": "CONTAINERS",
+    "VirtualSize": "SIZE",
+    "SharedSize": "SHARED SIZE",
+    "UniqueSize": "UNIQUE SIZE",
+}
+_HISTORY = {
+    "ID": "IMAGE",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "CreatedBy": "CREATED BY",
+    "Size": "SIZE",
+    "Comment": "COMMENT",
+}
+
+
+def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--format`` for what is listed."""
+    return click.option(
+        "--format", "form", metavar="FORMAT", default="table", help="table, json, a Go template, or table and one."
+    )(command)
+
+
+def filter_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add docker's ``--filter``."""
+    return click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only such.")(
+        command
+    )
 
 
 @click.command()
-@click.option("-a", "--all", "everything", is_flag=True, help="Also images that no tag names.")
+@click.argument("pattern", metavar="[REPOSITORY[:TAG]]", required=False)
+@click.option("-a", "--all", is_flag=True, expose_value=False, help="Accepted: there are no intermediate images.")
 @click.option("-q", "--quiet", is_flag=True, help="Print image IDs alone.")
 @click.option("--digests", is_flag=True, help="Show the digests of manifests.")
 @click.option("--no-trunc", is_flag=True, help="Show whole IDs.")
-@click.option("--format", "form", type=_FORMAT, default="table", show_default=True)
-@refused_options("--filter")
+@filter_option
+@format_option
+@refused_options("--tree")
 @click.pass_context
-def images(ctx: click.Context, everything: bool, quiet: bool, digests: bool, no_trunc: bool, form: str) -> None:  # noqa: FBT001
-    """List the images of the store, newest first."""
+def images(
+    ctx: click.Context,
+    pattern: str | None,
+    quiet: bool,  # noqa: FBT001
+    digests: bool,  # noqa: FBT001
+    no_trunc: bool,  # noqa: FBT001
+    filters: tuple[str, ...],
+    form: str,
+) -> None:
+    """List the images of the store, the newest first."""
+    from ocibuild.store import ImageFilter
+
+    chosen = ImageFilter.parse([*filters, *([f"reference={pattern}"] if pattern else [])])
     with session(ctx) as current:
-        rows = [_image_row(listed, whole_id=no_trunc) for listed in current.images() if everything or listed.reference]
+        rows = [_image_row(one, whole_id=no_trunc) for one in current.images(chosen)]
     if quiet:
-        click.echo("\n".join(dict.fromkeys(row["ID"] for row in rows)), nl=bool(rows))
-    elif form == "json":
-        for row in rows:
-            click.echo(json.dumps(row))
-    else:
-        columns = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
-        headings = {"ID": "IMAGE ID", "CreatedSince": "CREATED"}
-        click.echo(table(rows, columns, headings))
+        click.echo("".join(f"{row['ID']}\n" for row in rows), nl=False)
+        return
+    columns = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
+    click.echo(listed(rows, form, Columns(columns, _IMAGES)), nl=False)
 
 
-def _image_row(listed: ListedImage, *, whole_id: bool) -> dict[str, Any]:
+def _image_row(image: ListedImage, *, whole_id: bool) -> dict[str, Any]:
     from ocibuild.output import size_of
 
-    reference = listed.reference
-    image_id = listed.image.manifest.config.digest
-    familiar = reference.familiar() if reference else ""
-    tag = reference.tag if reference and reference.tag else "<none>"
+    reference, image_id = image.reference, image.image.manifest.config.digest
+    created = image.image.config.created
+    shown = size(size_of(image.image))
     return {
-        "Repository": familiar.removesuffix(f":{tag}") or "<none>",
-        "Tag": tag,
-        "Digest": listed.image.descriptor.digest,
+        "Containers": "N/A",
+        "CreatedAt": utc(created),
+        "CreatedSince": age(created, time.time()),
+        "Digest": image.image.descriptor.digest,
         "ID": image_id if whole_id else image_id.short,
-        "CreatedAt": listed.image.config.created or "",
-        "CreatedSince": age(listed.image.config.created, time.time()),
-        "Size": size(size_of(listed.image)),
+        "Repository": reference.familiar_name() if reference else _NONE,
+        "SharedSize": "N/A",
+        "Size": shown,
+        "Tag": (reference and reference.tag) or _NONE,
+        "UniqueSize": "N/A",
+        "VirtualSize": shown,
     }
 
 
@@ -71,46 +123,100 @@ def tag(ctx: click.Context, source: str, destination: str) -> None:
 
 
 @click.command()
-@click.argument("references", metavar="REFERENCE...", nargs=-1, required=True)
-@click.option("--format", "form", type=click.Choice(["json"]), default="json", show_default=True)
+@click.argument("names", metavar="IMAGE...", nargs=-1, required=True)
+@click.option("-f", "--force", is_flag=True, help="Also an image with several names, by its ID.")
+@click.option("--no-prune", is_flag=True, help="Remove names alone, and leave what they name to prune.")
+@refused_options("--platform")
 @click.pass_context
-def inspect(ctx: click.Context, references: tuple[str, ...], form: str) -> None:  # noqa: ARG001
-    """Show all of an image, with docker's names of its members."""
+def rmi(ctx: click.Context, names: tuple[str, ...], force: bool, no_prune: bool) -> None:  # noqa: FBT001
+    """Remove names of images, and each image with its last name."""
     with session(ctx) as current:
-        click.echo(json.dumps([current.inspect(reference) for reference in references], indent=4))
+
+        def remove(name: str) -> None:
+            removed = current.remove_image(name, force=force, keep=no_prune)
+            for one in removed.names:
+                click.echo(f"Untagged: {printable(one)}")
+            for image_id in removed.ids:
+                click.echo(f"Deleted: {image_id}")
+
+        _each(remove, names, missing_is_fine=force)
+
+
+def _each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
+    """Do something for each name, whatever becomes of the others; raise the last error in the end."""
+    from ocibuild.cli.failures import report
+    from ocibuild.errors import NotInStore
+
+    failures: list[OcibuildError] = []
+    for name in names:
+        try:
+            work(name)
+        except OcibuildError as error:
+            if missing_is_fine and isinstance(error, NotInStore):
+                report(error, 0)
+            else:
+                failures.append(error)
+    for failure in failures[:-1]:
+        report(failure, 1)
+    if failures:
+        raise failures[-1]
 
 
 @click.command()
-@click.argument("reference")
+@click.argument("names", metavar="IMAGE...", nargs=-1, required=True)
+@click.option("-f", "--format", "form", metavar="FORMAT", default="", help="json, or a Go template.")
+@click.option("--type", "kind", type=click.Choice(["image"]), help="What the names are of.")
+@refused_options("-s", "--size", "--platform")
+@click.pass_context
+def inspect(ctx: click.Context, names: tuple[str, ...], form: str, kind: str | None) -> None:  # noqa: ARG001
+    """Show all of an image, with docker's names of its members."""
+    show = _shown(form)
+    found: list[dict[str, Any]] = []
+    with session(ctx) as current:
+        try:
+            _each(lambda name: found.append(current.inspect(name)), names)
+        finally:
+            if found:
+                click.echo(show(found), nl=False)
+
+
+def _shown(form: str) -> Callable[[Sequence[dict[str, Any]]], str]:
+    """Return how documents are shown: as one list, or what a template gives for each."""
+    if form in ("", "json"):
+        return lambda found: json.dumps(found, ensure_ascii=False, indent=None if form else 4) + "\n"
+    from ocibuild.cli.gotemplate import Template
+
+    template = Template(form)
+    return lambda found: "".join(f"{template.render(one)}\n" for one in found)
+
+
+@click.command()
+@click.argument("reference", metavar="IMAGE")
+@click.option("-H", "--human/--no-human", "human", default=True, help="Sizes and times for people.  [default: human]")
 @click.option("--no-trunc", is_flag=True, help="Show whole instructions.")
 @click.option("-q", "--quiet", is_flag=True, help="Print image IDs alone.")
-@click.option("--format", "form", type=_FORMAT, default="table", show_default=True)
+@format_option
+@refused_options("--platform")
 @click.pass_context
-def history(ctx: click.Context, reference: str, no_trunc: bool, quiet: bool, form: str) -> None:  # noqa: FBT001
-    """Show the instructions that made an image, newest first."""
+def history(ctx: click.Context, reference: str, human: bool, no_trunc: bool, quiet: bool, form: str) -> None:  # noqa: FBT001
+    """Show the instructions that made an image, the newest first."""
     with session(ctx) as current:
-        rows = current.history(reference)
+        rows = [_history_row(row, human=human, whole=no_trunc) for row in current.history(reference)]
     if quiet:
-        click.echo("\n".join(row["Id"] for row in rows))
-    elif form == "json":
-        for row in rows:
-            click.echo(json.dumps(row))
-    else:
-        click.echo(
-            table(
-                [_history_row(row, whole=no_trunc) for row in rows],
-                ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
-                {},
-            )
-        )
+        click.echo("".join(f"{row['ID']}\n" for row in rows), nl=False)
+        return
+    columns = ["ID", "CreatedSince" if human else "CreatedAt", "CreatedBy", "Size", "Comment"]
+    click.echo(listed(rows, form, Columns(columns, _HISTORY)), nl=False)
 
 
-def _history_row(row: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    image_id, command = row["Id"], row["CreatedBy"]
+def _history_row(row: dict[str, Any], *, human: bool, whole: bool) -> dict[str, Any]:
+    image_id, command = row["Id"], printable(row["CreatedBy"])
+    cut = not whole and len(command) > _LONGEST_COMMAND
     return {
-        "IMAGE": image_id if whole else image_id.removeprefix("sha256:")[:12],
-        "CREATED": age(row["Created"], time.time()),
-        "CREATED BY": command if whole or len(command) <= 45 else f"{command[:44]}…",
-        "SIZE": size(row["Size"]),
-        "COMMENT": row["Comment"],
+        "Comment": row["Comment"],
+        "CreatedAt": row["Created"] or "",
+        "CreatedBy": f"{command[: _LONGEST_COMMAND - 1]}…" if cut else command,
+        "CreatedSince": age(row["Created"], time.time()),
+        "ID": image_id if whole else image_id.removeprefix("sha256:")[:12],
+        "Size": size(row["Size"]) if human else str(row["Size"]),
     }

@@ -35,6 +35,7 @@ _COMMANDS = {
     "prune": ("usage", "prune", "Remove what takes room beside the images."),
     "pull": ("transfer", "pull", "Pull an image from a registry."),
     "push": ("transfer", "push", "Push an image to a registry."),
+    "rmi": ("images", "rmi", "Remove images."),
     "run": ("run", "run", "Run a process in an image."),
     "tag": ("images", "tag", "Give an image one more name."),
     "validate": ("validate", "validate", "Check an image against its schemas and digests."),
@@ -46,12 +47,14 @@ _IMAGE_COMMANDS = {
     "inspect": "inspect",
     "ls": "images",
     "pull": "pull",
+    "prune": "prune",
     "push": "push",
+    "rm": "rmi",
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
 _LATER = frozenset(
-    {"rmi", "save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
+    {"save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
     | {"completion", "exec", "stop", "kill", "wait"}
 )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import without_passwords
+from ocibuild.graph import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+_GAP = 3
+_NARROWEST = 10
 _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("day", 86400), ("hour", 3600))
 
 
@@ -42,7 +45,7 @@ def size(count: int) -> str:
 
 def age(created: str | None, now: float) -> str:
     """Return how long ago a time in RFC 3339 was: ``3 days ago``; ``N/A`` where there is none."""
-    then = _parse_time(created or "")
+    then = parse_time(created)
     if then is None:
         return "N/A"
     seconds = max(0, int(now - then))
@@ -60,22 +63,21 @@ def age(created: str | None, now: float) -> str:
     return "1 second ago" if seconds else "Less than a second ago"
 
 
-def _parse_time(text: str) -> float | None:
-    """Return seconds since 1970, None for no time, and for the year 1, which is how Go writes no time."""
-    from datetime import UTC, datetime
+def utc(created: str | None) -> str:
+    """Return a time in RFC 3339 as Go shows it: ``2023-11-14 22:13:20 +0000 UTC``; ``N/A`` where there is none."""
+    import time
 
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time.replace(tzinfo=time.tzinfo or UTC).timestamp() if time.year > 1 else None
+    then = parse_time(created)
+    return "N/A" if then is None else time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(then))
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], headings: Mapping[str, str]) -> str:
-    """Return rows in aligned columns under upper-case headings, as docker does."""
-    lines = [[headings.get(column, column.upper()) for column in columns]]
-    lines += [[str(row[column]) for column in columns] for row in rows]
-    widths = [max(len(line[number]) for line in lines) for number in range(len(columns))]
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Return cells in aligned columns, as docker does: three spaces apart, and no column narrower than ten."""
+    columns = max(map(len, lines), default=0)
+    widths = [
+        max(_NARROWEST, max(len(line[number]) for line in lines if number < len(line)) + _GAP)
+        for number in range(columns)
+    ]
     return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip() for line in lines
     )

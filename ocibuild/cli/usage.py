@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.cli.common import session
-from ocibuild.cli.text import age, printable, shown_inputs, size, table
+from ocibuild.cli.listing import listed, plain_columns
+from ocibuild.cli.text import age, printable, shown_inputs, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +49,8 @@ def du(ctx: click.Context, verbose: bool, filters: tuple[str, ...], form: str) -
     if verbose:
         click.echo("".join(f"{_whole(item)}{_record(records.get(item.id))}\n" for item in items), nl=False)
     elif items:
-        columns = ["ID", "TYPE", "RECLAIMABLE", "SIZE", "LAST USED", "WHAT"]
-        click.echo(table([_row(item) for item in items], columns, {}))
+        columns = plain_columns("ID", "TYPE", "RECLAIMABLE", "SIZE", "LAST USED", "WHAT")
+        click.echo(listed([_row(item) for item in items], "table", columns), nl=False)
     click.echo(f"Reclaimable: {size(sum(one.size for one in items if not one.in_use))}")
     click.echo(f"Total: {size(sum(one.size for one in items))}")
 
@@ -80,11 +81,13 @@ def prune(
             click.echo(json.dumps(_document(item)))
         return
     if removed:
-        click.echo(table([_row(item) for item in removed], ["ID", "TYPE", "SIZE", "LAST USED", "WHAT"], {}))
+        columns = plain_columns("ID", "TYPE", "SIZE", "LAST USED", "WHAT")
+        click.echo(listed([_row(item) for item in removed], "table", columns), nl=False)
     click.echo(f"Total: {size(sum(one.size for one in removed))}")
 
 
 def _pruning(filters: tuple[str, ...]) -> Pruning:
+    from ocibuild.graph import parse_moment
     from ocibuild.store import Kind, Pruning
 
     kinds, ids, until = set(), set(), None
@@ -95,29 +98,13 @@ def _pruning(filters: tuple[str, ...]) -> Pruning:
                 kinds.add(Kind(value))
             case "id" if value:
                 ids.add(value)
-            case "until" if (until := _moment(value)) is not None:
+            case "until" if (until := parse_moment(value)) is not None:
                 pass
             case "type" | "id" | "until":
                 raise click.UsageError(f"--filter {one}: {_EXPLAINED[key]}")
             case _:
                 raise click.UsageError(f"--filter {one}: not supported; there are until=, type= and id=")
     return Pruning(kinds=frozenset(kinds), ids=frozenset(ids), until=until)
-
-
-def _moment(text: str) -> int | None:
-    """Return a moment in nanoseconds since 1970: so long ago, at a time in RFC 3339, or in seconds since 1970."""
-    from datetime import datetime
-
-    from ocibuild.graph import parse_duration
-
-    if text.isascii() and text.isdigit():
-        return int(text[:12]) * _SECOND
-    if (seconds := parse_duration(text)) is not None:
-        return time.time_ns() - int(seconds * _SECOND)
-    try:
-        return int(datetime.fromisoformat(text).timestamp() * _SECOND)
-    except ValueError:
-        return None
 
 
 def _bytes(text: str | None) -> int | None:

@@ -1,6 +1,5 @@
 """What to build, as plain data: the Dockerfile is converted to it, the solver runs it."""
 
-from ocibuild.graph.durations import parse_duration
 from ocibuild.graph.events import Emit, Event, Finished, Noted, Output, Started, Stream, Transferred, Warned
 from ocibuild.graph.gitreference import GitReference
 from ocibuild.graph.mounts import BindMount, CacheMount, Mount, SecretMount, Sharing, SSHMount, TmpfsMount
@@ -15,6 +14,7 @@ from ocibuild.graph.resources import (
 )
 from ocibuild.graph.sizes import parse_size
 from ocibuild.graph.telling import Told, told
+from ocibuild.graph.times import parse_duration, parse_moment, parse_time
 from ocibuild.graph.urls import shown_url
 from ocibuild.graph.vertex import (
     DEFAULT_HOSTNAME,
@@ -81,8 +81,10 @@ __all__ = [
     "inputs",
     "parse_duration",
     "parse_extra_hosts",
+    "parse_moment",
     "parse_shm_size",
     "parse_size",
+    "parse_time",
     "parse_ulimits",
     "shown_url",
     "sources",

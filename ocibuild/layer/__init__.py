@@ -11,6 +11,8 @@ from ocibuild.layer.materialise import copy_entry, link_from, materialise
 from ocibuild.layer.merged import Merged
 from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, RecordedOwners
 from ocibuild.layer.pack import pack
+from ocibuild.layer.packing import packing
+from ocibuild.layer.plain import is_compressed, plain_bytes
 from ocibuild.layer.reader import Readable, TarReader
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
@@ -43,6 +45,7 @@ __all__ = [
     "copy_attributes",
     "copy_entry",
     "decompress",
+    "is_compressed",
     "is_mark",
     "is_opaque",
     "is_whiteout",
@@ -51,6 +54,8 @@ __all__ = [
     "make_whiteout",
     "materialise",
     "pack",
+    "packing",
+    "plain_bytes",
     "put_xattrs",
     "read_xattrs",
     "settle",

@@ -5,30 +5,24 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import open_readable
 from ocibuild.layer.changes import Change, Changed, Opaque, Removed
-from ocibuild.layer.channel import pipeline
-from ocibuild.layer.chunks import Chunker, keep_memory
-from ocibuild.layer.compression import compress
 from ocibuild.layer.entry import Entry, Kind, shown
-from ocibuild.layer.ordered import map_in_order
-from ocibuild.layer.tally import Tally, drain
+from ocibuild.layer.packing import packing
 from ocibuild.layer.whiteouts import is_whiteout, opaque_name, whiteout_name
 from ocibuild.layer.writer import TarWriter
 from ocibuild.layer.xattrs import read_xattrs
-from ocibuild.oci import DiffID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ocibuild.fs import Root
-    from ocibuild.layer.channel import Channel
+    from ocibuild.layer.chunks import Chunker
     from ocibuild.layer.owners import Ownership
-    from ocibuild.oci import Compression
+    from ocibuild.oci import Compression, DiffID
 
 
 def pack(
@@ -49,24 +43,9 @@ def pack(
     thread outlives the call. Raises InvalidLayer for what no layer can hold and for a file that changes while it is
     read, and whatever ``sink`` raises.
     """
-    plain_hash = Tally()
-    with pipeline() as parts:
-
-        def start() -> tuple[Channel[bytes], ...]:
-            keep_memory()
-            hashed, plain = parts.channel(), parts.channel()
-            blob = compress(plain, compression, threads=threads, over=partial(map_in_order, parts, threads))
-            parts.start(lambda: drain(hashed, plain_hash.add), "hash")
-            parts.start(lambda: drain(blob, sink), "write")
-            return hashed, plain
-
-        chunks = Chunker(start, progress)
-        _write_tar(changes, root, chunks, owners)
-        only = chunks.finish()
-    if only is not None:  # threads would take longer to start than this
-        plain_hash.add(only)
-        drain(compress([only], compression), sink)
-    return DiffID(plain_hash.digest())
+    with packing(sink, compression=compression, threads=threads, progress=progress) as packed:
+        _write_tar(changes, root, packed.chunks, owners)
+    return packed.diff_id
 
 
 def _write_tar(changes: Iterable[Change], root: Root, chunks: Chunker, owners: Ownership) -> None:

@@ -70,7 +70,16 @@ class Reference:
 
     def familiar(self) -> str:
         """Return the short form that docker shows: ``alpine:latest``; ``parse`` takes it back, its digest included."""
-        return self._short_name() + self._suffix()
+        return self.familiar_name() + self._suffix()
+
+    def familiar_name(self) -> str:
+        """Return the repository as docker shows it: as short as it can be without meaning another one."""
+        if self.domain != DEFAULT_DOMAIN:
+            return self.repository
+        first, _, rest = self.path.partition("/")
+        short = rest if first == _OFFICIAL and rest and "/" not in rest else self.path
+        means_the_same = not _identifier().fullmatch(short) and _split_domain(short) == (self.domain, self.path)
+        return short if means_the_same else self.repository
 
     def __str__(self) -> str:
         return self.repository + self._suffix()
@@ -78,15 +87,6 @@ class Reference:
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return tag + (f"@{self.digest}" if self.digest else "")
-
-    def _short_name(self) -> str:
-        """Return the repository as short as it can be without meaning another one."""
-        if self.domain != DEFAULT_DOMAIN:
-            return self.repository
-        first, _, rest = self.path.partition("/")
-        short = rest if first == _OFFICIAL and rest and "/" not in rest else self.path
-        means_the_same = not _identifier().fullmatch(short) and _split_domain(short) == (self.domain, self.path)
-        return short if means_the_same else self.repository
 
 
 def _split_tag(named: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""An image as ``docker inspect`` and ``docker history`` show it."""
+"""An image as ``docker inspect``, ``docker images`` and ``docker history`` show it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ocibuild.oci import Reference
+    from ocibuild.oci import Reference, RunConfig
     from ocibuild.store import StoredImage
 
 
@@ -18,17 +18,40 @@ def describe_image(image: StoredImage, names: Sequence[Reference]) -> dict[str, 
     return {
         "Id": image.manifest.config.digest,
         "RepoTags": [name.familiar() for name in names],
-        "RepoDigests": sorted({f"{_bare(name)}@{image.descriptor.digest}" for name in names}),
-        "Created": config.created,
+        "RepoDigests": sorted({f"{name.familiar_name()}@{image.descriptor.digest}" for name in names}),
+        "Parent": "",
+        "Comment": config.history[-1].comment if config.history else "",
+        "Created": config.created or "",
+        "DockerVersion": "",
         "Author": config.author,
         "Architecture": platform.architecture,
-        **({"Variant": platform.variant} if platform.variant else {}),
+        "Variant": platform.variant or "",
         "Os": platform.os,
+        "OsVersion": platform.os_version or "",
         "Size": size_of(image),
-        "Config": config.config.to_json(),
+        "Config": describe_config(config.config),
         "RootFS": {"Type": "layers", "Layers": list(config.diff_ids)},
         "Descriptor": image.descriptor.to_json(),
     }
+
+
+def describe_config(config: RunConfig) -> dict[str, Any]:
+    """Return run settings with all of docker's members: scripts ask for those that are not set, too."""
+    unset: dict[str, Any] = {
+        "User": "",
+        "ExposedPorts": {},
+        "Env": [],
+        "Entrypoint": [],
+        "Cmd": [],
+        "Volumes": {},
+        "WorkingDir": "",
+        "Labels": {},
+        "OnBuild": [],
+        "StopSignal": "",
+        "Healthcheck": None,
+        "Shell": [],
+    }
+    return unset | config.to_json()
 
 
 def describe_history(image: StoredImage) -> list[dict[str, Any]]:
@@ -52,9 +75,3 @@ def describe_history(image: StoredImage) -> list[dict[str, Any]]:
 def size_of(image: StoredImage) -> int:
     """Return the bytes of an image's blobs: its config and layers."""
     return image.manifest.config.size + sum(layer.size for layer in image.manifest.layers)
-
-
-def _bare(name: Reference) -> str:
-    """Return the repository as docker shows it: without the default registry and tag."""
-    familiar = name.familiar()
-    return familiar.removesuffix(f":{name.tag}") if name.tag else familiar.partition("@")[0]

@@ -4,6 +4,7 @@ from ocibuild.store.blobs import Blobs, BlobWriter, Follower
 from ocibuild.store.caches import Cache, Caches
 from ocibuild.store.downloads import Download, Downloads
 from ocibuild.store.image_io import StoreDestination, StoreSource
+from ocibuild.store.imagefilter import ImageFilter
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.inputs import Earlier, MadeFrom, RecordedInputs
 from ocibuild.store.items import Item, Kind
@@ -16,6 +17,7 @@ from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags
 from ocibuild.store.trees import HeldTree, Trees
+from ocibuild.store.untagging import RemovedImage, remove_image
 
 __all__ = [
     "REF_NAME",
@@ -29,6 +31,7 @@ __all__ = [
     "Earlier",
     "Follower",
     "HeldTree",
+    "ImageFilter",
     "Item",
     "Kind",
     "KnownDigests",
@@ -43,6 +46,7 @@ __all__ = [
     "Record",
     "RecordedInputs",
     "Records",
+    "RemovedImage",
     "Snapshot",
     "Snapshots",
     "Store",
@@ -55,5 +59,6 @@ __all__ = [
     "list_images",
     "load_image",
     "pair_layers",
+    "remove_image",
     "translate_errors",
 ]

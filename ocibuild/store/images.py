@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidDocument, NotInStore
+from ocibuild.graph import parse_time
 from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, is_index, parse_manifest, select
 from ocibuild.store.snapshots import Layer
 from ocibuild.values import dataclass
@@ -26,6 +27,11 @@ class StoredImage:
     def layers(self) -> tuple[Layer, ...]:
         """The layers, oldest first."""
         return pair_layers(self.manifest, self.config)
+
+    @property
+    def created_at(self) -> float:
+        """When it was made, in seconds since 1970; 0 where it does not say so."""
+        return parse_time(self.config.created) or 0.0
 
 
 def pair_layers(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:

@@ -14,17 +14,21 @@ from ocibuild.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.oci import Platform
+    from ocibuild.oci import Descriptor, Platform
     from ocibuild.store.images import StoredImage
     from ocibuild.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image of the store under one of its names; ``reference`` is None where no tag names it."""
+    """An image of the store under one of its names; ``reference`` is None where no tag names it.
+
+    ``entry`` is that of the layout's index, which may name an index of several images.
+    """
 
     reference: Reference | None
     image: StoredImage
+    entry: Descriptor
 
 
 def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
@@ -36,7 +40,7 @@ def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
         name = entry.annotations.get(REF_NAME)
         try:
             image = load_image(store.blobs, entry.digest, entry.platform or platform)
-            yield ListedImage(Reference.parse(name) if name else None, image)
+            yield ListedImage(Reference.parse(name) if name else None, image, entry)
         except (NotInStore, InvalidReference):  # another tool may have put it there under a name of its own
             continue
 
@@ -46,9 +50,8 @@ def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
 
     Raises NotInStore where there is none or more than one, InvalidReference where it can be neither.
     """
-    by_id = _find_by_id(store, text, platform) if re.fullmatch(r"(sha256:)?[0-9a-f]{4,64}", text) else None
-    if by_id is not None:
-        return by_id
+    if by_id := images_by_id(store, text, platform):
+        return by_id[0].image
     reference = Reference.parse(text)
     tagged = store.tags.get(reference)
     digest = reference.digest or (tagged.digest if tagged else None)
@@ -57,13 +60,17 @@ def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
     return load_image(store.blobs, digest, platform)
 
 
-def _find_by_id(store: Store, text: str, platform: Platform) -> StoredImage | None:
+def images_by_id(store: Store, text: str, platform: Platform) -> list[ListedImage]:
+    """Return the image whose ID begins with ``text``, once for each name; nothing where that is no such beginning.
+
+    Raises NotInStore where it is that of more than one.
+    """
+    if not re.fullmatch(r"(sha256:)?[0-9a-f]{4,64}", text):
+        return []
     wanted = text.removeprefix("sha256:")
-    found = {
-        listed.image.manifest.config.digest: listed.image
-        for listed in list_images(store, platform)
-        if listed.image.manifest.config.digest.encoded.startswith(wanted)
-    }
-    if len(found) > 1:
-        raise NotInStore(f"{text}: {len(found)} images have an ID that begins so", remedy="give more of it")
-    return next(iter(found.values()), None)
+    listed = list(list_images(store, platform))
+    found = [one for one in listed if one.image.manifest.config.digest.encoded.startswith(wanted)]
+    ids = {one.image.manifest.config.digest for one in found}
+    if len(ids) > 1:
+        raise NotInStore(f"{text}: {len(ids)} images have an ID that begins so", remedy="give more of it")
+    return found

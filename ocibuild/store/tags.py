@@ -11,7 +11,7 @@ from ocibuild.errors import StoreError
 from ocibuild.oci import Descriptor, Index, Reference, mediatypes, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import TypeAlias
 
     from ocibuild.store.locks import Locks
@@ -58,6 +58,10 @@ class Tags:
     def keep(self, descriptor: Descriptor) -> None:
         """Keep an image that no tag names; nothing changes where it is here already."""
         self._update(lambda entries: entries if _has(entries, descriptor) else (*entries, _bare(descriptor)))
+
+    def drop(self, dropped: Collection[Descriptor]) -> None:
+        """Forget these entries."""
+        self._update(lambda entries: tuple(entry for entry in entries if entry not in dropped))
 
     def remove(self, reference: Reference) -> bool:
         """Forget the tag; tell whether there was one. Its image stays only under its other tags."""

@@ -17,8 +17,9 @@ from ocibuild.store.items import Item, Kind
 from ocibuild.store.pruning import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from ocibuild.oci import Descriptor
     from ocibuild.store.pruning import Pruning
     from ocibuild.store.snapshots import Row
     from ocibuild.store.store import Store
@@ -32,7 +33,7 @@ class Usage:
 
     def items(self) -> list[Item]:
         """Return everything, the least recently used first, and of what was used together the later made first."""
-        named = self._named()
+        named = self._of_images()
         rows = self._store.snapshots.rows()
         oldest = self._store.leases.oldest()
         found = [*self._snapshots(rows, named), *self._caches(), *self._repositories(), *self._blobs(rows, named)]
@@ -69,17 +70,31 @@ class Usage:
         if lock is None:
             return set()
         try:
-            gone = {item.id for item in self._blobs(self._store.snapshots.rows(), self._named())} & set(wanted)
+            gone = {item.id for item in self._blobs(self._store.snapshots.rows(), self._of_images())} & set(wanted)
             for digest in gone:
                 self._store.blobs.remove(Digest.parse(digest))
             return gone
         finally:
             lock.close()
 
-    def _named(self) -> set[Digest]:
-        """Return the digests of all blobs that the images of the store have."""
+    def forget(self, blobs: Collection[Digest]) -> None:
+        """Remove these blobs and what was unpacked of them, but for what an image names or somebody works with."""
+        self._store.snapshots.sweep()
+        spare = set(blobs) - self._of_images()
+        oldest = self._store.leases.oldest()
+        for row in self._store.snapshots.rows():
+            is_spare = row.label is None and row.layer is not None and row.layer.descriptor.digest in spare
+            if is_spare and (oldest is None or row.used < oldest):
+                self._store.snapshots.remove(row.id, unless_used_since=row.used)
+        self._remove_blobs({str(digest) for digest in spare})
+
+    def _of_images(self) -> set[Digest]:
+        return self.named(self._store.tags.entries())
+
+    def named(self, entries: Iterable[Descriptor]) -> set[Digest]:
+        """Return the digests of all blobs of images: their manifests, configs and layers."""
         found: set[Digest] = set()
-        pending = list(self._store.tags.entries())
+        pending = list(entries)
         while pending:
             manifest = pending.pop()
             if manifest.digest in found:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer, SourceError
-from ocibuild.layer import Kind, TarReader, split_header
+from ocibuild.layer import Kind, TarReader, plain_bytes, split_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ocibuild.fs import Root
     from ocibuild.layer import Entry
     from ocibuild.solver.operations.placing import Placer
 
-_BZIP2, _XZ, _GZIP, _ZSTD = b"BZh", b"\xfd7zXZ\0", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
-_MAGICS = (_BZIP2, _XZ, _GZIP, _ZSTD)
 _BLOCK = 512
 
 
@@ -32,7 +27,7 @@ def is_archive(root: Root, name: str) -> bool:
     """Tell whether a file is a tar, plain or compressed with gzip, bzip2, xz or zstd, with an entry at least."""
     if not stat.S_ISREG(root.lstat(name).st_mode):
         return False
-    with open(root.open_file(name), "rb") as file, _plain(file) as plain:
+    with open(root.open_file(name), "rb") as file, plain_bytes(file) as plain:
         try:
             start = b""
             while len(start) < _BLOCK and (piece := plain.read(_BLOCK - len(start))):
@@ -51,7 +46,7 @@ def unpack(source: Root, name: str, placer: Placer, *, owner: tuple[int, int] | 
     The entry of the archive's own root counts for nothing. Raises SourceError where the archive is damaged or holds
     what cannot be put there.
     """
-    with open(source.open_file(name), "rb") as file, _plain(file) as plain:
+    with open(source.open_file(name), "rb") as file, plain_bytes(file) as plain:
         reader = TarReader(plain)
         try:
             for entry in reader:
@@ -92,65 +87,3 @@ def _fill(reader: TarReader, size: int, fd: int) -> None:
         while done < len(piece):
             done += os.pwrite(fd, piece[done:], offset + done)
     os.ftruncate(fd, size)
-
-
-class _Stream(Protocol):
-    """A file of the standard library, or of one made like it."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return some bytes, at least one before the end."""
-
-    def close(self) -> None:
-        """Let go."""
-
-
-class _Plain:
-    """The plain bytes of a file: what is there is given before the damage that follows it is complained about."""
-
-    def __init__(self, stream: _Stream, faults: tuple[type[Exception], ...]) -> None:
-        self._stream = stream
-        self._faults: tuple[type[Exception], ...] = (*faults, EOFError)
-
-    def read(self, size: int, /) -> bytes:
-        try:
-            return self._stream.read1(size)
-        except self._faults as error:
-            raise InvalidLayer(f"the compressed data is damaged or ends too early ({error})") from error
-
-
-@contextmanager
-def _plain(file: BinaryIO) -> Iterator[_Plain]:
-    stream, *faults = _decompressed(file)
-    try:
-        yield _Plain(stream, tuple(faults))
-    finally:
-        stream.close()
-
-
-def _decompressed(file: BinaryIO) -> tuple[_Stream, *tuple[type[Exception], ...]]:
-    """Return a reader of what ``file`` holds, and what it raises where that is damaged."""
-    start = os.pread(file.fileno(), 8, 0)
-    match next((magic for magic in _MAGICS if start.startswith(magic)), b""):
-        case magic if magic == _BZIP2:
-            import bz2
-
-            return bz2.BZ2File(file), OSError, ValueError
-        case magic if magic == _XZ:
-            import lzma
-
-            from ocibuild.solver.operations.xz import XzFile
-
-            return XzFile(file), lzma.LZMAError
-        case magic if magic == _GZIP:
-            from isal import igzip, isal_zlib
-
-            opened: _Stream = igzip.IGzipFile(fileobj=file)  # type: ignore[no-untyped-call]  # it has no annotations
-            fault: Any = isal_zlib.IsalError  # the stub takes the class for an instance
-            return opened, OSError, fault
-        case magic if magic == _ZSTD:
-            import zstandard
-
-            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
-            return cast("_Stream", reader), zstandard.ZstdError
-        case _:
-            return cast("_Stream", file), OSError

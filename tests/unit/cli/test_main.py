@@ -181,7 +181,7 @@ def test_quiet_prints_the_image_id_alone(tmp_path: Path, context: Path) -> None:
     assert shown[0]["Id"] == image
     assert shown[0]["RepoTags"] == ["made:latest"]
     assert ocibuild(tmp_path, "images", "-q", "--no-trunc").stdout.strip() == image
-    assert ocibuild(tmp_path, "history", "-q", "made").stdout.split() == [image]
+    assert ocibuild(tmp_path, "history", "-q", "made").stdout.split() == [image[7:19]]
 
 
 def test_results_go_to_stdout_and_progress_to_stderr(tmp_path: Path, context: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocibuild.cli.text import age, size, table
+from ocibuild.cli.text import age, size, table, utc
 
 _NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 
@@ -60,14 +60,19 @@ def test_a_time_that_is_none_spoils_no_table(created: str) -> None:
     assert age(created, _NOW) == "N/A"
 
 
-def test_columns_are_aligned_under_upper_case_headings() -> None:
-    rows = [{"Name": "a", "ID": "1"}, {"Name": "longer name", "ID": "2"}]
-    assert table(rows, ["Name", "ID"], {"ID": "IMAGE ID"}).splitlines() == [
-        "NAME          IMAGE ID",
+def test_columns_are_aligned_and_none_is_narrower_than_ten() -> None:
+    lines = [["NAME", "ID", "WHAT"], ["a", "1", ""], ["longer name", "2", "x"]]
+    assert table(lines).splitlines() == [
+        "NAME          ID        WHAT",
         "a             1",
-        "longer name   2",
+        "longer name   2         x",
     ]
 
 
 def test_a_table_without_rows_is_its_heading() -> None:
-    assert table([], ["Name"], {}) == "NAME"
+    assert table([["NAME"]]) == "NAME"
+
+
+def test_a_time_is_shown_as_go_shows_it() -> None:
+    assert utc("2023-11-14T23:13:20.5+01:00") == "2023-11-14 22:13:20 +0000 UTC"
+    assert utc("0001-01-01T00:00:00Z") == utc(None) == "N/A"

@@ -58,5 +58,5 @@ class XzFile:
                 raise
             raise SourceError(
                 f"a file compressed with xz needs more than {_MEMORY >> 20} MiB of memory to be unpacked",
-                remedy="compress it again with xz -9 or less, or add it with --unpack=false",
+                remedy="compress it again with xz -9 or less",
             ) from error
