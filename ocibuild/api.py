@@ -19,13 +19,13 @@ from ocibuild.graph import Transferred, Warned, told
 from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import check_output, describe_history, describe_image
 from ocibuild.progress import Mode, display
-from ocibuild.store import Store, find_image, list_images, translate_errors
+from ocibuild.store import Store, find_entry, find_image, list_images, load_image, translate_errors
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ocibuild.archive import Report
+    from ocibuild.archive import ArchiveForm, NamedImage, Report
     from ocibuild.build import (
         BuildRequest,
         BuildResult,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         OutlineReport,
         TargetsReport,
     )
-    from ocibuild.containers import RunRequest
+    from ocibuild.containers import ImportRequest, RunRequest
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import Diagnosis
     from ocibuild.graph import Emit
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ocibuild.registry import Kept, Registry, RegistryConfig
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.store import ImageFilter, Item, Layer, ListedImage, Pruning, RemovedImage, StoredImage
+    from ocibuild.transfer import LoadedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +341,82 @@ class Session:
         if "registry" in self.__dict__:
             self.registry.stop()
 
+    # -- archives
+
+    def save(self, names: Sequence[str], to: str, *, form: ArchiveForm, platform: Platform | None = None) -> None:
+        """Write images of the store into an archive, ``-`` for stdout, or into a layout in a folder.
+
+        An index is written with all its images, or with the one for ``platform``, as an archive for docker is, which
+        has no index. Raises NotInStore, NoMatchingPlatform, and what ``write_archive`` raises.
+        """
+        from ocibuild.archive import ArchiveForm, write_archive, write_layout
+
+        with translate_errors(self._settings.root), self.store.leases.held():
+            for_docker = form is ArchiveForm.DOCKER
+            wanted = platform or (Platform.host() if for_docker else None)
+            images = self._named_images(names, wanted, exactly=platform is not None)
+            if form is ArchiveForm.FOLDER:
+                write_layout(self.store.blobs, images, to)
+            else:
+                write_archive(self.store.blobs, images, to, for_docker=for_docker)
+
+    def _named_images(self, names: Sequence[str], platform: Platform | None, *, exactly: bool) -> list[NamedImage]:
+        """Return each image once, with the names that it was asked for by."""
+        from ocibuild.archive import NamedImage
+        from ocibuild.store import images_by_id
+
+        found: dict[Descriptor, list[Reference]] = {}
+        for name in names:
+            image = self._find_for(name, platform) if platform and exactly else self.find(name)
+            descriptor = image.descriptor if platform else self._descriptor(name)
+            known = found.setdefault(descriptor, [])
+            if not images_by_id(self.store, name, Platform.host()) and (tagged := Reference.parse(name)).tag:
+                known.append(replace(tagged, digest=None))
+        return [NamedImage(descriptor, tuple(dict.fromkeys(known))) for descriptor, known in found.items()]
+
+    def load(self, path: str, *, platform: Platform | None = None) -> list[LoadedImage]:
+        """Put all images of an archive or a layout into the store, ``-`` for standard input: see ``transfer.load``."""
+        from ocibuild.transfer import load
+
+        with self._shown(f"load {path}") as emit, translate_errors(self._settings.root), self.store.leases.held():
+
+            def report(blob: Descriptor, done: int) -> None:
+                emit(Transferred(1, blob.digest.short, "loading", done, blob.size))
+
+            with told(emit, 1, f"loading {path}"):
+                return load(
+                    self.store,
+                    path,
+                    platform=platform,
+                    limit=self._limits().total,
+                    progress=report,
+                    abandon=self._stop_transfers,
+                )
+
+    def import_image(self, request: ImportRequest, name: Reference | None) -> Digest:
+        """Make an image of a tar of files, under a name or none, and return its ID: see ``containers.import_image``."""
+        from ocibuild.containers import import_image
+
+        with self._working() as machine, self._shown(f"import {request.path}") as emit:
+            machine.use(self.store)
+            done = 0
+
+            def report(more: int) -> None:
+                nonlocal done
+                done += more
+                emit(Transferred(1, "files", "importing", done, None))
+
+            with told(emit, 1, f"importing {request.path}"):
+                ownership = machine.ownership() if machine.can_unpack else None
+                descriptor = import_image(
+                    self.store, request, ownership=ownership, limits=self._limits(), progress=report
+                )
+            if name is None:
+                self.store.tags.keep(descriptor)
+            else:
+                self.store.tags.set(name, descriptor)
+        return self.image_id(descriptor)
+
     # -- local images
 
     def images(self, chosen: ImageFilter | None = None) -> list[ListedImage]:
@@ -362,6 +439,13 @@ class Session:
     def find(self, name: str) -> StoredImage:
         """Return the image that a reference or an image ID names; raise NotInStore."""
         return find_image(self.store, name, Platform.host())
+
+    def image_id(self, descriptor: Descriptor) -> Digest:
+        """Return the ID of an image of the store, of an index that of the image for this machine, or its own digest."""
+        try:
+            return load_image(self.store.blobs, descriptor.digest, Platform.host()).manifest.config.digest
+        except NotInStore:
+            return descriptor.digest
 
     def _find_for(self, name: str, platform: Platform) -> StoredImage:
         image = find_image(self.store, name, platform)
@@ -394,9 +478,7 @@ class Session:
 
     def _descriptor(self, name: str) -> Descriptor:
         """Return what a name stands for as it is tagged: the index, where it is one."""
-        image = self.find(name)
-        entries = self.store.tags.entries()
-        return next((entry for entry in entries if entry.digest == image.descriptor.digest), image.descriptor)
+        return find_entry(self.store, name, Platform.host())
 
     # -- what takes room
 

@@ -114,7 +114,7 @@ def docker_archive_source(
     """
     with ExitStack() as cleanup:
         with naming(subject):
-            files = cleanup.enter_context(_open(path))
+            files = cleanup.enter_context(open_files(path))
             if files.size_of("manifest.json") is None:
                 raise InvalidDocument("it has no manifest.json", remedy="for an archive of a layout use oci-archive:")
             images = parse_images(read_file(files, "manifest.json", limit=MANIFEST_LIMIT))
@@ -122,7 +122,8 @@ def docker_archive_source(
         yield source
 
 
-def _open(path: str) -> TarredFiles:
+def open_files(path: str) -> TarredFiles:
+    """Open a tar to read any of its files; a link stands for what it leads to."""
     try:
         return TarredFiles(path, lambda _: True, links=True)
     except OSError as error:

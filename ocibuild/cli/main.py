@@ -28,8 +28,10 @@ _COMMANDS = {
     "du": ("usage", "du", "Show what takes room beside the images."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
     "history": ("images", "history", "Show the history of an image."),
+    "import": ("archives", "import_", "Make an image of a tar of files."),
     "images": ("images", "images", "List the images of the store."),
     "inspect": ("images", "inspect", "Show all of an image as JSON."),
+    "load": ("archives", "load", "Put the images of an archive into the store."),
     "login": ("login", "login", "Keep the password of a registry."),
     "logout": ("login", "logout", "Forget the password of a registry."),
     "prune": ("usage", "prune", "Remove what takes room beside the images."),
@@ -37,6 +39,7 @@ _COMMANDS = {
     "push": ("transfer", "push", "Push an image to a registry."),
     "rmi": ("images", "rmi", "Remove images."),
     "run": ("run", "run", "Run a process in an image."),
+    "save": ("archives", "save", "Write images into an archive."),
     "tag": ("images", "tag", "Give an image one more name."),
     "validate": ("validate", "validate", "Check an image against its schemas and digests."),
     "version": ("version", "version", "Show the version."),
@@ -44,18 +47,20 @@ _COMMANDS = {
 _IMAGE_COMMANDS = {
     "build": "build",
     "history": "history",
+    "import": "import",
     "inspect": "inspect",
+    "load": "load",
     "ls": "images",
     "pull": "pull",
     "prune": "prune",
     "push": "push",
     "rm": "rmi",
+    "save": "save",
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
 _LATER = frozenset(
-    {"save", "load", "import", "ps", "rm", "commit", "diff", "cp", "logs", "export"}
-    | {"completion", "exec", "stop", "kill", "wait"}
+    {"ps", "rm", "commit", "diff", "cp", "logs", "export"} | {"completion", "exec", "stop", "kill", "wait"}
 )
 
 

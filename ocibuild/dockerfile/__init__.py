@@ -1,5 +1,6 @@
 """Dockerfiles: text to instructions to a graph. Pure functions: no file system, no network."""
 
+from ocibuild.dockerfile.conversion.changes import changed_config
 from ocibuild.dockerfile.conversion.convert import convert
 from ocibuild.dockerfile.conversion.options import (
     GitContext,
@@ -26,6 +27,7 @@ __all__ = [
     "ResolvedBase",
     "Stage",
     "Target",
+    "changed_config",
     "convert",
     "parse",
 ]

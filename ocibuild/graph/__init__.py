@@ -14,7 +14,7 @@ from ocibuild.graph.resources import (
 )
 from ocibuild.graph.sizes import parse_size
 from ocibuild.graph.telling import Told, told
-from ocibuild.graph.times import parse_duration, parse_moment, parse_time
+from ocibuild.graph.times import format_time, parse_duration, parse_moment, parse_time
 from ocibuild.graph.urls import shown_url
 from ocibuild.graph.vertex import (
     DEFAULT_HOSTNAME,
@@ -78,6 +78,7 @@ __all__ = [
     "Ulimit",
     "Vertex",
     "Warned",
+    "format_time",
     "inputs",
     "parse_duration",
     "parse_extra_hosts",

@@ -33,6 +33,13 @@ def parse_time(text: str | None) -> float | None:
     return found.replace(tzinfo=found.tzinfo or UTC).timestamp() if found.year > 1 else None
 
 
+def format_time(nanoseconds: int) -> str:
+    """Return a time, in nanoseconds since 1970, in RFC 3339 as Go writes it, which other tools give back so."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
+
+
 def parse_moment(text: str) -> int | None:
     """Return a moment in nanoseconds since 1970: so long ago, at a time in RFC 3339, or in seconds since 1970.
 

@@ -20,6 +20,7 @@ from ocibuild.graph import (
     Noted,
     Run,
     Scratch,
+    format_time,
 )
 from ocibuild.solver.keys import key_of
 from ocibuild.solver.operations.sources import stage_digest
@@ -123,7 +124,7 @@ class Maker:
                 self._reasons().is_like(vertex, made.snapshot.id)
                 self.record(vertex, made, by_content)
                 return made
-            made = Made(active.commit(), timestamp(time.time_ns()))
+            made = Made(active.commit(), format_time(time.time_ns()))
             try:
                 self.record(vertex, made, by_content)
             except BaseException:
@@ -193,10 +194,3 @@ def _mounted(mount: Mount) -> CopySource:
     if isinstance(mount, BindMount | CacheMount) and mount.source is not None:
         return CopySource(mount.source, (mount.path.lstrip("/") or ".",))
     return CopySource(Scratch(), ())
-
-
-def timestamp(nanoseconds: int) -> str:
-    """Return a time, in nanoseconds since 1970, in RFC 3339 as Go writes it, which other tools give back so."""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"

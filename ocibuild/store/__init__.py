@@ -9,7 +9,7 @@ from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.inputs import Earlier, MadeFrom, RecordedInputs
 from ocibuild.store.items import Item, Kind
 from ocibuild.store.locks import Lock, Locks
-from ocibuild.store.lookup import ListedImage, find_image, list_images
+from ocibuild.store.lookup import ListedImage, find_entry, find_image, images_by_id, list_images
 from ocibuild.store.origins import Origins
 from ocibuild.store.pruning import Pruning
 from ocibuild.store.records import KnownDigests, LayerRecord, Record, Records
@@ -55,7 +55,9 @@ __all__ = [
     "StoredImage",
     "Tags",
     "Trees",
+    "find_entry",
     "find_image",
+    "images_by_id",
     "list_images",
     "load_image",
     "pair_layers",

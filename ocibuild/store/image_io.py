@@ -9,11 +9,12 @@ from ocibuild.errors import DigestMismatch, NotInStore, naming
 from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, mediatypes, parse_manifest
 from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.oci.verified import read_verified
+from ocibuild.store.images import describe_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.oci import Digest, Reference
+    from ocibuild.oci import Reference
     from ocibuild.oci.image_io import BlobReader
     from ocibuild.store.store import Store
 
@@ -33,7 +34,8 @@ class StoreSource:
     def named(cls, store: Store, reference: Reference) -> StoreSource:
         """Return what a tag names, an index where it is one, or what has a digest; raises NotInStore."""
         subject = f"store:{reference.familiar()}"
-        root = store.tags.get(reference) if reference.digest is None else _described(store, reference.digest)
+        digest = reference.digest
+        root = store.tags.get(reference) if digest is None else describe_manifest(store.blobs, digest)
         if root is None:
             raise NotInStore(f"{subject}: no such image in the store", remedy="build it, or pull it")
         return cls(store, root, subject)
@@ -53,16 +55,16 @@ class StoreSource:
 
 
 class StoreDestination:
-    """A tag of the store, see ``ImageDestination``; blobs that were complete stay after an error."""
+    """Names of the store, or none, see ``ImageDestination``; blobs that were complete stay after an error."""
 
-    def __init__(self, store: Store, reference: Reference) -> None:
+    def __init__(self, store: Store, *references: Reference) -> None:
         self._store = store
-        self._reference = reference
+        self._references = references
 
     @property
     def subject(self) -> str:
         """See ``ImageDestination``."""
-        return f"store:{self._reference.familiar()}"
+        return f"store:{','.join(reference.familiar() for reference in self._references)}"
 
     @property
     def parallel(self) -> int:
@@ -91,23 +93,18 @@ class StoreDestination:
                 blob.write(data)
 
     def finish(self, descriptor: Descriptor, data: bytes) -> None:
-        """See ``ImageDestination``; raises DigestMismatch where the name has another digest."""
-        wanted = self._reference.digest
-        if wanted not in (None, descriptor.digest):
+        """See ``ImageDestination``; raises DigestMismatch where a name has another digest."""
+        if any(reference.digest not in (None, descriptor.digest) for reference in self._references):
             raise DigestMismatch(f"{self.subject}: what is copied has the digest {descriptor.digest}")
         self.put_manifest(descriptor, data)
-        if self._reference.tag is None:
+        tagged = [reference.with_tag(reference.tag) for reference in self._references if reference.tag is not None]
+        for reference in tagged:
+            self._store.tags.set(reference, descriptor)
+        if not tagged:
             self._store.tags.keep(descriptor)
-        else:
-            self._store.tags.set(self._reference.with_tag(self._reference.tag), descriptor)
 
     def _check_config(self, document: Manifest | Index) -> None:
         """Hold a config against its schema: whoever reads it in the store later takes it for sound."""
         if isinstance(document, Manifest) and document.config.media_type in mediatypes.CONFIGS:
             with naming(f"{self.subject}: {document.config.digest}"):
                 ImageConfig.from_bytes(self._store.blobs.read(document.config.digest))
-
-
-def _described(store: Store, digest: Digest) -> Descriptor:
-    data = store.blobs.read(digest, limit=MANIFEST_LIMIT)
-    return Descriptor(parse_manifest(data, trusted=True).media_type, digest, len(data))

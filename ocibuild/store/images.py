@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import InvalidDocument, NotInStore
 from ocibuild.graph import parse_time
 from ocibuild.oci import Descriptor, ImageConfig, Index, Manifest, is_index, parse_manifest, select
+from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.store.snapshots import Layer
 from ocibuild.values import dataclass
 
@@ -57,3 +58,9 @@ def load_image(blobs: Blobs, digest: Digest, platform: Platform) -> StoredImage:
         return load_image(blobs, chosen.digest, platform)
     config = ImageConfig.from_bytes(blobs.read(document.config.digest), trusted=True)
     return StoredImage(Descriptor(document.media_type, digest, len(data)), document, config)
+
+
+def describe_manifest(blobs: Blobs, digest: Digest) -> Descriptor:
+    """Return the descriptor of a manifest or index of the store; raise NotInStore, InvalidDocument."""
+    data = blobs.read(digest, limit=MANIFEST_LIMIT)
+    return Descriptor(parse_manifest(data, trusted=True).media_type, digest, len(data))

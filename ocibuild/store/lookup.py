@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidReference, NotInStore
 from ocibuild.oci import Reference
-from ocibuild.store.images import load_image
+from ocibuild.store.images import describe_manifest, load_image
 from ocibuild.store.tags import REF_NAME
 from ocibuild.values import dataclass
 
@@ -46,18 +47,35 @@ def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
 
 
 def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
-    """Return the image that ``text`` names: a reference, or the beginning of an image ID.
+    """Return the image that ``text`` names, a reference or the beginning of an image ID, of an index for ``platform``.
 
     Raises NotInStore where there is none or more than one, InvalidReference where it can be neither.
     """
     if by_id := images_by_id(store, text, platform):
         return by_id[0].image
+    return load_image(store.blobs, _named(store, text).digest, platform)
+
+
+def find_entry(store: Store, text: str, platform: Platform) -> Descriptor:
+    """Return what ``text`` stands for as the layout's index has it, an index where it names one; see ``find_image``."""
+    if by_id := images_by_id(store, text, platform):
+        return replace(by_id[0].image.descriptor, platform=by_id[0].image.config.platform)
+    return _named(store, text)
+
+
+def _named(store: Store, text: str) -> Descriptor:
+    """Return the entry that a reference names, or one for a manifest or index that it names by digest."""
     reference = Reference.parse(text)
-    tagged = store.tags.get(reference)
-    digest = reference.digest or (tagged.digest if tagged else None)
-    if digest is None or not store.blobs.has(digest):
+    entries = store.tags.entries()
+    if reference.digest is None:
+        found = next((entry for entry in entries if entry.annotations.get(REF_NAME) == str(reference)), None)
+    else:
+        found = next((entry for entry in entries if entry.digest == reference.digest), None)
+    if found is None and reference.digest is not None and store.blobs.has(reference.digest):
+        found = describe_manifest(store.blobs, reference.digest)
+    if found is None or not store.blobs.has(found.digest):
         raise NotInStore(f"{reference.familiar()}: no such image in the store", remedy="build it, or pull it")
-    return load_image(store.blobs, digest, platform)
+    return found
 
 
 def images_by_id(store: Store, text: str, platform: Platform) -> list[ListedImage]:

@@ -47,10 +47,14 @@ _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 
 
 class Store:
-    """A store, open: its parts are its attributes. Close it, or use it as a context manager."""
+    """A store, open: its parts are its attributes. Close it, or use it as a context manager.
+
+    ``ingest`` is the folder where anything may be kept for a moment in a file without a name.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.ingest = os.path.join(root, "ingest")
         self.locks = Locks(os.path.join(root, "locks"))
         self.blobs = Blobs(root)
         self.tags = Tags(root, self.locks)

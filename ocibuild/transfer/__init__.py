@@ -2,9 +2,23 @@
 
 from ocibuild.transfer.copying import copy
 from ocibuild.transfer.ends import Ends
+from ocibuild.transfer.load import LoadedImage, load
 from ocibuild.transfer.locations import Location, parse_location
 from ocibuild.transfer.plan import Plan, Selection, make_plan
 from ocibuild.transfer.push import Push, push
 from ocibuild.transfer.transfer import transfer
 
-__all__ = ["Ends", "Location", "Plan", "Push", "Selection", "copy", "make_plan", "parse_location", "push", "transfer"]
+__all__ = [
+    "Ends",
+    "LoadedImage",
+    "Location",
+    "Plan",
+    "Push",
+    "Selection",
+    "copy",
+    "load",
+    "make_plan",
+    "parse_location",
+    "push",
+    "transfer",
+]

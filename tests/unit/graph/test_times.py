@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocibuild.solver.making import timestamp
+from ocibuild.graph import format_time
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from ocibuild.solver.making import timestamp
     ids=["whole", "half", "trailing-zero", "last-digit"],
 )
 def test_times_are_written_as_go_writes_them(nanoseconds: int, text: str) -> None:
-    assert timestamp(nanoseconds) == text
+    assert format_time(nanoseconds) == text
