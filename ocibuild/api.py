@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from ocibuild.errors import NoMatchingPlatform, NotInStore, Unauthorized, UsageError
 from ocibuild.graph import Transferred, Warned, told
 from ocibuild.oci import Platform, Reference, select
-from ocibuild.output import check_output, describe_history, describe_image
+from ocibuild.output import check_outputs, describe_history, describe_image
 from ocibuild.progress import Mode, display
 from ocibuild.store import Store, find_entry, find_image, list_images, load_image, translate_errors
 from ocibuild.values import dataclass
@@ -96,15 +96,14 @@ class Session:
         """Build an image, put it into the store, and write its outputs."""
         from ocibuild.build import Builder, Delivery
 
-        for output in request.outputs:
-            check_output(output, request.tags)
+        check_outputs(request.outputs, request.tags)
         if request.debug_on_failure:
             _need_terminal()
         with (
             self._working(request.forced) as machine,
             self._shown("build") as shown,
             translate_errors(self._settings.root),
-            Delivery(request, self.store, lambda: self.registry, shown) as delivery,
+            Delivery(request, self.store, machine, lambda: self.registry, self._limits, shown) as delivery,
         ):
             builder = Builder(
                 machine,
@@ -118,9 +117,7 @@ class Session:
                 elsewhere=delivery.caches,
                 hold=shown.held,
             )
-            result = builder.build(request)
-            delivery.finish(result)
-        return result
+            return delivery.finish(builder.build(request))
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
         """Return what a build would do, without any of it: see ``Builder.preview()``."""
@@ -131,7 +128,9 @@ class Session:
             self._shown("plan") as emit,
             translate_errors(self._settings.root),
             self.store.leases.held(),
-            Delivery(replace(request, outputs=()), self.store, lambda: self.registry, emit) as delivery,
+            Delivery(
+                replace(request, outputs=()), self.store, machine, lambda: self.registry, self._limits, emit
+            ) as delivery,
         ):
             builder = Builder(
                 machine,
@@ -411,10 +410,7 @@ class Session:
                 descriptor = import_image(
                     self.store, request, ownership=ownership, limits=self._limits(), progress=report
                 )
-            if name is None:
-                self.store.tags.keep(descriptor)
-            else:
-                self.store.tags.set(name, descriptor)
+            self.store.tags.give(descriptor, [name] if name else [])
         return self.image_id(descriptor)
 
     # -- local images

@@ -1,6 +1,7 @@
 """OCI image layouts, archives of them and of docker: written, read, validated, and copied from and to."""
 
 from ocibuild.archive.contents import contents
+from ocibuild.archive.destination import destination, translating
 from ocibuild.archive.dockerarchive import index_refused
 from ocibuild.archive.dockersource import docker_archive_source
 from ocibuild.archive.faults import Fault, Report
@@ -37,6 +38,7 @@ __all__ = [
     "archive_destination",
     "archive_entries",
     "contents",
+    "destination",
     "docker_archive_destination",
     "docker_archive_source",
     "folder_destination",
@@ -49,6 +51,7 @@ __all__ = [
     "open_source",
     "opened_file",
     "plain_file",
+    "translating",
     "validate_image",
     "validate_path",
     "validate_stored",

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from ocibuild.archive.dockerarchive import ArchivedImage
     from ocibuild.oci import Reference
 
-_TYPES = {
-    Compression.NONE: mediatypes.DOCKER_LAYER,
-    Compression.GZIP: mediatypes.DOCKER_LAYER_GZIP,
-    Compression.ZSTD: mediatypes.DOCKER_LAYER_ZSTD,
-}
 _PIECE = 1 << 20
 _MAGIC = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
 
@@ -87,7 +82,7 @@ class DockerArchiveSource:
             start = file.read(4)
         compression = next((one for magic, one in _MAGIC.items() if start.startswith(magic)), Compression.NONE)
         digest = diff_id if compression is Compression.NONE else self._digest(name, compression, diff_id)
-        return Descriptor(_TYPES[compression], digest, size)
+        return Descriptor(mediatypes.docker_layer_type(compression), digest, size)
 
     def _digest(self, name: str, compression: Compression, diff_id: DiffID) -> Digest:
         """Return the digest of a compressed layer, whose plain bytes must have the diff ID."""

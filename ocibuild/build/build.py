@@ -24,7 +24,7 @@ from ocibuild.solver import Inputs, Solver, Workshop, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from ocibuild.build.machine import Machine
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.executor import Executor
     from ocibuild.graph import Emit, Vertex
-    from ocibuild.oci import Descriptor, Limits, Reference
+    from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
     from ocibuild.solver import Elsewhere, Solution
     from ocibuild.solver.dryrun import PlannedStep
@@ -234,8 +234,8 @@ class Builder:
         layers += self._own_layers(request, solution)
         descriptor = write_image(self._store.blobs, config, layers, request.annotations)
         names = tuple(dict.fromkeys([*request.tags, *(name for output in request.outputs for name in output.names)]))
-        if all(self._store.blobs.has(layer.digest) for layer in layers):
-            self._name(descriptor, names)
+        if request.keeps_image and all(self._store.blobs.has(layer.digest) for layer in layers):
+            self._store.tags.give(descriptor, names)
         image_id = Digest.of(config.to_bytes(validated=False))
         return BuildResult(image_id, descriptor, names, solution.own, solution.others, solution.last_step)
 
@@ -245,12 +245,6 @@ class Builder:
         from ocibuild.cache import annotated
 
         return list(map(annotated, solution.own))
-
-    def _name(self, descriptor: Descriptor, names: Sequence[Reference]) -> None:
-        for name in names:
-            self._store.tags.set(name, descriptor)
-        if not names:
-            self._store.tags.keep(descriptor)
 
     def _inherited(self, vertex: Vertex) -> int:
         """Return how many history entries come from the base image."""

@@ -1,8 +1,9 @@
-"""Where an image goes beyond the store: registries, which may get layers while it is built, archives, and caches."""
+"""Where an image goes: into the store, to registries, which may get layers while it is built, archives, and caches."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -12,10 +13,11 @@ from ocibuild.output import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest, BuildResult
     from ocibuild.cache import Caches
     from ocibuild.graph import Emit
-    from ocibuild.oci import Descriptor, Reference
+    from ocibuild.oci import Descriptor, Limits, Reference
     from ocibuild.output import OutputSpec
     from ocibuild.registry import Registry
     from ocibuild.store import Store
@@ -25,15 +27,27 @@ if TYPE_CHECKING:
 class Delivery:
     """The outputs of one build; a context manager, which ends what is still under way."""
 
-    def __init__(self, request: BuildRequest, store: Store, registry: Callable[[], Registry], emit: Emit) -> None:
+    def __init__(
+        self,
+        request: BuildRequest,
+        store: Store,
+        machine: Machine,
+        registry: Callable[[], Registry],
+        limits: Callable[[], Limits],
+        emit: Emit,
+    ) -> None:
         self._request = request
         self._store = store
+        self._machine = machine
         self._registry = registry
+        self._limits = limits
         self._emit = emit
         self._cleanup = ExitStack()
         self._push: Push | None = None
-        pushed = [output for output in request.outputs if output.push]
-        self._names = tuple(name for output in pushed for name in output.names or request.tags)
+        self._step = 0
+        # what is sent as it was built can be sent while more is built
+        early = [output for output in request.outputs if output.push and not output.is_rewritten]
+        self._names = tuple(name for output in early for name in self._names_of(output))
 
     def __enter__(self) -> Self:
         if self._names:
@@ -62,35 +76,91 @@ class Delivery:
 
     def provides(self, layer: Descriptor) -> bool:
         """Tell, from any thread, whether a layer need not come into the store: all who get the image have it."""
-        outputs = self._request.outputs
-        is_only_pushed = all(output.kind is Kind.REGISTRY for output in outputs)
+        is_only_pushed = all(
+            output.kind is Kind.REGISTRY and not output.is_rewritten for output in self._request.outputs
+        )
         return self._push is not None and is_only_pushed and self._push.provides(layer)
 
-    def finish(self, result: BuildResult) -> None:
-        """Write the outputs, then what others may find in caches."""
-        for output in self._request.outputs:
-            self._write(output, result)
-        step = result.last_step
+    def finish(self, result: BuildResult) -> BuildResult:
+        """Write the outputs, then what others may find in caches.
+
+        Return the result as the first output that is an image has it.
+        """
+        self._step = result.last_step
+        delivered = [self._deliver(output, result) for output in self._request.outputs]
         if self._push is not None:
-            step += 1
-            finish_push(self._push, result.descriptor, self._names, self._emit, step=step)
-        self._export(result, step)
+            self._step += 1
+            finish_push(self._push, result.descriptor, self._names, self._emit, step=self._step)
+        self._export(result)
+        return next((one for one in delivered if one is not None), result)
 
-    def _write(self, output: OutputSpec, result: BuildResult) -> None:
-        if output.kind is Kind.OCI:
-            from ocibuild.archive import write_oci_archive
+    def _deliver(self, output: OutputSpec, result: BuildResult) -> BuildResult | None:
+        """Write one output, but for what is pushed as it was built; return the image that it is, if it is one."""
+        if not output.is_image:
+            self._write_tree(output, result)
+            return None
+        rewritten = self._rewritten(output, result) if output.is_rewritten else result
+        descriptor, names = rewritten.descriptor, self._names_of(output)
+        match output.kind:
+            case Kind.OCI | Kind.DOCKER:
+                self._write_archive(output, descriptor, names)
+            case Kind.IMAGE if output.is_rewritten:
+                self._store.tags.give(descriptor, result.tags)
+        if output.push and output.is_rewritten:
+            self._push_late(descriptor, names)
+        return rewritten
 
-            names = output.names or result.tags
-            write_oci_archive(self._store.blobs, result.descriptor, names, output.dest)
+    def _names_of(self, output: OutputSpec) -> tuple[Reference, ...]:
+        return output.names or self._request.tags
 
-    def _export(self, result: BuildResult, last_step: int) -> None:
-        specs = [spec for spec in self._request.cache_to if not spec.is_inline]
-        for step, spec in enumerate(specs, last_step + 1):
+    def _rewritten(self, output: OutputSpec, result: BuildResult) -> BuildResult:
+        from ocibuild.dockerfile import source_date
+        from ocibuild.output.rewrite import Rewriting, rewrite_image
+        from ocibuild.store import load_image
+
+        epoch, own = source_date(self._request.build_args), len(result.own)
+        wanted = Rewriting(output.encoding, output.annotations, own, epoch)
+        self._step += 1
+        with told(self._emit, self._step, f"rewriting layers for type={output.kind}"):
+            descriptor = rewrite_image(self._store.blobs, result.descriptor, self._request.platform, wanted)
+        image = load_image(self._store.blobs, descriptor.digest, self._request.platform)
+        return replace(result, descriptor=descriptor, image_id=image.manifest.config.digest)
+
+    def _write_archive(self, output: OutputSpec, descriptor: Descriptor, names: Sequence[Reference]) -> None:
+        from ocibuild.archive import NamedImage, write_archive, write_layout
+
+        image = NamedImage(descriptor, tuple(dict.fromkeys(names)))
+        if output.is_folder:
+            write_layout(self._store.blobs, [image], output.dest)
+        else:
+            write_archive(self._store.blobs, [image], output.dest, for_docker=output.kind is Kind.DOCKER)
+
+    def _push_late(self, descriptor: Descriptor, names: Sequence[Reference]) -> None:
+        from ocibuild.transfer import Push
+
+        self._step += 1
+        with Push(self._registry(), self._store, names) as push:
+            finish_push(push, descriptor, names, self._emit, step=self._step)
+
+    def _write_tree(self, output: OutputSpec, result: BuildResult) -> None:
+        if output.kind is Kind.NOTHING:
+            return
+        from ocibuild.build.treeoutput import write_tree
+        from ocibuild.store import load_image
+
+        image = load_image(self._store.blobs, result.descriptor.digest, self._request.platform)
+        self._step += 1
+        with told(self._emit, self._step, f"exporting files to {output.dest}"):
+            write_tree(output, image, self._store, self._machine, self._limits, self._warn)
+
+    def _export(self, result: BuildResult) -> None:
+        for spec in [spec for spec in self._request.cache_to if not spec.is_inline]:
             from ocibuild.cache import export, place_of
 
+            self._step += 1
             records = (*result.own, *result.others) if spec.everything else result.own
             place = place_of(spec, self._registry, self._store, self._request.platform)
-            with told(self._emit, step, f"exporting the cache to {place.subject}"):
+            with told(self._emit, self._step, f"exporting the cache to {place.subject}"):
                 export(place, records, self._store, self.caches, self._warn)
 
     def _warn(self, message: str) -> None:

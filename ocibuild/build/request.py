@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.executor import Forced
 from ocibuild.graph import Network
+from ocibuild.output import Kind
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ class BuildRequest:
     jobs: int = 2
     debug_on_failure: bool = False
     forced: Forced = field(default_factory=Forced)
+
+    @property
+    def keeps_image(self) -> bool:
+        """Whether the image as it was built gets its names in the store.
+
+        It does not where only its files are wanted, nor where an output puts another form of it there.
+        """
+        if any(output.kind is Kind.IMAGE and output.is_rewritten for output in self.outputs):
+            return False
+        return not self.outputs or any(output.is_image for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)

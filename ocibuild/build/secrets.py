@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.errors import DockerfileError, SourceError, UsageError
+from ocibuild.graph.csvfields import csv_fields
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ocibuild.graph import format_time
 from ocibuild.layer import compression_threads, packing, plain_bytes, verify
 from ocibuild.oci import Compression, Descriptor, History, ImageConfig, Platform, layer_type
 from ocibuild.output import write_image
-from ocibuild.rootfs import unpack
+from ocibuild.rootfs import unpack_stored
 from ocibuild.store import Layer
 from ocibuild.values import dataclass
 
@@ -88,14 +88,7 @@ def _pour(plain: Readable, chunks: Chunker) -> None:
 
 def _examine(store: Store, layer: Layer, ownership: Ownership | None, limits: Limits) -> None:
     if ownership is not None:
-        unpack(
-            store,
-            [layer],
-            lambda one: store.blobs.open(one.descriptor.digest),
-            ownership=ownership,
-            progress=lambda _layer, _more: None,
-            limits=limits,
-        )
+        unpack_stored(store, [layer], ownership=ownership, limits=lambda: limits)
         return
     with store.blobs.open(layer.descriptor.digest) as blob:
         verify(blob, _COMPRESSION, expect=layer.diff_id, limits=limits, name=str(layer.descriptor.digest))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import UsageError
 from ocibuild.executor import Connection, Forced, Process
-from ocibuild.rootfs import unpack, unpacked
+from ocibuild.rootfs import unpack_stored
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.layer import Ownership
     from ocibuild.oci import Limits, RunConfig
     from ocibuild.rootfs import Snapshotter
-    from ocibuild.store import Layer, Store, StoredImage
+    from ocibuild.store import Store, StoredImage
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -92,14 +92,6 @@ def run_attached(
     """
     process = replace(process_of(image.config.config, request), platform=image.config.platform)
 
-    def open_blob(layer: Layer) -> BinaryIO:
-        return store.blobs.open(layer.descriptor.digest)
-
-    def ignore(_layer: Layer, _more: int) -> None:
-        pass
-
-    stack = unpacked(store, image.layers)
-    if stack is None:
-        stack = unpack(store, image.layers, open_blob, ownership=ownership, progress=ignore, limits=limits())
+    stack = unpack_stored(store, image.layers, ownership=ownership, limits=limits)
     with store.snapshots.begin() as active, snapshotter.running(stack, active, keep=False) as root:
         return executor.run_attached(process, root, active.scratch).exit_status

@@ -1,5 +1,6 @@
 """Dockerfiles: text to instructions to a graph. Pure functions: no file system, no network."""
 
+from ocibuild.dockerfile.conversion.buildarguments import source_date
 from ocibuild.dockerfile.conversion.changes import changed_config
 from ocibuild.dockerfile.conversion.convert import convert
 from ocibuild.dockerfile.conversion.options import (
@@ -30,4 +31,5 @@ __all__ = [
     "changed_config",
     "convert",
     "parse",
+    "source_date",
 ]

@@ -14,6 +14,7 @@ from ocibuild.layer.pack import pack
 from ocibuild.layer.packing import packing
 from ocibuild.layer.plain import is_compressed, plain_bytes
 from ocibuild.layer.reader import Readable, TarReader
+from ocibuild.layer.retime import retime
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
 from ocibuild.layer.writer import TarWriter
@@ -58,6 +59,7 @@ __all__ = [
     "plain_bytes",
     "put_xattrs",
     "read_xattrs",
+    "retime",
     "settle",
     "split_header",
     "verify",

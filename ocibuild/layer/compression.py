@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never, cast
 
 from ocibuild.errors import InvalidLayer
@@ -40,31 +41,37 @@ def compression_threads() -> int:
 
 
 def compress(
-    chunks: Iterable[bytes], compression: Compression, *, threads: int = 1, over: Over = map
+    chunks: Iterable[bytes],
+    compression: Compression,
+    *,
+    level: int | None = None,
+    threads: int = 1,
+    over: Over = map,
 ) -> Iterator[bytes]:
     """Yield compressed what is in ``chunks``, each of CHUNK bytes but for the last, which may not be empty.
 
-    The bytes depend on the plain ones alone: no name, no time, no number of threads. ``over`` does what ``map()`` does
-    and may do so in several threads; zstd has ``threads`` of its own.
+    The bytes depend on the plain ones and the level alone: no name, no time, no number of threads. ``level`` is one of
+    gzip's 0 to 9 or zstd's 1 to 22; without one the quickest that is worth it is taken. ``over`` does what ``map()``
+    does and may do so in several threads; zstd has ``threads`` of its own.
     """
     match compression:
         case Compression.NONE:
             return iter(chunks)
         case Compression.GZIP:
-            return _gzip(chunks, over)
+            return _gzip(chunks, level, over)
         case Compression.ZSTD:
-            return _zstd(chunks, threads)
+            return _zstd(chunks, level, threads)
         case _:
             assert_never(compression)
 
 
-def _gzip(chunks: Iterable[bytes], over: Over) -> Iterator[bytes]:
+def _gzip(chunks: Iterable[bytes], level: int | None, over: Over) -> Iterator[bytes]:
     """Yield one member, whose chunks know nothing of each other."""
     from isal import isal_zlib
 
     crc = size = 0
     yield _GZIP_HEADER
-    for deflated in over(_deflate, chunks):
+    for deflated in over(_deflate if level is None else partial(_deflate_at, level), chunks):
         yield from deflated.blocks
         crc = isal_zlib.crc32_combine(crc, deflated.crc, deflated.size)
         size += deflated.size
@@ -87,11 +94,21 @@ def _deflate(chunk: bytes) -> _Deflated:
     return _Deflated(blocks, isal_zlib.crc32(chunk), len(chunk))
 
 
-def _zstd(chunks: Iterable[bytes], threads: int) -> Iterator[bytes]:
+def _deflate_at(level: int, chunk: bytes) -> _Deflated:
+    """Compress a chunk as zlib does at one of its own levels, of which isal has but the quickest."""
+    import zlib
+
+    machine = zlib.compressobj(level, zlib.DEFLATED, -15)
+    blocks = machine.compress(chunk), machine.flush(zlib.Z_FULL_FLUSH)
+    return _Deflated(blocks, zlib.crc32(chunk), len(chunk))
+
+
+def _zstd(chunks: Iterable[bytes], level: int | None, threads: int) -> Iterator[bytes]:
     """Yield one frame. The library gives the same bytes for any number of its threads, but others without any."""
     import zstandard
 
-    machine = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True, threads=threads).compressobj()
+    level = ZSTD_LEVEL if level is None else level
+    machine = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=threads).compressobj()
     yield from filter(None, map(machine.compress, chunks))
     yield machine.flush()
 

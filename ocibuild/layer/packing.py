@@ -39,13 +39,14 @@ def packing(
     sink: Callable[[bytes], object],
     *,
     compression: Compression,
+    level: int | None = None,
     threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Packing]:
     """Give what a tar is written to, and the compressed bytes of it to ``sink``, from one thread, this or another.
 
-    The bytes are the same whatever the number of ``threads`` that compress them. ``progress`` hears how many further
-    bytes of the plain tar came. No thread outlives the block; leaving it raises what ``sink`` raised.
+    ``level`` is as in ``compress()``. The bytes are the same whatever the number of ``threads``. ``progress`` hears how
+    many further bytes of the plain tar came. No thread outlives the block; leaving it raises what ``sink`` raised.
     """
     plain_hash = Tally()
     with pipeline() as parts:
@@ -53,7 +54,8 @@ def packing(
         def start() -> tuple[Channel[bytes], ...]:
             keep_memory()
             hashed, plain = parts.channel(), parts.channel()
-            blob = compress(plain, compression, threads=threads, over=partial(map_in_order, parts, threads))
+            over = partial(map_in_order, parts, threads)
+            blob = compress(plain, compression, level=level, threads=threads, over=over)
             parts.start(lambda: drain(hashed, plain_hash.add), "hash")
             parts.start(lambda: drain(blob, sink), "write")
             return hashed, plain
@@ -63,4 +65,4 @@ def packing(
         only = chunks.finish()
     if only is not None:  # threads would take longer to start than this
         plain_hash.add(only)
-        drain(compress([only], compression), sink)
+        drain(compress([only], compression, level=level), sink)

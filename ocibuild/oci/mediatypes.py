@@ -72,6 +72,11 @@ _OCI_LAYERS: Final = {
     Compression.GZIP: OCI_LAYER_GZIP,
     Compression.ZSTD: OCI_LAYER_ZSTD,
 }
+_DOCKER_LAYERS: Final = {
+    Compression.NONE: DOCKER_LAYER,
+    Compression.GZIP: DOCKER_LAYER_GZIP,
+    Compression.ZSTD: DOCKER_LAYER_ZSTD,
+}
 
 
 def is_manifest(media_type: str) -> bool:
@@ -100,3 +105,8 @@ def compression_of(layer_media_type: str) -> Compression:
 def layer_type(compression: Compression) -> str:
     """Return the OCI media type of a layer compressed so."""
     return _OCI_LAYERS[compression]
+
+
+def docker_layer_type(compression: Compression) -> str:
+    """Return docker's media type of a layer compressed so."""
+    return _DOCKER_LAYERS[compression]

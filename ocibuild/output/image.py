@@ -34,17 +34,27 @@ def assemble(config: ImageConfig, inherited: int, layers: Sequence[Layer], creat
 
 
 def write_image(
-    blobs: Blobs, config: ImageConfig, layers: Sequence[Descriptor], annotations: Mapping[str, str]
+    blobs: Blobs,
+    config: ImageConfig,
+    layers: Sequence[Descriptor],
+    annotations: Mapping[str, str],
+    *,
+    is_oci: bool = True,
 ) -> Descriptor:
     """Put the config and the manifest of an image into the store, and return the manifest's descriptor.
 
-    What is in the store already was validated when it came; the rest is validated now.
+    Media types are OCI's, or else docker's. What is in the store already was validated when it came; the rest is
+    validated now.
     """
-    described = _put(blobs, mediatypes.OCI_CONFIG, lambda validated: config.to_bytes(validated=validated))
+    of_config = mediatypes.OCI_CONFIG if is_oci else mediatypes.DOCKER_CONFIG
+    described = _put(blobs, of_config, lambda validated: config.to_bytes(validated=validated))
+    layer_type = mediatypes.layer_type if is_oci else mediatypes.docker_layer_type
     manifest = Manifest(
-        media_type=mediatypes.OCI_MANIFEST,
+        media_type=mediatypes.OCI_MANIFEST if is_oci else mediatypes.DOCKER_MANIFEST,
         config=described,
-        layers=tuple(map(_as_oci, layers)),
+        layers=tuple(
+            replace(layer, media_type=layer_type(mediatypes.compression_of(layer.media_type))) for layer in layers
+        ),
         annotations=dict(annotations),
     )
     put = _put(blobs, manifest.media_type, lambda validated: manifest.to_bytes(validated=validated))
@@ -56,8 +66,3 @@ def _put(blobs: Blobs, media_type: str, serialise: Callable[[bool], bytes]) -> D
     if not blobs.has(Digest.of(data)):
         serialise(True)
     return blobs.put(data, media_type)
-
-
-def _as_oci(layer: Descriptor) -> Descriptor:
-    """Return a layer as an OCI manifest names it: the same blob, whoever made it."""
-    return replace(layer, media_type=mediatypes.layer_type(mediatypes.compression_of(layer.media_type)))

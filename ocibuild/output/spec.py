@@ -3,43 +3,86 @@
 from __future__ import annotations
 
 import os
+from dataclasses import field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final
 
-from ocibuild.errors import OcibuildError, UsageError
-from ocibuild.oci import Reference
+from ocibuild.errors import DockerfileError, OcibuildError, UsageError
+from ocibuild.graph.csvfields import csv_fields
+from ocibuild.oci import Compression, Reference
+from ocibuild.output.encoding import Encoding
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Kind(StrEnum):
     """The kinds of output that there are."""
 
     IMAGE = "image"
-    OCI = "oci"
     REGISTRY = "registry"
+    OCI = "oci"
+    DOCKER = "docker"
+    TAR = "tar"
+    LOCAL = "local"
+    NOTHING = "cacheonly"
 
 
-_LATER = ("docker", "tar", "local")  # known to docker, and refused by name
-_MEMBERS = {Kind.IMAGE: {"name", "push"}, Kind.OCI: {"dest", "name"}, Kind.REGISTRY: {"name"}}
+_ENCODING: Final = frozenset(
+    {"compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp"}
+)
+_IMAGE: Final = _ENCODING | {"name"}
+_ARCHIVE: Final = _IMAGE | {"dest", "tar"}
+_MEMBERS: Final = {
+    Kind.IMAGE: _IMAGE | {"push"},
+    Kind.REGISTRY: _IMAGE,
+    Kind.OCI: _ARCHIVE,
+    Kind.DOCKER: _ARCHIVE,
+    Kind.TAR: frozenset({"dest"}),
+    Kind.LOCAL: frozenset({"dest"}),
+    Kind.NOTHING: frozenset(),
+}
+_COMPRESSIONS: Final = {"gzip": Compression.GZIP, "zstd": Compression.ZSTD, "uncompressed": Compression.NONE}
+_LEVELS: Final = {Compression.GZIP: 9, Compression.ZSTD: 22}
+_ANNOTATIONS: Final = {"annotation.": "manifest", "annotation-manifest.": "manifest"}
+_OTHER_ANNOTATIONS: Final = ("annotation-index.", "annotation-manifest-descriptor.", "annotation-index-descriptor.")
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One ``--output``: ``names`` are tags beside those of ``--tag``; ``dest`` is a file, ``-`` for stdout."""
+    """One ``--output``: ``names`` are tags beside those of ``--tag``; ``dest`` is a file or folder, ``-`` for stdout.
+
+    ``is_folder`` is whether what would be an archive is written as a folder; ``annotations`` are those of the manifest.
+    """
 
     kind: Kind
     dest: str = ""
     names: tuple[Reference, ...] = ()
     push: bool = False
+    is_folder: bool = False
+    encoding: Encoding = field(default_factory=Encoding)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image, not the files of one."""
+        return self.kind not in (Kind.TAR, Kind.LOCAL, Kind.NOTHING)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the image is another than the one that was built."""
+        return self.encoding != Encoding() or bool(self.annotations)
 
 
 def parse_output(text: str) -> OutputSpec:
-    """Return what ``--output`` says: ``type=KIND,KEY=VALUE…``; raise UsageError for what is not supported."""
+    """Return what ``--output`` says: ``type=KIND,KEY=VALUE…``; a path alone is ``type=local``, ``-`` ``type=tar``.
+
+    Raises UsageError for what is not supported.
+    """
     members = _members(text)
     kind = _kind(members.pop("type", ""), text)
+    annotations = _annotations(members, kind, text)
     unknown = sorted(set(members) - _MEMBERS[kind])
     if unknown:
         raise UsageError(f"--output {text}: {unknown[0]}= is not supported with type={kind}")
@@ -47,23 +90,33 @@ def parse_output(text: str) -> OutputSpec:
         kind,
         dest=members.get("dest", ""),
         names=tuple(Reference.parse(name) for name in members.get("name", "").split(";") if name),
-        push=_flag(members.get("push", "false"), text) or kind is Kind.REGISTRY,
+        push=_flag(members, "push", text) or kind is Kind.REGISTRY,
+        is_folder=kind is Kind.LOCAL or not _flag(members, "tar", text, default=True),
+        encoding=_encoding(members, text),
+        annotations=annotations,
     )
-    match kind:
-        case Kind.OCI if not spec.dest:
-            raise UsageError(f"--output {text}: dest= is missing", remedy="add dest=FILE, or dest=- for stdout")
-        case Kind.OCI | Kind.IMAGE | Kind.REGISTRY:
-            return spec
-        case _:
-            assert_never(kind)
+    if kind is Kind.DOCKER and not spec.dest:  # where docker would give it to its daemon
+        return replace(spec, kind=Kind.IMAGE)
+    if not spec.dest and kind in (Kind.OCI, Kind.TAR, Kind.LOCAL):
+        remedy = "add dest=FOLDER" if spec.is_folder else "add dest=FILE, or dest=- for stdout"
+        raise UsageError(f"--output {text}: dest= is missing", remedy=remedy)
+    if spec.is_folder and spec.dest == "-":
+        raise UsageError(f"--output {text}: a folder cannot be written to stdout", remedy="add dest=FOLDER")
+    return spec
 
 
-def check_output(spec: OutputSpec, tags: Sequence[Reference]) -> None:
+def check_outputs(specs: Sequence[OutputSpec], tags: Sequence[Reference]) -> None:
     """Raise OcibuildError for what could not be written once the image is built."""
-    if spec.push and not (spec.names or tags):
-        raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
-    if spec.dest:
-        check_destination(spec.dest)
+    for spec in specs:
+        if spec.push and not (spec.names or tags):
+            raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
+        if spec.dest and spec.is_folder:
+            _check_folder(spec.dest)
+        elif spec.dest:
+            check_destination(spec.dest)
+    destinations = [os.path.abspath(spec.dest) for spec in specs if spec.dest]
+    if len(set(destinations)) < len(destinations):
+        raise UsageError("two outputs have the same dest=", remedy="give each its own")
 
 
 def check_destination(path: str) -> None:
@@ -79,28 +132,84 @@ def check_destination(path: str) -> None:
         raise OcibuildError(f"{path}: cannot be written", remedy="name another file")
 
 
+def _check_folder(path: str) -> None:
+    """Raise OcibuildError where a folder cannot be made at ``path``, with those above it, or written to."""
+    there = os.path.abspath(path)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise OcibuildError(f"{path}: {there} is no folder", remedy="name another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OcibuildError(f"{path}: cannot be written", remedy="name another folder")
+
+
 def _members(text: str) -> dict[str, str]:
+    if text and "=" not in text.partition(",")[0]:
+        return {"type": "tar" if text == "-" else "local", "dest": text}
     members: dict[str, str] = {}
-    for part in text.split(","):
+    for part in _fields(text):
         key, separator, value = part.partition("=")
         if not separator:
-            raise UsageError(
-                f"--output {text}: type=local is not supported yet", remedy="use type=oci,dest=FILE, or --push"
-            )
-        members[key.strip().lower()] = value.strip()
+            raise UsageError(f"--output {text}: {part!r} is not KEY=VALUE")
+        name = key.strip()
+        members[name if name.lower().startswith("annotation") else name.lower()] = value.strip()
     return members
+
+
+def _fields(text: str) -> tuple[str, ...]:
+    try:
+        return csv_fields(text)
+    except DockerfileError as error:
+        raise UsageError(f"--output {text}: {error.message}", remedy=error.remedy) from error
 
 
 def _kind(name: str, text: str) -> Kind:
     try:
         return Kind(name)
     except ValueError:
-        known = ", ".join(Kind)
-        problem = f"type={name} is not supported yet" if name in _LATER else f"unknown type {name!r}"
-        raise UsageError(f"--output {text}: {problem}", remedy=f"there are {known}") from None
+        raise UsageError(f"--output {text}: unknown type {name!r}", remedy=f"there are {', '.join(Kind)}") from None
 
 
-def _flag(value: str, text: str) -> bool:
-    if value.lower() not in ("true", "false", "1", "0"):
-        raise UsageError(f"--output {text}: push={value} is neither true nor false")
-    return value.lower() in ("true", "1")
+def _flag(members: Mapping[str, str], name: str, text: str, *, default: bool = False) -> bool:
+    value = members.get(name, str(default)).lower()
+    if value not in ("true", "false", "1", "0"):
+        raise UsageError(f"--output {text}: {name}={members[name]} is neither true nor false")
+    return value in ("true", "1")
+
+
+def _encoding(members: Mapping[str, str], text: str) -> Encoding:
+    name, level = members.get("compression"), members.get("compression-level")
+    if name == "estargz":
+        raise UsageError(f"--output {text}: compression=estargz is not supported yet", remedy="take gzip or zstd")
+    if name is not None and name not in _COMPRESSIONS:
+        raise UsageError(
+            f"--output {text}: unknown compression {name!r}", remedy=f"there are {', '.join(_COMPRESSIONS)}"
+        )
+    compression = _COMPRESSIONS[name] if name else None
+    return Encoding(
+        compression=compression,
+        level=None if level is None else _level(level, compression or Compression.GZIP, text),
+        force=_flag(members, "force-compression", text),
+        is_oci=_flag(members, "oci-mediatypes", text, default=True),
+        rewrites_times=_flag(members, "rewrite-timestamp", text),
+    )
+
+
+def _level(level: str, compression: Compression, text: str) -> int:
+    most = _LEVELS.get(compression, 0)
+    if not (level.isascii() and level.isdigit() and int(level) <= most):
+        raise UsageError(f"--output {text}: compression-level={level} is not one of 0 to {most}")
+    return int(level)
+
+
+def _annotations(members: dict[str, str], kind: Kind, text: str) -> dict[str, str]:
+    """Take the annotations of the manifest off the members."""
+    found = {}
+    for key in [name for name in members if name.startswith("annotation")]:
+        if key.startswith(_OTHER_ANNOTATIONS) or "[" in key:
+            raise UsageError(f"--output {text}: {key}= is not supported yet", remedy="annotate the manifest")
+        prefix = next((one for one in _ANNOTATIONS if key.startswith(one)), None)
+        if prefix is None or len(key) == len(prefix) or "name" not in _MEMBERS[kind]:
+            raise UsageError(f"--output {text}: {key}= is not supported with type={kind}")
+        found[key.removeprefix(prefix)] = members.pop(key)
+    return found

@@ -85,6 +85,23 @@ def unpack(
     return tuple(snapshot for snapshot in stack if snapshot)
 
 
+def unpack_stored(
+    store: Store, layers: Sequence[Layer], *, ownership: Ownership, limits: Callable[[], Limits]
+) -> tuple[Snapshot, ...]:
+    """Return the snapshots of layers whose blobs the store has, oldest first, unpacked where they are not yet.
+
+    Raises as ``unpack`` does, and NotInStore.
+    """
+    return unpacked(store, layers) or unpack(
+        store,
+        layers,
+        lambda layer: store.blobs.open(layer.descriptor.digest),
+        ownership=ownership,
+        progress=lambda _layer, _more: None,
+        limits=limits(),
+    )
+
+
 def _apply_all(
     missing: Sequence[_Missing],
     layers: Sequence[Layer],

@@ -98,10 +98,7 @@ class StoreDestination:
             raise DigestMismatch(f"{self.subject}: what is copied has the digest {descriptor.digest}")
         self.put_manifest(descriptor, data)
         tagged = [reference.with_tag(reference.tag) for reference in self._references if reference.tag is not None]
-        for reference in tagged:
-            self._store.tags.set(reference, descriptor)
-        if not tagged:
-            self._store.tags.keep(descriptor)
+        self._store.tags.give(descriptor, tagged)
 
     def _check_config(self, document: Manifest | Index) -> None:
         """Hold a config against its schema: whoever reads it in the store later takes it for sound."""

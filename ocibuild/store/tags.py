@@ -11,7 +11,7 @@ from ocibuild.errors import StoreError
 from ocibuild.oci import Descriptor, Index, Reference, mediatypes, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from typing import TypeAlias
 
     from ocibuild.store.locks import Locks
@@ -54,6 +54,13 @@ class Tags:
     def set(self, reference: Reference, descriptor: Descriptor) -> None:
         """Let the tag name ``descriptor``; what it named before stays, without a name unless it has another."""
         self._update(lambda entries: _tagged(entries, str(reference), descriptor))
+
+    def give(self, descriptor: Descriptor, references: Sequence[Reference]) -> None:
+        """Let each of the tags name ``descriptor``, which is kept without a name where there are none."""
+        for reference in references:
+            self.set(reference, descriptor)
+        if not references:
+            self.keep(descriptor)
 
     def keep(self, descriptor: Descriptor) -> None:
         """Keep an image that no tag names; nothing changes where it is here already."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild import graph
 from ocibuild.dockerfile.conversion import paths
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.suggest import did_you_mean
 from ocibuild.errors import DockerfileError
+from ocibuild.graph.csvfields import csv_fields
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:

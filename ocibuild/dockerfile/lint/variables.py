@@ -9,8 +9,8 @@ from ocibuild.dockerfile.conversion.goformat import quote
 from ocibuild.dockerfile.lint import rules
 from ocibuild.dockerfile.lint.watching import Speller, declarations, expand_watched
 from ocibuild.dockerfile.parser import instructions as ins
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.errors import DockerfileError
+from ocibuild.graph.csvfields import csv_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

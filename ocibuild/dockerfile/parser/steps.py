@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.parser import instructions as ins
 from ocibuild.dockerfile.parser.arguments import blank_separated, json_strings
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.parser.cutline import command_line
 from ocibuild.dockerfile.parser.flags import Flags, FlagSet
 from ocibuild.dockerfile.parser.heredocs import Opener, document, parse_opener
@@ -15,6 +14,7 @@ from ocibuild.dockerfile.parser.lines import SURROGATE
 from ocibuild.dockerfile.suggest import did_you_mean
 from ocibuild.errors import DockerfileError
 from ocibuild.graph import Network, Security
+from ocibuild.graph.csvfields import csv_fields
 
 if TYPE_CHECKING:
     from ocibuild.dockerfile.parser.cutline import CutLine

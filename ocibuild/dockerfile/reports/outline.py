@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ocibuild.dockerfile.conversion.environment import global_arguments
 from ocibuild.dockerfile.lint.watching import declarations, expand_watched
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.parser.instructions import Arg, Run
 from ocibuild.dockerfile.reports.targets import description
 from ocibuild.dockerfile.shell.words import expand_word
+from ocibuild.graph.csvfields import csv_fields
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ocibuild.dockerfile.parser.csvfields import csv_fields
 from ocibuild.dockerfile.parser.flags import Flags, FlagSet, parse_flags
 from ocibuild.errors import DockerfileError
+from ocibuild.graph.csvfields import csv_fields
 
 KNOWN = FlagSet(("value", "other"), ("switch",), ("list",), {"device": "there is none"})
 
