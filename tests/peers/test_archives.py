@@ -158,3 +158,27 @@ def test_docker_imports_as_ocibuild_does(docker: Docker, shared: Program, busybo
     for form in ("{{json .RootFS}}", "{{json .Config.Env}}{{json .Config.Cmd}}{{json .Config.Labels}}", "{{.Comment}}"):
         ours, theirs = shared.check("inspect", "-f", form, "imported:1"), docker("inspect", "-f", form, "imported:1")
         assert ours.strip() == theirs
+
+
+ENCODINGS = {
+    "as it is": "",
+    "uncompressed": ",compression=uncompressed,force-compression=true",
+    "docker's types": ",oci-mediatypes=false",
+    "gzip at its best": ",compression-level=9,force-compression=true",
+    "zstd": ",compression=zstd,force-compression=true",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+def test_what_a_build_writes_for_docker_is_loaded_and_run(
+    docker: Docker, podman: Podman, shared: Program, image: str, encoding: str
+) -> None:
+    """Debian's docker is from before zstd."""
+    path = shared.user.home / "built.tar"
+    shared.build(shared.user.home / "peers-archives", "-o", f"type=docker,dest={path},name={image}{encoding}")
+    assert image in podman("load", "-i", path)
+    assert podman.run(image) == "made"
+    podman("rmi", "--all", "--force")
+    if "zstd" not in encoding:
+        docker("load", "-i", str(path))
+        assert docker("run", "--rm", "--network", "none", image) == "made"
