@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -23,7 +24,7 @@ from ocibuild.store import Store, find_entry, find_image, list_images, load_imag
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.archive import ArchiveForm, NamedImage, Report
     from ocibuild.build import (
@@ -35,15 +36,17 @@ if TYPE_CHECKING:
         OutlineReport,
         TargetsReport,
     )
-    from ocibuild.containers import ImportRequest, RunRequest
+    from ocibuild.containers import CommitRequest, Difference, ImportRequest, RunRequest
     from ocibuild.executor import Forced
     from ocibuild.executor.probe import Diagnosis
     from ocibuild.graph import Emit
+    from ocibuild.layer import Ownership
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.progress import Display
     from ocibuild.registry import Kept, Registry, RegistryConfig
+    from ocibuild.rootfs import Snapshotter
     from ocibuild.solver.dryrun import PlannedStep
-    from ocibuild.store import ImageFilter, Item, Layer, ListedImage, Pruning, RemovedImage, StoredImage
+    from ocibuild.store import Container, ImageFilter, Item, Layer, ListedImage, Pruning, RemovedImage, StoredImage
     from ocibuild.transfer import LoadedImage
 
 
@@ -90,7 +93,7 @@ class Session:
     def _limits(self) -> Limits:
         return self._config.limits
 
-    # -- building and running
+    # -- building
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build an image, put it into the store, and write its outputs."""
@@ -165,10 +168,21 @@ class Session:
         with self._machine() as machine, self._shown("") as emit, translate_errors(self._settings.root):
             yield Inspector(machine.ownership, self.store, lambda: self.registry, emit)
 
-    def run(self, name: str, request: RunRequest, *, platform: Platform | None = None) -> int:
-        """Run a process in an image, with this process's streams, and return its exit status.
+    # -- containers
 
-        ``platform`` is what the image must be for, any where it is None.
+    def run(
+        self,
+        name: str,
+        request: RunRequest,
+        *,
+        platform: Platform | None = None,
+        pulls: bool = True,
+        begun: Callable[[Container], None] = lambda _container: None,
+    ) -> int:
+        """Run a container of an image, with this process's streams, and return its exit status.
+
+        ``platform`` is what the image must be for, any where it is None. An image that the store does not have is
+        pulled, if ``pulls``. ``begun`` hears of the container before its process starts.
         """
         from ocibuild.containers import run_attached
 
@@ -177,11 +191,103 @@ class Session:
             executor = machine.executor(self._write_warning)
             self.store.snapshots.recover()
             self.store.trees.recover()
-            image = self._find_for(name, platform) if platform else self.find(name)
+            image = self._find_or_pull(machine, name, platform, pulls=pulls)
             with closing(machine.snapshotter(self.store, self._write_warning)) as snapshotter:
                 return run_attached(
-                    self.store, executor, snapshotter, machine.ownership(), image, request, self._limits
+                    self.store, executor, snapshotter, machine.ownership(), image, name, request, self._limits, begun
                 )
+
+    def _find_or_pull(self, machine: Machine, name: str, platform: Platform | None, *, pulls: bool) -> StoredImage:
+        try:
+            return self._find_for(name, platform) if platform else self.find(name)
+        except NotInStore:
+            reference = Reference.parse(name)
+            if not pulls:
+                raise
+        with self._shown(f"pull {reference.familiar()}") as emit:
+            self._pull(machine, reference, platform or Platform.host(), emit)
+        return self.find(name)
+
+    def containers(self) -> list[Container]:
+        """Return all containers, the newest first."""
+        return self.store.containers.all()
+
+    def find_container(self, text: str) -> Container:
+        """Return the container with a name, or an ID that begins so; raise NotInStore."""
+        return self.store.containers.find(text)
+
+    def log_of(self, container: Container) -> str:
+        """Return the path of the log of a container: see ``executor.recording``."""
+        return self.store.containers.log(container)
+
+    def wait_for(self, container: Container) -> Container:
+        """Wait until a container has ended, and return it as it is then."""
+        return self.store.containers.wait(container)
+
+    def size_of_container(self, container: Container) -> int:
+        """Return how many bytes a container's changes take."""
+        from ocibuild.fs import disk_usage
+
+        return disk_usage(self.store.snapshots.path(container.snapshot))
+
+    def signal_container(self, container: Container, number: int) -> None:
+        """Send a signal to who runs a container, which gives SIGTERM, SIGINT and SIGHUP to its process.
+
+        SIGKILL ends it and all of the container; then this returns when it has ended.
+        """
+        if container.is_running:
+            with suppress(ProcessLookupError):
+                os.kill(container.runner, number)
+            if number == signal.SIGKILL:
+                self.wait_for(container)
+
+    @contextmanager
+    def removing_containers(self) -> Iterator[Callable[[str, bool], None]]:
+        """Give what removes a container, with its files; it raises StoreError where that runs, unless forced."""
+        # the owners of files may be IDs that only this user's namespace has
+        with self._machine() as machine, translate_errors(self._settings.root):
+            machine.use(self.store)
+
+            def remove(name: str, force: bool) -> None:  # noqa: FBT001
+                container = self.find_container(name)
+                if force:
+                    self.signal_container(container, signal.SIGKILL)
+                self.store.containers.remove(container)
+
+            yield remove
+
+    def commit(self, name: str, request: CommitRequest, reference: Reference | None) -> Digest:
+        """Make an image of a container, under a name or none, and return its ID: see ``containers.commit``."""
+        from ocibuild.containers import commit
+
+        with self._files_of(name) as (container, snapshotter, _):
+            descriptor = commit(self.store, snapshotter, container, request)
+            self.store.tags.give(descriptor, [reference] if reference else [])
+        return self.image_id(descriptor)
+
+    def differences(self, name: str) -> list[Difference]:
+        """Return what a container has changed of its image."""
+        from ocibuild.containers import differences
+
+        with self._files_of(name) as (container, _, _):
+            return list(differences(self.store, container))
+
+    def export(self, name: str, to: str) -> None:
+        """Write all files of a container as a tar to a path, or to stdout for ``-``."""
+        from ocibuild.archive import destination
+        from ocibuild.containers import export
+
+        with self._files_of(name) as (container, snapshotter, ownership), destination(to) as stream:
+            export(self.store, snapshotter, ownership, container, stream.write)
+
+    @contextmanager
+    def _files_of(self, name: str) -> Iterator[tuple[Container, Snapshotter, Ownership]]:
+        """Give a container, and what its files are looked at with."""
+        with self._working() as machine:
+            machine.use(self.store)
+            container = self.find_container(name)
+            with closing(machine.snapshotter(self.store, self._write_warning)) as snapshotter:
+                yield container, snapshotter, machine.ownership()
 
     @contextmanager
     def _working(self, forced: Forced | None = None) -> Iterator[Machine]:
@@ -221,43 +327,43 @@ class Session:
 
         Where this machine cannot unpack, the layers are only checked.
         """
+        title = f"pull {reference.familiar()}"
+        with self._working() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
+            machine.use(self.store)
+            return self._pull(machine, reference, platform, emit)
+
+    def _pull(self, machine: Machine, reference: Reference, platform: Platform, emit: Emit) -> Descriptor:
         from ocibuild.registry import RegistryBlobs, resolve
         from ocibuild.registry.parallel import in_parallel
         from ocibuild.rootfs.arrivals import bring_in
         from ocibuild.store import pair_layers
 
-        title = f"pull {reference.familiar()}"
-        with self._working() as machine, self._shown(title) as emit, translate_errors(self._settings.root):
-            machine.use(self.store)
+        def report(layer: Descriptor, verb: str, done: int) -> None:
+            emit(Transferred(1, layer.digest.short, verb, done, layer.size))
 
-            def report(layer: Descriptor, verb: str, done: int) -> None:
-                emit(Transferred(1, layer.digest.short, verb, done, layer.size))
+        with told(emit, 1, str(reference)):
+            resolved = resolve(self.registry, self.store, reference, platform)
+            pinned = reference.with_digest(resolved.descriptor.digest)
+            blobs = RegistryBlobs(lambda: self.registry, self.store, pinned)
 
-            with told(emit, 1, str(reference)):
-                resolved = resolve(self.registry, self.store, reference, platform)
-                pinned = reference.with_digest(resolved.descriptor.digest)
-                blobs = RegistryBlobs(lambda: self.registry, self.store, pinned)
+            def bring(layers: Sequence[Layer], _stop: object) -> None:
+                bring_in(
+                    self.store,
+                    layers,
+                    blobs,
+                    ownership=machine.ownership() if machine.can_unpack else None,
+                    blobs=layers,
+                    verified=layers,
+                    limits=self._limits(),
+                    report=report,
+                )
 
-                def bring(layers: Sequence[Layer], _stop: object) -> None:
-                    bring_in(
-                        self.store,
-                        layers,
-                        blobs,
-                        ownership=machine.ownership() if machine.can_unpack else None,
-                        blobs=layers,
-                        verified=layers,
-                        limits=self._limits(),
-                        report=report,
-                    )
-
-                # in another thread, so that an interrupt reaches this one, and does not wait for a server that stalls
-                layers = pair_layers(resolved.manifest, resolved.config)
-                in_parallel(bring, [layers], limit=1, abandon=blobs.stop)
-            descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
-            if reference.tag is not None:
-                self.store.tags.set(replace(reference, digest=None), descriptor)
-            else:
-                self.store.tags.keep(descriptor)
+            # in another thread, so that an interrupt reaches this one, and does not wait for a server that stalls
+            layers = pair_layers(resolved.manifest, resolved.config)
+            in_parallel(bring, [layers], limit=1, abandon=blobs.stop)
+        descriptor = replace(resolved.descriptor, platform=resolved.config.platform)
+        tagged = [] if reference.tag is None else [replace(reference, digest=None)]
+        self.store.tags.give(descriptor, tagged)
         return descriptor
 
     def push(self, source: str, destination: Reference) -> Digest:

@@ -59,12 +59,13 @@ def resources(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def refused_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def refused_options(*names: str, remedy: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add options that docker has and this command does not have yet: each is refused by name."""
 
     def refuse(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
         if value:
-            raise click.UsageError(f"{parameter.opts[0]} is not supported yet", ctx)
+            what = f"{parameter.opts[0]} is not supported"
+            raise click.UsageError(f"{what} ({remedy})" if remedy else f"{what} yet", ctx)
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:

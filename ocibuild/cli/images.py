@@ -139,10 +139,10 @@ def rmi(ctx: click.Context, names: tuple[str, ...], force: bool, no_prune: bool)
             for image_id in removed.ids:
                 click.echo(f"Deleted: {image_id}")
 
-        _each(remove, names, missing_is_fine=force)
+        each(remove, names, missing_is_fine=force)
 
 
-def _each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
+def each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
     """Do something for each name, whatever becomes of the others; raise the last error in the end."""
     from ocibuild.cli.failures import report
     from ocibuild.errors import NotInStore
@@ -174,7 +174,7 @@ def inspect(ctx: click.Context, names: tuple[str, ...], form: str, kind: str | N
     found: list[dict[str, Any]] = []
     with session(ctx) as current:
         try:
-            _each(lambda name: found.append(current.inspect(name)), names)
+            each(lambda name: found.append(current.inspect(name)), names)
         finally:
             if found:
                 click.echo(show(found), nl=False)

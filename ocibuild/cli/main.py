@@ -24,9 +24,12 @@ _TERMINATED = 143
 # command: the module that has it, the name there, and its line in --help
 _COMMANDS = {
     "build": ("build", "build", "Build an image from a Dockerfile."),
+    "commit": ("containers", "commit", "Make an image of a container."),
     "copy": ("transfer", "copy", "Copy an image between registries, layouts and archives."),
+    "diff": ("containers", "diff", "Show what a container has changed."),
     "du": ("usage", "du", "Show what takes room beside the images."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
+    "export": ("containers", "export", "Write the files of a container as a tar."),
     "history": ("images", "history", "Show the history of an image."),
     "import": ("archives", "import_", "Make an image of a tar of files."),
     "images": ("images", "images", "List the images of the store."),
@@ -34,14 +37,20 @@ _COMMANDS = {
     "load": ("archives", "load", "Put the images of an archive into the store."),
     "login": ("login", "login", "Keep the password of a registry."),
     "logout": ("login", "logout", "Forget the password of a registry."),
+    "logs": ("containers", "logs", "Show what a container wrote."),
+    "kill": ("containers", "kill", "End a container at once."),
     "prune": ("usage", "prune", "Remove what takes room beside the images."),
+    "ps": ("containers", "ps", "List containers."),
     "pull": ("transfer", "pull", "Pull an image from a registry."),
     "push": ("transfer", "push", "Push an image to a registry."),
+    "rm": ("containers", "rm", "Remove containers."),
     "rmi": ("images", "rmi", "Remove images."),
     "run": ("run", "run", "Run a process in an image."),
     "save": ("archives", "save", "Write images into an archive."),
+    "stop": ("containers", "stop", "End a container."),
     "tag": ("images", "tag", "Give an image one more name."),
     "validate": ("validate", "validate", "Check an image against its schemas and digests."),
+    "wait": ("containers", "wait", "Wait for the end of a container."),
     "version": ("version", "version", "Show the version."),
 }
 _IMAGE_COMMANDS = {
@@ -59,9 +68,7 @@ _IMAGE_COMMANDS = {
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
-_LATER = frozenset(
-    {"ps", "rm", "commit", "diff", "cp", "logs", "export"} | {"completion", "exec", "stop", "kill", "wait"}
-)
+_LATER = frozenset({"completion", "cp", "exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
 
 
 class LazyGroup(click.Group):

@@ -46,21 +46,23 @@ def size(count: int) -> str:
 def age(created: str | None, now: float) -> str:
     """Return how long ago a time in RFC 3339 was: ``3 days ago``; ``N/A`` where there is none."""
     then = parse_time(created)
-    if then is None:
-        return "N/A"
-    seconds = max(0, int(now - then))
-    for name, span in _SPANS:
-        if seconds >= 2 * span:
-            return f"{seconds // span} {name}s ago"
+    return "N/A" if then is None else f"{span(int(now - then))} ago"
+
+
+def span(seconds: int) -> str:
+    """Return a span of time as docker says it: ``About an hour``, ``3 days``."""
+    for name, length in _SPANS:
+        if seconds >= 2 * length:
+            return f"{seconds // length} {name}s"
     if seconds >= 3600:
-        return "About an hour ago"
+        return "About an hour"
     if seconds >= 120:
-        return f"{seconds // 60} minutes ago"
+        return f"{seconds // 60} minutes"
     if seconds >= 60:
-        return "About a minute ago"
+        return "About a minute"
     if seconds >= 2:
-        return f"{seconds} seconds ago"
-    return "1 second ago" if seconds else "Less than a second ago"
+        return f"{seconds} seconds"
+    return "1 second" if seconds == 1 else "Less than a second"
 
 
 def utc(created: str | None) -> str:

@@ -1,6 +1,20 @@
-"""Containers: a root file system and a config, run; and images made by hand."""
+"""Containers: a root file system and a config, run, looked at and made into images; and images of a tar of files."""
 
+from ocibuild.containers.commit import CommitRequest, commit
+from ocibuild.containers.files import Difference, differences, export
 from ocibuild.containers.importing import ImportRequest, import_image
-from ocibuild.containers.run import RunRequest, process_of, run_attached
+from ocibuild.containers.run import RunRequest, container_config, process_of, run_attached
 
-__all__ = ["ImportRequest", "RunRequest", "import_image", "process_of", "run_attached"]
+__all__ = [
+    "CommitRequest",
+    "Difference",
+    "ImportRequest",
+    "RunRequest",
+    "commit",
+    "container_config",
+    "differences",
+    "export",
+    "import_image",
+    "process_of",
+    "run_attached",
+]

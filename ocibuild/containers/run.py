@@ -1,11 +1,11 @@
-"""A foreground process in the root file system of an image; what it changes is thrown away."""
+"""A process in the root file system of an image: a container, which stays with what it changed until it is removed."""
 
 from __future__ import annotations
 
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import UsageError
+from ocibuild.errors import CannotStart, UsageError
 from ocibuild.executor import Connection, Forced, Process
 from ocibuild.rootfs import unpack_stored
 from ocibuild.values import dataclass
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from ocibuild.layer import Ownership
     from ocibuild.oci import Limits, RunConfig
     from ocibuild.rootfs import Snapshotter
-    from ocibuild.store import Store, StoredImage
+    from ocibuild.sandbox import Mount
+    from ocibuild.store import Container, Store, StoredImage
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NOT_RUN = 125
+"""docker's exit status where the container could not be run at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
-    ``forced`` is how it must be run; the rest is as in ``Process``.
+    ``name`` is that of the container, and ``removes`` whether it goes with its end. ``mounts`` are what it sees of the
+    machine. ``forced`` is how it must be run; the rest is as in ``Process``.
     """
 
     command: tuple[str, ...] = ()
@@ -36,38 +40,52 @@ class RunRequest:
     user: str | None = None
     working_dir: str | None = None
     connection: Connection = Connection.MACHINE
-    hostname: str = "ocibuild"
+    hostname: str | None = None
     extra_hosts: tuple[ExtraHost, ...] = ()
     shm_size: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     interactive: bool = False
     terminal: bool = False
+    name: str | None = None
+    removes: bool = False
     forced: Forced = field(default_factory=Forced)
 
 
-def process_of(config: RunConfig, request: RunRequest) -> Process:
-    """Return the process that an image and a request ask for; raise UsageError where there is no command.
+def container_config(config: RunConfig, request: RunRequest) -> RunConfig:
+    """Return the settings of a container: those of its image as the request changes them.
 
     As in docker: an own entrypoint drops the image's CMD, a command replaces it.
     """
+    entrypoint, cmd = config.entrypoint, request.command or config.cmd
     if request.entrypoint is not None:
-        args = (*((request.entrypoint,) if request.entrypoint else ()), *request.command)
-    else:
-        args = (*(config.entrypoint or ()), *(request.command or config.cmd or ()))
+        entrypoint, cmd = ((request.entrypoint,) if request.entrypoint else None), request.command
+    env = {entry.partition("=")[0]: entry for entry in (*config.env, *request.env)}
+    return replace(
+        config,
+        entrypoint=entrypoint,
+        cmd=cmd or None,
+        env=tuple(env.values()),
+        user=config.user if request.user is None else request.user,
+        working_dir=request.working_dir or config.working_dir,
+    )
+
+
+def process_of(config: RunConfig, request: RunRequest, *, hostname: str) -> Process:
+    """Return the process of a container with these settings; raise UsageError where there is no command."""
+    args = (*(config.entrypoint or ()), *(config.cmd or ()))
     if not args:
         raise UsageError("the image has no command", remedy="give one after the image")
-    env: dict[str, str] = {}
-    usual = (_PATH, f"HOSTNAME={request.hostname}", *(("TERM=xterm",) if request.terminal else ()))
-    for entry in (*usual, *config.env, *request.env):
-        name, _, value = entry.partition("=")
-        env[name] = value
+    usual = (_PATH, f"HOSTNAME={hostname}", *(("TERM=xterm",) if request.terminal else ()))
+    env = {entry.partition("=")[0]: entry for entry in (*usual, *config.env)}
     return Process(
         args=args,
-        env=tuple(f"{name}={value}" for name, value in env.items()),
-        user=config.user if request.user is None else request.user,
-        working_dir=request.working_dir or config.working_dir or "/",
-        hostname=request.hostname,
+        env=tuple(env.values()),
+        user=config.user,
+        working_dir=config.working_dir or "/",
+        hostname=hostname,
         connection=request.connection,
+        mounts=request.mounts,
         extra_hosts=request.extra_hosts,
         shm_size=request.shm_size,
         ulimits=request.ulimits,
@@ -82,16 +100,38 @@ def run_attached(
     snapshotter: Snapshotter,
     ownership: Ownership,
     image: StoredImage,
+    image_name: str,
     request: RunRequest,
     limits: Callable[[], Limits],
+    begun: Callable[[Container], None] = lambda _container: None,
 ) -> int:
-    """Run a process with the standard streams of this one and return its exit status, as a shell shows it.
+    """Run a container with the standard streams of this process and return its exit status, as a shell shows it.
 
-    The image's layers are unpacked where they are not yet, within ``limits``. Raises NotInStore where one is missing,
-    SandboxError where the process cannot be started.
+    The image's layers are unpacked where they are not yet, within ``limits``. ``begun`` hears of the container before
+    its process starts. Raises UsageError, NotInStore where a layer is missing, CannotStart, SandboxError.
     """
-    process = replace(process_of(image.config.config, request), platform=image.config.platform)
-
+    config = container_config(image.config.config, request)
+    process_of(config, request, hostname="")  # what is wrong with it is said before there is a container
     stack = unpack_stored(store, image.layers, ownership=ownership, limits=limits)
-    with store.snapshots.begin() as active, snapshotter.running(stack, active, keep=False) as root:
-        return executor.run_attached(process, root, active.scratch).exit_status
+    told = {"config": config.to_json(), "tty": request.terminal, "hostname": request.hostname}
+    with store.containers.begin(request.name, image.descriptor.digest, image_name, stack, told) as running:
+        container, active = running.container, running.active
+        hostname = request.hostname or container.id[:12]
+        process = replace(process_of(config, request, hostname=hostname), platform=image.config.platform)
+        status = _NOT_RUN
+        try:
+            with snapshotter.running(stack, active, keep=not request.removes) as root:
+                begun(container)
+                log = store.containers.log(container)
+                outcome = executor.run_attached(process, root, active.scratch, log=log)
+                if not request.removes:
+                    snapshotter.forget_targets(active, outcome.created, outcome.touched)
+            status = outcome.exit_status
+        except CannotStart as error:
+            status = error.exit_status
+            raise
+        finally:
+            running.end(status)
+            if request.removes:
+                running.discard()
+    return status

@@ -8,14 +8,16 @@ import shutil
 import signal
 import threading
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.emulation import Emulation
 from ocibuild.executor.netfiles import asks_pasta, hosts_file, resolv_conf
 from ocibuild.executor.process import Connection
+from ocibuild.executor.recording import Log, recorded
 from ocibuild.executor.terminal import relay
 from ocibuild.graph import HOST_GATEWAY, Stream
 from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sysfs
@@ -89,20 +91,29 @@ class SpawnedExecutor(ABC):
             raise Interrupted
         return outcome
 
-    def run_attached(self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1) -> Outcome:
+    def run_attached(
+        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
+    ) -> Outcome:
         """See Executor."""
-        with self.prepared(process, root, scratch) as (spec, _), ExitStack() as cleanup:
+        with self.prepared(process, root, scratch) as (spec, touched), ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
             stdin = 0 if process.interactive else null
-            # a step with a terminal opens that itself
-            streams = (null, null, null) if process.terminal else (stdin, 1, 2)
+            kept = cleanup.enter_context(closing(Log(log))) if log is not None else None
+            if process.terminal:  # it opens that itself
+                streams = null, null, null
+            elif kept is None:
+                streams = stdin, 1, 2
+            else:
+                streams = stdin, *cleanup.enter_context(recorded(kept))
             with self.started(spec, *streams) as running, _forwarded_to(running):
                 if process.terminal:
-                    went_on = relay(running.terminal(), interactive=process.interactive, shown_on=shown_on)
-                    if not went_on:
+                    heard = partial(kept.add, Stream.STDOUT) if kept else None
+                    terminal = running.terminal()
+                    if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):
                         running.kill()
-                return running.wait()
+                outcome = running.wait()
+        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
 
     def warn_once(self, text: str) -> None:
         """Say what a user should know, once however many steps it concerns."""

@@ -24,10 +24,13 @@ class Executor(Protocol):
         started; its status is the caller's to judge.
         """
 
-    def run_attached(self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1) -> Outcome:
+    def run_attached(
+        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
+    ) -> Outcome:
         """Run a process to its end with the standard streams of this one; for the main thread.
 
-        Where it is to have a terminal, that is shown on the stream ``shown_on``.
+        Where it is to have a terminal, that is shown on the stream ``shown_on``. What it writes is kept in the file
+        ``log``, too, where there is one.
         SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
         """
 

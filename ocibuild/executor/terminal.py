@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PIECE = 64 << 10
 
@@ -24,12 +24,12 @@ def users_terminal() -> int | None:
     return next((fd for fd in (1, 2, 0) if os.isatty(fd) and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE), None)
 
 
-def relay(terminal: int, *, interactive: bool, shown_on: int = 1) -> bool:
+def relay(terminal: int, *, interactive: bool, shown_on: int = 1, heard: Callable[[bytes], None] | None = None) -> bool:
     """Show what a step writes to its terminal on ours, until nothing of it has the terminal open any more.
 
     Takes over ``terminal``, the other end. An ``interactive`` step gets all that is typed meanwhile, keys such as
-    Ctrl-C too. Its terminal is as large as ours, and follows it. Returns False where ours went away before the end.
-    For the main thread.
+    Ctrl-C too. Its terminal is as large as ours, and follows it. ``heard`` is told what is shown. Returns False where
+    ours went away before the end. For the main thread.
     """
     with ExitStack() as cleanup:
         cleanup.callback(os.close, terminal)
@@ -37,10 +37,10 @@ def relay(terminal: int, *, interactive: bool, shown_on: int = 1) -> bool:
         if interactive:
             cleanup.enter_context(_raw(0))
         os.set_blocking(terminal, False)
-        return _pass_on(terminal, interactive=interactive, shown_on=shown_on)
+        return _pass_on(terminal, interactive=interactive, shown_on=shown_on, heard=heard)
 
 
-def _pass_on(terminal: int, *, interactive: bool, shown_on: int) -> bool:
+def _pass_on(terminal: int, *, interactive: bool, shown_on: int, heard: Callable[[bytes], None] | None) -> bool:
     typed = bytearray()  # and not yet taken by the step
     poll = select.poll()
     while True:
@@ -57,8 +57,12 @@ def _pass_on(terminal: int, *, interactive: bool, shown_on: int) -> bool:
             if events & select.POLLOUT:
                 with suppress(BlockingIOError):
                     del typed[: os.write(terminal, typed)]
-            if events & ~select.POLLOUT and not _show(_read(terminal), shown_on):
-                return True
+            if events & ~select.POLLOUT:
+                text = _read(terminal)
+                if heard is not None and text:
+                    heard(text)
+                if not _show(text, shown_on):
+                    return True
 
 
 def _read(fd: int) -> bytes:

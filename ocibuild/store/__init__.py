@@ -2,6 +2,7 @@
 
 from ocibuild.store.blobs import Blobs, BlobWriter, Follower
 from ocibuild.store.caches import Cache, Caches
+from ocibuild.store.containers import Container, Containers, RunningContainer
 from ocibuild.store.downloads import Download, Downloads
 from ocibuild.store.image_io import StoreDestination, StoreSource
 from ocibuild.store.imagefilter import ImageFilter
@@ -26,6 +27,8 @@ __all__ = [
     "Blobs",
     "Cache",
     "Caches",
+    "Container",
+    "Containers",
     "Download",
     "Downloads",
     "Earlier",
@@ -47,6 +50,7 @@ __all__ = [
     "RecordedInputs",
     "Records",
     "RemovedImage",
+    "RunningContainer",
     "Snapshot",
     "Snapshots",
     "Store",

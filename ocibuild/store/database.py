@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 5
+VERSION = 6
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -75,6 +75,15 @@ CREATE TABLE IF NOT EXISTS listed (
 CREATE TABLE IF NOT EXISTS pruned (
     key TEXT PRIMARY KEY,
     since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS containers (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    snapshot INTEGER NOT NULL,
+    facts TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    finished INTEGER,
+    status INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -3,7 +3,8 @@
 A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs form; while it is active there is
 ``scratch/N``, room for its work directory and the like. It is written by one owner, who holds the lock ``snapshot N``
 as long as there is anything in ``scratch``; after ``commit`` it never changes.
-An active snapshot whose lock is free was left by a killed process. Names are short numbers so that the mount options of
+An active snapshot whose lock is free was left by a killed process, unless it is *kept*: those are the containers', and
+stay until they are removed. Names are short numbers so that the mount options of
 a deep stack fit into a page.
 
 An outline is the snapshot of a layer whose regular files are empty: enough for who only adds files.
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _REAL, _RECORDED = "real", "recorded"
+_ACTIVE, _COMMITTED, _KEPT = 0, 1, 2
+"""What the column ``committed`` says of a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,11 @@ class ActiveSnapshot:
     ``begun`` is when that was, in nanoseconds since 1970.
     """
 
-    def __init__(self, snapshots: Snapshots, number: int, lock: Lock, begun: int) -> None:
+    def __init__(self, snapshots: Snapshots, number: int, lock: Lock, begun: int, *, kept: bool = False) -> None:
         self.begun = begun
         self._snapshots = snapshots
         self._lock = lock
-        self._committed = False
+        self._stays = kept
         self.id = number
         self.path = snapshots.path(number)
         self.upper = snapshots.upper(number)
@@ -88,15 +91,15 @@ class ActiveSnapshot:
     def commit(self, *, chain_id: ChainID | None = None, layer: Layer | None = None) -> Snapshot:
         """Seal it and return the committed one; its chain ID and layer may become known later."""
         self._snapshots._seal(self.id, chain_id, layer)  # noqa: SLF001  (the two are one idea)
-        self._committed = True
+        self._stays = True
         return Snapshot(self.id, self.upper, layer)
 
     def recall(self) -> None:
-        """Remove it although it is committed, where nobody can know of it yet: by neither chain ID nor record."""
-        self._committed = False
+        """Remove it although it is committed or kept, where nobody knows of it yet: by chain, record or container."""
+        self._stays = False
 
     def __exit__(self, *_: object) -> None:
-        if self._committed:
+        if self._stays:
             self._snapshots._sweeper.remove(self.scratch, self._lock)  # noqa: SLF001
             return
         try:
@@ -136,15 +139,18 @@ class Snapshots:
         """Wait until nothing of this process is left in ``scratch`` but what is of use; safe to repeat."""
         self._sweeper.finish()
 
-    def begin(self, *, outline: bool = False) -> ActiveSnapshot:
-        """Begin a new, empty snapshot, or outline."""
+    def begin(self, *, outline: bool = False, kept: bool = False) -> ActiveSnapshot:
+        """Begin a new, empty snapshot, or outline, or one that is kept whatever becomes of this process."""
         now = time.time_ns()
         with self._database.transaction():
             owners = _form(self.owners or _REAL, outline=outline)
-            self._database.query("INSERT INTO snapshots (owners, created, used) VALUES (?, ?, ?)", (owners, now, now))
+            self._database.query(
+                "INSERT INTO snapshots (committed, owners, created, used) VALUES (?, ?, ?, ?)",
+                (_KEPT if kept else _ACTIVE, owners, now, now),
+            )
             ((number,),) = self._database.query("SELECT last_insert_rowid()")
             lock = self._locks.hold(_lock_name(number))  # before anybody can see the row
-        active = ActiveSnapshot(self, number, lock, now)
+        active = ActiveSnapshot(self, number, lock, now, kept=kept)
         try:
             os.makedirs(self._scratch, exist_ok=True)
             for path in (active.path, active.scratch):
@@ -165,6 +171,22 @@ class Snapshots:
     def by_id(self, number: int) -> Snapshot | None:
         """Return a committed snapshot, or None where there is none; that counts as a use."""
         return self._used("SELECT id, diff_id, layer FROM snapshots WHERE id = ?", number, outline=False)
+
+    def kept(self, number: int) -> Snapshot | None:
+        """Return a kept snapshot, or None where there is none that this process can use."""
+        forms = [_form(owners, outline=False) for owners in (self.owners or _REAL, self.owners or _RECORDED)]
+        rows = self._database.query(
+            "SELECT id, diff_id, layer FROM snapshots WHERE id = ? AND committed = ? AND owners IN (?, ?)",
+            (number, _KEPT, *forms),
+        )
+        return self._snapshot(*rows[0]) if rows else None
+
+    def remove_kept(self, number: int) -> None:
+        """Remove a kept snapshot; what this process may not remove is left to who can."""
+        self._database.query(
+            "UPDATE snapshots SET committed = ? WHERE id = ? AND committed = ?", (_ACTIVE, number, _KEPT)
+        )
+        self._discard_orphan(number)
 
     def _used(self, statement: str, value: ChainID | int, *, outline: bool) -> Snapshot | None:
         """Return the first snapshot that a statement chooses and this process can use, from now on used."""

@@ -7,6 +7,7 @@
     ├── ingest/                            blobs being written, each held with flock by its writer
     ├── snapshots/N/, scratch/N/           unpacked layers and results of steps; room beside one that is written
     ├── trees/N/                           whole root folders, while a build without mounts goes on
+    ├── containers/ID/                     what a container wrote; its files are a snapshot
     ├── caches/                            directories that steps keep from build to build
     ├── web/, git/                         what URLs gave before; a bare repository for each remote
     ├── ocibuild.db                        cache records, snapshots, digests of context files, origins (SQLite, WAL)
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Self
 from ocibuild.errors import NoSpace, StoreError
 from ocibuild.store.blobs import Blobs
 from ocibuild.store.caches import Caches
+from ocibuild.store.containers import Containers
 from ocibuild.store.database import Database
 from ocibuild.store.downloads import Downloads
 from ocibuild.store.leases import Leases
@@ -60,6 +62,7 @@ class Store:
         self.tags = Tags(root, self.locks)
         self._database = Database(os.path.join(root, "ocibuild.db"))
         self.snapshots = Snapshots(root, self._database, self.locks)
+        self.containers = Containers(root, self._database, self.locks, self.snapshots)
         self.trees = Trees(root, self.locks)
         self.caches = Caches(root, self.locks)
         self.records = Records(self._database)

@@ -28,9 +28,12 @@ def remove_image(store: Store, text: str, platform: Platform, *, force: bool, ke
 
     ``text`` is as for ``find_image``; with a digest all names in that repository are meant. ``keep`` leaves the blobs
     and unpacked layers of an image that has no name any more. What another image has, or somebody works with, stays.
-    Raises NotInStore, InvalidReference; StoreError where an ID has several names, unless ``force``.
+    Raises NotInStore, InvalidReference; unless ``force``, StoreError where an ID has several names, or a container
+    needs what would be gone.
     """
     meant = _meant(store, text, platform, force=force)
+    if not force:
+        _refuse_used(store, text, meant)
     before = _ids(store, platform)
     reached = store.usage.named(meant)
     store.tags.drop(meant)
@@ -40,6 +43,19 @@ def remove_image(store: Store, text: str, platform: Platform, *, force: bool, ke
     names = tuple(_familiar(entry.annotations[REF_NAME]) for entry in meant if REF_NAME in entry.annotations)
     ids = dict.fromkeys(before[entry] for entry in meant if entry in before)
     return RemovedImage(names, tuple(image_id for image_id in ids if image_id not in after))
+
+
+def _refuse_used(store: Store, text: str, meant: Sequence[Descriptor]) -> None:
+    """Raise StoreError where these are the last entries of an image that a container was made of."""
+    stays = {entry.digest for entry in store.tags.entries() if entry not in meant}
+    going = store.usage.named([entry for entry in meant if entry.digest not in stays])
+    for container in store.containers.all():
+        if container.image in going:
+            what = "runs it" if container.is_running else "was made of it"
+            raise StoreError(
+                f"{text}: the container {container.name} {what}",
+                remedy=f"remove that with `ocibuild rm {container.name}`, or use --force",
+            )
 
 
 def _familiar(name: str) -> str:

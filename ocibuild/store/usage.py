@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import NotInStore, OcibuildError
 from ocibuild.fs import Root, disk_usage, remove_path, status_of
 from ocibuild.oci import Digest, Index, parse_manifest
+from ocibuild.store.images import describe_manifest
 from ocibuild.store.items import Item, Kind
 from ocibuild.store.pruning import chosen
 
@@ -35,11 +36,13 @@ class Usage:
         """Return everything, the least recently used first, and of what was used together the later made first."""
         named = self._of_images()
         rows = self._store.snapshots.rows()
+        below = {str(number) for container in self._store.containers.all() for number in container.stack}
         oldest = self._store.leases.oldest()
         found = [*self._snapshots(rows, named), *self._caches(), *self._repositories(), *self._blobs(rows, named)]
+        in_use = {one.id for one in found if one.id in below and one.kind in (Kind.STEP, Kind.LAYER)}
         if oldest is not None:
-            in_use = {one.id for one in found if one.used >= oldest or one.kind is Kind.BLOB}
-            found = [replace(one, in_use=True) if one.id in in_use else one for one in found]
+            in_use |= {one.id for one in found if one.used >= oldest or one.kind is Kind.BLOB}
+        found = [replace(one, in_use=True) if one.id in in_use else one for one in found]
         return sorted(found, key=lambda one: (one.used, -one.created))
 
     def prune(self, pruning: Pruning) -> list[Item]:
@@ -89,7 +92,13 @@ class Usage:
         self._remove_blobs({str(digest) for digest in spare})
 
     def _of_images(self) -> set[Digest]:
-        return self.named(self._store.tags.entries())
+        """Return the digests of all blobs of the store's images, and of those that containers were made of."""
+        return self.named([*self._store.tags.entries(), *self._of_containers()])
+
+    def _of_containers(self) -> Iterator[Descriptor]:
+        for digest in {container.image for container in self._store.containers.all()}:
+            with suppress(OcibuildError):
+                yield describe_manifest(self._store.blobs, digest)
 
     def named(self, entries: Iterable[Descriptor]) -> set[Digest]:
         """Return the digests of all blobs of images: their manifests, configs and layers."""
