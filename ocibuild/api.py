@@ -282,8 +282,12 @@ class Session:
 
     @contextmanager
     def _files_of(self, name: str) -> Iterator[tuple[Container, Snapshotter, Ownership]]:
-        """Give a container, and what its files are looked at with."""
-        with self._working() as machine:
+        """Give a container, and what its files are looked at with: in the way in which it was run."""
+        from ocibuild.executor import Forced
+
+        with Store.open(self._settings.root) as store:  # closed again before the namespaces are entered
+            forced = Forced(*store.containers.find(name).config["forced"])
+        with self._working(forced) as machine, translate_errors(self._settings.root):
             machine.use(self.store)
             container = self.find_container(name)
             with closing(machine.snapshotter(self.store, self._write_warning)) as snapshotter:

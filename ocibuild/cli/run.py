@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ocibuild.containers import RunRequest
     from ocibuild.store import Container
 
-_NOT_RUN = 125
-
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.argument("reference", metavar="IMAGE")
@@ -99,16 +97,34 @@ def _detached(ctx: click.Context, name: str, command: tuple[str, ...], options: 
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(ours)
     os.setsid()
+    stderr = _be_silent()
 
     def begun(container: Container) -> None:
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.close(null)
+        nonlocal stderr
+        os.close(stderr)
+        stderr = -1
         os.write(theirs, container.id.encode())
         os.close(theirs)
 
-    return _run(ctx, name, request, platform, pulls=options["pull"] == "missing", begun=begun)
+    try:
+        return _run(ctx, name, request, platform, pulls=options["pull"] == "missing", begun=begun)
+    except BaseException:
+        if stderr >= 0:  # nobody hears it any more where the container has begun
+            os.dup2(stderr, 2)
+        raise
+
+
+def _be_silent() -> int:
+    """Give this process no streams, and return what standard error was.
+
+    Whoever waits for the end of our output must not wait for what is started from here on.
+    """
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    return stderr
 
 
 def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:

@@ -113,7 +113,8 @@ def run_attached(
     config = container_config(image.config.config, request)
     process_of(config, request, hostname="")  # what is wrong with it is said before there is a container
     stack = unpack_stored(store, image.layers, ownership=ownership, limits=limits)
-    told = {"config": config.to_json(), "tty": request.terminal, "hostname": request.hostname}
+    forced = request.forced.executor, request.forced.snapshotter
+    told = {"config": config.to_json(), "tty": request.terminal, "hostname": request.hostname, "forced": forced}
     with store.containers.begin(request.name, image.descriptor.digest, image_name, stack, told) as running:
         container, active = running.container, running.active
         hostname = request.hostname or container.id[:12]

@@ -104,7 +104,10 @@ def test_unknown_image_is_one_line(shared: Program) -> None:
         ["inspect", "absent"],
         ["history", "absent"],
         ["tag", "absent", "x"],
-        ["run", "absent"],
+        ["run", "--pull", "never", "absent"],
+        ["logs", "absent"],
+        ["commit", "absent"],
+        ["rm", "absent"],
         ["push", "absent"],
     ):
         result = shared.run(*words)
