@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 Listing: TypeAlias = dict[str, str]
-"""By path: type, owners and mode, and a short digest of what it holds, as ``100000 0 0 644 0123456789ab``."""
+"""By path: type, owners and mode, and a SHA-256 in hexadecimal of what it holds, as ``100000 0 0 644 01234567…``."""
 
 _SOURCE = b"source "
 _DIGEST = b"sha256:"
-_SHORT = 12
 
 
 def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
@@ -48,10 +47,10 @@ def _entries(names: Iterator[str], records: Iterable[bytes]) -> Iterator[tuple[s
         length, _, rest = record.partition(b":")
         name = os.fsdecode(rest[: int(length)])
         *head, payload = rest[int(length) + 1 : -1].split(b" ", 4)
-        yield join(top, name) or ".", f"{b' '.join(head).decode()} {_short(payload)}"
+        yield join(top, name) or ".", f"{b' '.join(head).decode()} {_hexadecimal(payload)}"
 
 
-def _short(payload: bytes) -> str:
+def _hexadecimal(payload: bytes) -> str:
     if payload.startswith(_DIGEST):
-        return payload[len(_DIGEST) :][:_SHORT].decode()
-    return hashlib.sha256(payload).hexdigest()[:_SHORT]
+        return payload[len(_DIGEST) :].decode()
+    return hashlib.sha256(payload).hexdigest()

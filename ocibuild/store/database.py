@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VERSION = 5
+VERSION = 6
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -88,8 +88,9 @@ _ADDED = {
         "ALTER TABLE snapshots ADD COLUMN size INTEGER",
         "ALTER TABLE records ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     ),
+    6: ("DROP TABLE IF EXISTS listings",),  # their digests were short
 }
-"""By version, what a store of an older one lacks beside whole tables."""
+"""By version, what a store of an older one lacks beside whole tables, or must not have."""
 
 
 class Database:

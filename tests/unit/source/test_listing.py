@@ -24,7 +24,7 @@ def taken(tree: Path, *paths: str, parents: bool = False) -> tuple[Digest, Listi
 
 
 def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_each_file_is_listed_by_the_path_that_a_user_knows(tmp_path: Path) -> None:
