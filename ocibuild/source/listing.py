@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 Listing: TypeAlias = dict[str, str]
-"""By path: type, owners and mode, and a SHA-256 in hexadecimal of what it holds, as ``100000 0 0 644 01234567…``."""
+"""By path: type, owners and mode, and a SHA-256 in hexadecimal of what it holds, as ``100000 0 0 644 01234567…``.
+
+The digest is whole: where two listings have the same entry, one file is taken for the other.
+"""
 
 _SOURCE = b"source "
 _DIGEST = b"sha256:"
@@ -25,6 +28,19 @@ def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
     Paths begin with the name under which a file was selected, whatever symlinks that led through.
     """
     return dict(_entries(iter(names), records))
+
+
+def in_one_directory(files: Listing) -> Listing | None:
+    """Return what is below the one directory that was selected, by names relative to it; None where more was.
+
+    ``files`` is of one path. A file that was selected has nothing below it.
+    """
+    top = next(iter(files), ".")
+    prefix = "" if top == "." else f"{top}/"
+    below = {path: entry for path, entry in files.items() if path != top}
+    if not all(path.startswith(prefix) for path in below):
+        return None
+    return {path[len(prefix) :]: entry for path, entry in below.items()}
 
 
 def to_text(files: Listing) -> str:
