@@ -14,6 +14,7 @@ _BLOCK = 512
 def disk_usage(path: str) -> int:
     """Return the bytes that what is in a directory takes on its file system, a file with several names once.
 
+    A file that has names elsewhere counts too: it would be there without these.
     Of what somebody changes meanwhile it is what was seen; 0 where there is no directory.
     """
     total = 0

@@ -29,6 +29,8 @@ _PROBE = "user.ocibuild.probe"
 class OverlaySnapshotter(Snapshotter):
     """Makes trees of snapshots by mounting them, as the owner of the mount namespace that this process is in."""
 
+    shares_files = True
+
     def __init__(self, store: Store, ownership: Ownership) -> None:
         super().__init__(store, ownership)
         self._empty = os.path.join(store.root, "empty")

@@ -32,8 +32,11 @@ class MountedTree(NamedTuple):
 class Snapshotter(ABC):
     """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads.
 
-    ``mount_point`` is an empty directory that a step may mount over for a moment.
+    ``mount_point`` is an empty directory that a step may mount over for a moment. ``shares_files`` is whether a file of
+    an earlier snapshot may be linked to in the changes that ``writing()`` has made.
     """
+
+    shares_files = False
 
     def __init__(self, store: Store, ownership: Ownership) -> None:
         self.store = store

@@ -81,6 +81,16 @@ def differ_in_trees_alone(old: Inputs, new: Inputs) -> bool:
     return _without_trees(old) == _without_trees(new)
 
 
+def differ_in_files_alone(old: Inputs, new: Inputs) -> bool:
+    """Tell whether two COPYs are the same but for what they stand on and what the files of build contexts are."""
+    return _without_files(old) == _without_files(new)
+
+
+def _without_files(inputs: Inputs) -> Inputs:
+    sources = [source | {"context": ""} if "context" in source else source for source in inputs["sources"]]
+    return {name: value for name, value in inputs.items() if name not in _BELOW} | {"sources": sources}
+
+
 def _without_trees(inputs: Inputs) -> Inputs:
     parts = {name: [_but(part, "tree") for part in inputs[name]] for name in ("sources", "mounts") if name in inputs}
     return _but(inputs, "parent") | parts

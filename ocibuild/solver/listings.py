@@ -24,6 +24,7 @@ class Listings:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._held: dict[str, tuple[list[str], list[bytes]]] = {}
+        self._made: dict[str, Listing] = {}  # of those that are held, what was asked for
 
     def digest(self, vertex: Copy, source: CopySource) -> Digest:
         """Return the digest of what a COPY takes from a build context."""
@@ -36,6 +37,7 @@ class Listings:
     def keep_only(self, digests: Collection[str]) -> None:
         """Let go of all but these."""
         self._held = {digest: held for digest, held in self._held.items() if digest in digests}
+        self._made.clear()
 
     def held(self) -> dict[str, Callable[[], str]]:
         """Return what makes the text of each listing that is still held, by digest."""
@@ -44,9 +46,14 @@ class Listings:
     def get(self, digest: str) -> Listing | None:
         """Return the files that a digest stands for, None where they are not known."""
         if digest in self._held:
-            return listing(*self._held[digest])
+            return self._listing(digest)
         text = self._inputs.store.records.inputs.listing(digest)
         return from_text(text) if text is not None else None
 
     def _text(self, digest: str) -> str:
-        return to_text(listing(*self._held[digest]))
+        return to_text(self._listing(digest))
+
+    def _listing(self, digest: str) -> Listing:
+        if digest not in self._made:
+            self._made[digest] = listing(*self._held[digest])
+        return self._made[digest]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.known import Known
     from ocibuild.solver.operations.aftermath import Aftermath
+    from ocibuild.solver.operations.sharing import Shared
     from ocibuild.solver.plan import MadeVertex
     from ocibuild.solver.pool import Pool
     from ocibuild.solver.reasons import Reasons
@@ -165,13 +166,21 @@ class Maker:
             case MakeDirectory():
                 make_directory(shop, vertex, known.base_stack(vertex), active)
             case Copy():
-                copy(shop, self._inputs, vertex, known.base_stack(vertex), active, known.stack)
+                shared = self._shared(vertex)
+                copy(shop, self._inputs, vertex, known.base_stack(vertex), active, known.stack, shared)
             case Inline():
                 make_files(shop, vertex, active)
             case HttpFile() | GitTree():
                 shop.bring(vertex, active, step)
             case _:
                 assert_never(vertex)
+
+    def _shared(self, vertex: Copy) -> Shared | None:
+        if not self._shop().snapshotter.shares_files:
+            return None
+        from ocibuild.solver.unchanged import find_shared
+
+        return find_shared(vertex, self._known, self._reasons(), self._inputs.store.snapshots)
 
     def _failed(self, left: Aftermath) -> None:
         look_at = self._shop().look_at

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
 from ocibuild.graph import inputs as inputs_of
-from ocibuild.solver.explain import Surroundings, Taken, differ_in_trees_alone, distance, explain
+from ocibuild.solver.explain import (
+    Surroundings,
+    Taken,
+    differ_in_files_alone,
+    differ_in_trees_alone,
+    distance,
+    explain,
+)
 from ocibuild.solver.keys import canonical
 from ocibuild.solver.plan import base_chain
 from ocibuild.store import MadeFrom
@@ -101,6 +108,18 @@ class Reasons:
         near = self._on_the_same(inputs)
         found = [one for one in near if all(one.old.get(name) == one.inputs.get(name) for name in same)]
         return [one.earlier for one in sorted(found, key=_likeness)[:_COMPARED]]
+
+    def of_other_files(self, vertex: Copy) -> list[Earlier]:
+        """Return some COPYs of before that took the same paths to the same place, the most alike first.
+
+        The files may be others, and so may what these stand on. There are none for what is to be made anew.
+        """
+        if not self._use_cache or self._keys[vertex] in self._outdated:
+            return []
+        inputs = _as_kept(self._keys.inputs(vertex))
+        near = self._near([_place_of_operation(vertex, inputs)], inputs)
+        found = [one for one in near if differ_in_files_alone(one.old, one.inputs)]
+        return [one.earlier for one in sorted(found, key=_likeness)]
 
     def why(self, vertex: MadeVertex, by_content: Inputs | None, became: Callable[[Vertex], str]) -> Why:
         """Return why there is no result of a step from before.
@@ -215,11 +234,15 @@ def _as_kept(inputs: Inputs) -> Inputs:
 def _places(vertex: MadeVertex, inputs: Inputs) -> Iterator[str]:
     """Yield where a step is looked for: what does the same, what stands on the same, and what a user calls the same."""
     kind = inputs["kind"]
-    yield _place("does", kind, _operation(vertex))
+    yield _place_of_operation(vertex, inputs)
     below = inputs.get("parent") or inputs.get("base")
     if below:
         yield _place_below(kind, below)
     yield _place("is called", kind, _NUMBER.sub("]", vertex.origin.label))
+
+
+def _place_of_operation(vertex: MadeVertex, inputs: Inputs) -> str:
+    return _place("does", inputs["kind"], _operation(vertex))
 
 
 def _place_below(kind: str, below: str) -> str:

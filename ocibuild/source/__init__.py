@@ -8,7 +8,7 @@ from ocibuild.source.context import LocalContext
 from ocibuild.source.digest import Owner, content_digest, owned_by_root
 from ocibuild.source.files import Exclusion, Found, Selected, walk
 from ocibuild.source.ignore import Ignore, load_ignore, parse_ignore
-from ocibuild.source.listing import Listing, listing
+from ocibuild.source.listing import Listing, in_one_directory, listing
 from ocibuild.source.selection import select
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Owner",
     "Selected",
     "content_digest",
+    "in_one_directory",
     "listing",
     "load_ignore",
     "owned_by_root",

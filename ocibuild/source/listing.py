@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 Listing: TypeAlias = dict[str, str]
-"""By path: type, owners and mode, and a short digest of what it holds, as ``100000 0 0 644 0123456789ab``."""
+"""By path: type, owners and mode, and a SHA-256 in hexadecimal of what it holds, as ``100000 0 0 644 01234567…``.
+
+The digest is whole: where two listings have the same entry, one file is taken for the other.
+"""
 
 _SOURCE = b"source "
 _DIGEST = b"sha256:"
-_SHORT = 12
 
 
 def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
@@ -26,6 +28,19 @@ def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
     Paths begin with the name under which a file was selected, whatever symlinks that led through.
     """
     return dict(_entries(iter(names), records))
+
+
+def in_one_directory(files: Listing) -> Listing | None:
+    """Return what is below the one directory that was selected, by names relative to it; None where more was.
+
+    ``files`` is of one path. A file that was selected has nothing below it.
+    """
+    top = next(iter(files), ".")
+    prefix = "" if top == "." else f"{top}/"
+    below = {path: entry for path, entry in files.items() if path != top}
+    if not all(path.startswith(prefix) for path in below):
+        return None
+    return {path[len(prefix) :]: entry for path, entry in below.items()}
 
 
 def to_text(files: Listing) -> str:
@@ -48,10 +63,10 @@ def _entries(names: Iterator[str], records: Iterable[bytes]) -> Iterator[tuple[s
         length, _, rest = record.partition(b":")
         name = os.fsdecode(rest[: int(length)])
         *head, payload = rest[int(length) + 1 : -1].split(b" ", 4)
-        yield join(top, name) or ".", f"{b' '.join(head).decode()} {_short(payload)}"
+        yield join(top, name) or ".", f"{b' '.join(head).decode()} {_hexadecimal(payload)}"
 
 
-def _short(payload: bytes) -> str:
+def _hexadecimal(payload: bytes) -> str:
     if payload.startswith(_DIGEST):
-        return payload[len(_DIGEST) :][:_SHORT].decode()
-    return hashlib.sha256(payload).hexdigest()[:_SHORT]
+        return payload[len(_DIGEST) :].decode()
+    return hashlib.sha256(payload).hexdigest()

@@ -97,8 +97,9 @@ _ADDED = {
         "ALTER TABLE snapshots ADD COLUMN size INTEGER",
         "ALTER TABLE records ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     ),
+    6: ("DROP TABLE IF EXISTS listings",),  # their digests were short
 }
-"""By version, what a store of an older one lacks beside whole tables."""
+"""By version, what a store of an older one lacks beside whole tables, or must not have."""
 
 
 class Database:

@@ -2,7 +2,8 @@
 
 A snapshot ``N`` is ``snapshots/N/fs``, the changes of one layer in overlayfs form; while it is active there is
 ``scratch/N``, room for its work directory and the like. It is written by one owner, who holds the lock ``snapshot N``
-as long as there is anything in ``scratch``; after ``commit`` it never changes.
+as long as there is anything in ``scratch``; after ``commit`` it never changes, though a file may become one of a later
+snapshot too, which only its number of links and its ctime tell.
 An active snapshot whose lock is free was left by a killed process, unless it is *kept*: those are the containers', and
 stay until they are removed. Names are short numbers so that the mount options of
 a deep stack fit into a page.

@@ -50,15 +50,19 @@ class Destination:
 
     def make_room(self, name: str, *, directory: bool) -> None:
         """Remove what a file replaces at ``name``; neither a file nor a directory takes the place of the other."""
+        if self.is_taken(name, directory=directory) and not directory:
+            self.placer.root.remove(name)
+
+    def is_taken(self, name: str, *, directory: bool) -> bool:
+        """Tell whether something is at ``name`` that a file, or a directory, can take the place of."""
         there = self.placer.there(name)
         if there is None:
-            return
+            return False
         if stat.S_ISDIR(there.st_mode) != directory:
             kinds = ("a directory", "something that is no directory")
             copied, found = kinds if directory else kinds[::-1]
             raise SourceError(f"{name} in the image is {found}, and {copied} cannot replace it")
-        if not directory:
-            self.placer.root.remove(name)
+        return True
 
     def _followed(self) -> str:
         """Return where the symlinks at the path lead, the directories on the way made."""

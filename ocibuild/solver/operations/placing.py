@@ -64,6 +64,10 @@ class Placer:
         self._times.pop(name, None)
         self._times[name] = mtime_ns
 
+    def keeps_time(self, name: str) -> bool:
+        """Tell whether the directory ``name`` gets a time in the end, whatever is put into it."""
+        return name in self._times
+
     def file(self, entry: Entry, fill: Callable[[int], None]) -> None:
         """Make a file; ``fill`` writes its content to a descriptor."""
         with self.root.parent_of(entry.name) as (dir_fd, last):

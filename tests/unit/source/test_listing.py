@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root
-from ocibuild.source import Listing, content_digest, listing, select
+from ocibuild.source import Listing, content_digest, in_one_directory, listing, select
 from ocibuild.source.listing import from_text, to_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def taken(tree: Path, *paths: str, parents: bool = False) -> tuple[Digest, Listi
 
 
 def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_each_file_is_listed_by_the_path_that_a_user_knows(tmp_path: Path) -> None:
@@ -62,3 +62,17 @@ def test_two_listings_differ_where_their_digests_do(tmp_path: Path) -> None:
     assert before[0] != after[0]
     assert {path for path in after[1] if after[1][path] != before[1][path]} == {"a/b/c"}
     assert taken(tmp_path, "a/b/c", parents=True)[1] != taken(tmp_path, "a/b/c")[1]
+
+
+def test_what_is_below_one_directory_has_names_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "app" / "b").mkdir(parents=True)
+    (tmp_path / "app" / "b" / "c").write_text("c")
+    (tmp_path / "app.d").mkdir()
+    (tmp_path / "file").write_text("f")
+    below = in_one_directory(taken(tmp_path, "app")[1])
+    assert below is not None
+    assert list(below) == ["b", "b/c"]
+    assert in_one_directory(taken(tmp_path / "app", ".")[1]) == below
+    assert in_one_directory(taken(tmp_path, "app*")[1]) is None
+    assert in_one_directory(taken(tmp_path, "file")[1]) == {}
+    assert in_one_directory(taken(tmp_path, "nothing*")[1]) == {}

@@ -97,3 +97,16 @@ def test_a_store_of_version_4_is_brought_up_to_date_and_keeps_its_records(store:
         assert again.records.inputs.near("run", 9) == []
         put(again, "1", MadeFrom('{"a":1}', ("run",)))
         assert len(again.records.inputs.near("run", 9)) == 1
+
+
+def test_a_store_of_version_5_forgets_its_listings_whose_digests_were_short(store: Store) -> None:
+    put(store, "1", listing())
+    root = store.root
+    store.close()
+    with sqlite3.connect(f"{root}/ocibuild.db") as database:
+        database.execute("PRAGMA user_version = 5")
+    database.close()
+    with Store.open(root) as again:
+        assert again.records.inputs.listing("sha256:1") is None
+        put(again, "2", listing())
+        assert again.records.inputs.listing("sha256:1") == LISTING
