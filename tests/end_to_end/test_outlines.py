@@ -33,10 +33,8 @@ def test_a_stage_that_only_copies_never_unpacks_its_base(
     context = everywhere.context("page", {"Dockerfile": TEXT.format(base=busybox_base), **FILES})
     built = everywhere.build(context, "--no-cache", "-t", "page", "--snapshotter", snapshotter)
     assert len(built.ran("COPY")) == 2
-    everywhere.run("rmi", "page")
-    listed = everywhere.check(
-        "run", "page", "sh", "-c", "stat -c '%n %u:%g %a' /usr/bin/busybox-page; cat page.html sub/file"
-    )
+    script = "stat -c '%n %u:%g %a' /usr/bin/busybox-page; cat page.html sub/file"
+    listed = everywhere.check("run", "--rm", "page", "sh", "-c", script)
     assert listed == "/usr/bin/busybox-page 7:8 640\na pagea file"
 
 
@@ -54,7 +52,7 @@ def test_a_step_that_runs_later_gets_the_files(ocibuild: Program, busybox_base: 
     built = ocibuild.build(more, "-t", "more")
     assert len(built.ran("RUN")) == 1
     assert built.ran("COPY page") == []
-    assert ocibuild.check("run", "more", "cat", "/seen") == "a page"
+    assert ocibuild.check("run", "--rm", "more", "cat", "/seen") == "a page"
 
 
 def test_what_stands_in_the_way_is_seen(ocibuild: Program, busybox_base: str) -> None:
@@ -74,5 +72,5 @@ def test_directories_on_the_way_keep_their_own_modes_and_owners(everywhere: Prog
     text = "FROM odd-base\nCOPY page.html /odd/way/\nCOPY page.html /tmp/\n"
     everywhere.run("prune", "--all")
     everywhere.build(everywhere.context("page", {"Dockerfile": text, **FILES}), "-t", "page")
-    listed = everywhere.check("run", "page", "stat", "-c", "%u:%g %a", "/odd", "/odd/way", "/tmp")
+    listed = everywhere.check("run", "--rm", "page", "stat", "-c", "%u:%g %a", "/odd", "/odd/way", "/tmp")
     assert listed.splitlines() == ["5:6 1751", "0:0 755", "0:0 1777"]

@@ -75,7 +75,8 @@ def test_the_later_image_is_whole_without_the_earlier_one(everywhere: Program, c
     assert len(_copies(everywhere)) == 1
     assert everywhere.build(context, "-t", "again").ran() == []
     assert "valid" in everywhere.check("validate", "two")
-    shown = everywhere.check("run", "two", "sh", "-c", "cat /files/a /files/d/c /files/d/b; stat -c %u:%g /files/run")
+    script = "cat /files/a /files/d/c /files/d/b; stat -c %u:%g /files/run"
+    shown = everywhere.check("run", "--rm", "two", "sh", "-c", script)
     assert shown == "twosame toosamemore\n7:8\n"
 
 
