@@ -25,6 +25,7 @@ _TERMINATED = 143
 _COMMANDS = {
     "build": ("build", "build", "Build an image from a Dockerfile."),
     "commit": ("containers", "commit", "Make an image of a container."),
+    "completion": ("completion", "completion", "Print what makes a shell complete commands."),
     "copy": ("transfer", "copy", "Copy an image between registries, layouts and archives."),
     "diff": ("containers", "diff", "Show what a container has changed."),
     "du": ("usage", "du", "Show what takes room beside the images."),
@@ -68,7 +69,7 @@ _IMAGE_COMMANDS = {
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
-_LATER = frozenset({"completion", "cp", "exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
+_LATER = frozenset({"cp", "exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
 
 
 class LazyGroup(click.Group):
@@ -83,9 +84,11 @@ class LazyGroup(click.Group):
         return sorted([*self._names, *self.commands])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; raise click.UsageError where there is none."""
+        """Return a command; raise click.UsageError where there is none, unless a shell asks what could follow."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
+        if cmd_name not in self._names and ctx.resilient_parsing:
+            return None
         if cmd_name not in self._names:
             raise click.UsageError(_unknown(cmd_name, self.list_commands(ctx)), ctx)
         module, name, _ = _COMMANDS[self._names[cmd_name]]
