@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from ocibuild.errors import NoMatchingPlatform, NotInStore, Unauthorized, UsageError
+from ocibuild.errors import NoMatchingPlatform, NotInStore, StoreError, Unauthorized, UsageError
 from ocibuild.graph import Transferred, Warned, told
 from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import check_outputs, describe_history, describe_image
@@ -279,6 +279,25 @@ class Session:
 
         with self._files_of(name) as (container, snapshotter, ownership), destination(to) as stream:
             export(self.store, snapshotter, ownership, container, stream.write)
+
+    def copy_out(self, name: str, path: str, to: str) -> None:
+        """Copy what is at ``path`` in a container to ``to`` of the machine: see ``containers.copying``."""
+        from ocibuild.containers.copying import copy_out
+
+        with self._files_of(name) as (container, snapshotter, ownership):
+            stack = (*self.store.containers.stack(container), self.store.containers.own(container))
+            with snapshotter.reading(stack) as root:
+                copy_out(root, ownership, path, to)
+
+    def copy_in(self, source: str, name: str, path: str) -> None:
+        """Copy ``source`` of the machine to ``path`` in a container that does not run; raise StoreError."""
+        from ocibuild.containers.copying import copy_in
+
+        with self._files_of(name) as (container, snapshotter, _), self.store.containers.changing(container) as active:
+            if not snapshotter.shares_files:
+                raise StoreError(f"{name}: files can be copied into a container only where overlay mounts are used")
+            with snapshotter.writing(self.store.containers.stack(container), active) as root:
+                copy_in(root, source, path)
 
     @contextmanager
     def _files_of(self, name: str) -> Iterator[tuple[Container, Snapshotter, Ownership]]:

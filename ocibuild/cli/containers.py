@@ -1,4 +1,4 @@
-"""``ocibuild ps``, ``rm``, ``logs``, ``stop``, ``kill``, ``wait``, ``commit``, ``diff`` and ``export``."""
+"""``ocibuild ps``, ``rm``, ``logs``, ``stop``, ``kill``, ``wait``, ``commit``, ``cp``, ``diff`` and ``export``."""
 
 from __future__ import annotations
 
@@ -272,6 +272,35 @@ def commit(
         raise UsageError(f"{reference}: a tag cannot be a digest", remedy="give NAME:TAG")
     with session(ctx) as current:
         click.echo(current.commit(name, CommitRequest(changes, message, author), wanted))
+
+
+@click.command()
+@click.argument("source")
+@click.argument("destination")
+@click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Accepted: nothing is shown anyway.")
+@refused_options("-a", "--archive", "-L", "--follow-link")
+@click.pass_context
+def cp(ctx: click.Context, source: str, destination: str) -> None:
+    """Copy SOURCE to DESTINATION, one of which is CONTAINER:PATH.
+
+    A path that has a colon itself must begin with / or a dot. A folder goes with all that it holds; with /. at its end,
+    only that goes.
+    """
+    (name, path), (to_name, to_path) = _of_container(source), _of_container(destination)
+    if (name is None) == (to_name is None):
+        raise UsageError("one of the two must be CONTAINER:PATH", remedy="as in `ocibuild cp NAME:/etc/hosts .`")
+    if "-" in (source, destination):
+        raise UsageError("a tar on a standard stream is not supported", remedy="use `ocibuild export`, or a folder")
+    with session(ctx) as current:
+        if name is not None:
+            current.copy_out(name, path, destination)
+        elif to_name is not None:
+            current.copy_in(source, to_name, to_path)
+
+
+def _of_container(text: str) -> tuple[str | None, str]:
+    name, colon, path = text.partition(":")
+    return (name, path) if colon and not text.startswith(("/", ".")) else (None, text)
 
 
 @click.command()

@@ -27,6 +27,7 @@ _COMMANDS = {
     "commit": ("containers", "commit", "Make an image of a container."),
     "completion": ("completion", "completion", "Print what makes a shell complete commands."),
     "copy": ("transfer", "copy", "Copy an image between registries, layouts and archives."),
+    "cp": ("containers", "cp", "Copy files from a container, or into one."),
     "diff": ("containers", "diff", "Show what a container has changed."),
     "du": ("usage", "du", "Show what takes room beside the images."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
@@ -69,7 +70,7 @@ _IMAGE_COMMANDS = {
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
-_LATER = frozenset({"cp", "exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
+_LATER = frozenset({"exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
 
 
 class LazyGroup(click.Group):

@@ -51,6 +51,12 @@ def write_tree_folder(root: Root, ownership: Ownership, folder: Root, *, keeps_o
     return _FolderWriter(root, ownership, folder, keeps_owners=keeps_owners).write()
 
 
+def write_tree_entry(root: Root, name: str, ownership: Ownership, folder: Root, to: str) -> None:
+    """Put the file ``name`` of a tree, which is no directory, into a folder as ``to``, owned by whoever runs this."""
+    writer = _FolderWriter(root, ownership, folder, keeps_owners=False)
+    writer.put(name, root.lstat(name), to)
+
+
 class _FolderWriter:
     def __init__(self, root: Root, ownership: Ownership, folder: Root, *, keeps_owners: bool) -> None:
         self._root = root
@@ -66,24 +72,25 @@ class _FolderWriter:
         """Put everything there; directories get their modes and times when nothing more goes into them."""
         for name, status in self._root.walk():
             if not stat.S_ISSOCK(status.st_mode):
-                self._put(name, status)
+                self.put(name, status, name)
         for name, mode, mtime_ns in reversed(self._directories):
             with self._folder.parent_of(name) as (dir_fd, last):
                 os.chmod(last, mode, dir_fd=dir_fd)
                 os.utime(last, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
         return Lost(*self._lost)
 
-    def _put(self, name: str, status: os.stat_result) -> None:
-        source_fd, source = self._root.borrow_parent(name)
+    def put(self, source: str, status: os.stat_result, name: str) -> None:
+        """Put ``source`` of the tree into the folder as ``name``."""
+        source_fd, last = self._root.borrow_parent(source)
         if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            fd = open_readable(source, source_fd)
+            fd = open_readable(last, source_fd)
             try:
                 self._put_opened(name, fd, status, self._ownership.read(fd, status))
             finally:
                 os.close(fd)
         else:
-            path = f"/proc/self/fd/{source_fd}/{source}"
-            target = os.readlink(source, dir_fd=source_fd) if stat.S_ISLNK(status.st_mode) else ""
+            path = f"/proc/self/fd/{source_fd}/{last}"
+            target = os.readlink(last, dir_fd=source_fd) if stat.S_ISLNK(status.st_mode) else ""
             self._put_node(name, self._ownership.read(path, status), status, target)
 
     def _put_opened(self, name: str, fd: int, status: os.stat_result, nature: Nature) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +22,7 @@ from ocibuild.oci import Digest
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ocibuild.store.database import Database
     from ocibuild.store.locks import Lock, Locks
@@ -203,6 +204,18 @@ class Containers:
         if found is None:
             raise _unusable(container)
         return found
+
+    @contextmanager
+    def changing(self, container: Container) -> Iterator[ActiveSnapshot]:
+        """Let this process change the files of a container that does not run; raise StoreError where it does."""
+        lock = self._locks.try_hold(_lock_name(container.id))
+        if lock is None:
+            raise StoreError(f"{container.name}: the container runs", remedy="copy into it when it has ended")
+        try:
+            with self._snapshots.reopen(self.own(container).id) as active:
+                yield active
+        finally:
+            lock.close()
 
     def wait(self, container: Container) -> Container:
         """Wait until it has ended, and return it as it is then."""

@@ -182,6 +182,13 @@ class Snapshots:
         )
         return self._snapshot(*rows[0]) if rows else None
 
+    def reopen(self, number: int) -> ActiveSnapshot:
+        """Let this process write to a kept snapshot, which nobody else does; the caller knows that it can use it."""
+        active = ActiveSnapshot(self, number, self._locks.hold(_lock_name(number)), time.time_ns(), kept=True)
+        os.makedirs(self._scratch, exist_ok=True)
+        _make_anew(active.scratch)
+        return active
+
     def remove_kept(self, number: int) -> None:
         """Remove a kept snapshot; what this process may not remove is left to who can."""
         self._database.query(

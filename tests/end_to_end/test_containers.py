@@ -326,3 +326,68 @@ def test_a_container_is_ended_with_the_runner_in_front(yard: Yard, name: str) ->
     assert process.wait(10) == 9
     assert process.communicate()[0] == "up\n"
     assert yard.state(name).startswith("Exited (9) ")
+
+
+def test_files_are_copied_out(yard: Yard, name: str) -> None:
+    script = "mkdir -p /made/below && echo one > /made/file && chmod 750 /made/file && ln -s file /made/link"
+    yard.run("run", "--name", name, "yard", script)
+    folder = yard.program.context(f"out-{name}", {"there/mine": "mine\n"})
+    copies = {
+        ("/made", "new"): {"new/file", "new/link", "new/below"},
+        ("/made", "there"): {"there/mine", "there/made/file", "there/made/link", "there/made/below", "there/made"},
+        ("/made/.", "whole"): {"whole/file", "whole/link", "whole/below"},
+        ("/made/file", "alone"): {"alone"},
+        ("kept/file", "there/"): {"there/mine", "there/file"},
+        ("/made/link", "linked"): {"linked"},
+    }
+    for (path, to), expected in copies.items():
+        yard.run("cp", f"{name}:{path}", f"{folder}/{to}")
+        found = {str(one.relative_to(folder)) for one in (folder / to).rglob("*")} | (expected & {to})
+        assert expected <= found, path
+    assert (folder / "new/file").read_text() == "one\n"
+    assert (folder / "new/file").stat().st_mode & 0o777 == 0o750
+    assert os.readlink(folder / "linked") == "file"
+    assert {one.lstat().st_uid for one in folder.rglob("*")} == {yard.program.user.account.uid}
+    for path, to, problem in (
+        ("/absent", "x", "/absent: No such file or directory in the container"),
+        ("/made/file", "no/x", "no such directory"),
+        ("/made/file", "no/", "no such directory"),
+        ("/made", "alone", "is no directory, and /made is one"),
+    ):
+        assert problem in yard.run("cp", f"{name}:{path}", f"{folder}/{to}", status=1)
+
+
+def test_what_is_copied_out_follows_no_link_of_the_container(yard: Yard, name: str) -> None:
+    """Neither one on the way in the container, which leads into that, nor one that was copied before."""
+    script = "ln -s /etc /a; mkdir -p /b && ln -s /tmp/outside /b/c"
+    yard.run("run", "--name", name, "yard", script)
+    folder = yard.program.context(f"links-{name}", {})
+    yard.run("cp", f"{name}:/a/hostname", f"{folder}/x", status=1)
+    yard.run("cp", f"{name}:/b", f"{folder}/b")
+    assert os.readlink(folder / "b/c") == "/tmp/outside"
+    yard.run("cp", f"{name}:/kept/.", f"{folder}/b")
+    assert sorted(os.listdir(folder / "b")) == ["c", "file", "other"]
+
+
+def test_files_are_copied_in(yard: Yard, name: str) -> None:
+    yard.run("run", "--name", name, "yard", "ln -s /kept /way; echo ran > /ran")
+    folder = yard.program.context(f"in-{name}", {"tree/a": "a\n", "tree/b/c": "c\n", "file": "file\n"})
+    yard.run("cp", f"{folder}/file", f"{name}:/new")
+    yard.run("cp", f"{folder}/file", f"{name}:/kept")
+    yard.run("cp", f"{folder}/tree", f"{name}:/way")
+    yard.run("cp", f"{folder}/tree/.", f"{name}:/flat")
+    assert "no such directory in the container" in yard.run("cp", f"{folder}/file", f"{name}:/no/such/file", status=1)
+    assert "no such file" in yard.run("cp", f"{folder}/absent", f"{name}:/x", status=1)
+    assert "must be CONTAINER:PATH" in yard.run("cp", "a", "b", status=2)
+    changed = yard.run("diff", name).splitlines()
+    assert {"A /new", "C /kept/file", "A /kept/tree/b/c", "A /flat/a", "A /ran"} <= set(changed)
+    yard.run("commit", "-c", 'ENTRYPOINT ["sh", "-c"]', name, f"{name}:1")
+    shown = yard.run("run", "--rm", f"{name}:1", "cat /new /kept/file /kept/tree/a /flat/b/c; stat -c %u:%g /new /flat")
+    assert shown == "file\nfile\na\nc\n0:0\n0:0\n"
+    yard.run("rmi", f"{name}:1")
+
+
+def test_nothing_is_copied_into_a_container_that_runs(yard: Yard, name: str) -> None:
+    yard.run("run", "-d", "--name", name, "yard", "sleep 1000")
+    folder = yard.program.context(f"running-{name}", {"file": "x"})
+    assert "the container runs" in yard.run("cp", f"{folder}/file", f"{name}:/x", status=1)
