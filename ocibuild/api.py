@@ -587,6 +587,17 @@ class Session:
             raise UsageError(f"{destination.familiar()}: a tag cannot be a digest", remedy="give NAME:TAG")
         self.store.tags.set(destination, self._descriptor(source))
 
+    def inspect_container(self, name: str) -> dict[str, Any]:
+        """Return what ``docker inspect`` shows of a container; raise NotInStore."""
+        from ocibuild.containers import describe_container
+
+        container = self.find_container(name)
+        try:
+            image_id = load_image(self.store.blobs, container.image, Platform.host()).manifest.config.digest
+        except NotInStore:  # another tool has removed it
+            image_id = container.image
+        return describe_container(container, image_id)
+
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what ``docker inspect`` shows of an image."""
         image = self.find(name)

@@ -11,11 +11,12 @@ import click
 from ocibuild.cli.common import refused_options, session
 from ocibuild.cli.listing import Columns, listed
 from ocibuild.cli.text import age, printable, size, utc
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import NotInStore, OcibuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ocibuild.api import Session
     from ocibuild.store import ListedImage
 
 _NONE = "<none>"
@@ -145,7 +146,6 @@ def rmi(ctx: click.Context, names: tuple[str, ...], force: bool, no_prune: bool)
 def each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
     """Do something for each name, whatever becomes of the others; raise the last error in the end."""
     from ocibuild.cli.failures import report
-    from ocibuild.errors import NotInStore
 
     failures: list[OcibuildError] = []
     for name in names:
@@ -163,21 +163,32 @@ def each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine
 
 
 @click.command()
-@click.argument("names", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("-f", "--format", "form", metavar="FORMAT", default="", help="json, or a Go template.")
-@click.option("--type", "kind", type=click.Choice(["image"]), help="What the names are of.")
+@click.option("--type", "kind", type=click.Choice(["image", "container"]), help="What the names are of.")
 @refused_options("-s", "--size", "--platform")
 @click.pass_context
-def inspect(ctx: click.Context, names: tuple[str, ...], form: str, kind: str | None) -> None:  # noqa: ARG001
-    """Show all of an image, with docker's names of its members."""
+def inspect(ctx: click.Context, names: tuple[str, ...], form: str, kind: str | None) -> None:
+    """Show all of a container or an image, with docker's names of its members."""
     show = _shown(form)
     found: list[dict[str, Any]] = []
     with session(ctx) as current:
         try:
-            each(lambda name: found.append(current.inspect(name)), names)
+            each(lambda name: found.append(_inspected(current, name, kind)), names)
         finally:
             if found:
                 click.echo(show(found), nl=False)
+
+
+def _inspected(current: Session, name: str, kind: str | None) -> dict[str, Any]:
+    """Return what a container is, or else an image, as in docker."""
+    if kind != "image":
+        try:
+            return current.inspect_container(name)
+        except NotInStore:
+            if kind == "container":
+                raise
+    return current.inspect(name)
 
 
 def _shown(form: str) -> Callable[[Sequence[dict[str, Any]]], str]:

@@ -391,3 +391,17 @@ def test_nothing_is_copied_into_a_container_that_runs(yard: Yard, name: str) -> 
     yard.run("run", "-d", "--name", name, "yard", "sleep 1000")
     folder = yard.program.context(f"running-{name}", {"file": "x"})
     assert "the container runs" in yard.run("cp", f"{folder}/file", f"{name}:/x", status=1)
+
+
+def test_a_container_is_inspected(yard: Yard, name: str) -> None:
+    yard.run("run", "--name", name, "-e", "A=b", "--hostname", "here", "yard", "exit 3", status=3)
+    (shown,) = json.loads(yard.run("inspect", name))
+    assert shown["Name"] == f"/{name}"
+    assert (shown["State"]["Status"], shown["State"]["ExitCode"], shown["State"]["Pid"]) == ("exited", 3, 0)
+    assert shown["State"]["StartedAt"] < shown["State"]["FinishedAt"]
+    assert (shown["Path"], shown["Args"]) == ("sh", ["-c", "exit 3"])
+    assert shown["Image"] == yard.run("inspect", "--type", "image", "-f", "{{.Id}}", "yard").strip()
+    assert "A=b" in shown["Config"]["Env"]
+    assert (shown["Config"]["Hostname"], shown["Config"]["Image"]) == ("here", "yard")
+    assert yard.run("inspect", "-f", "{{.State.Running}} {{.Config.Tty}}", shown["Id"][:12]) == "false false\n"
+    assert "no such container" in yard.run("inspect", "--type", "container", "yard", status=1)
