@@ -120,7 +120,11 @@ class Session:
                 elsewhere=delivery.caches,
                 hold=shown.held,
             )
-            return delivery.finish(builder.build(request))
+            result = builder.build(request)
+            if request.verifies:
+                plain = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, shown, self._limits)
+                delivery.verify(result, plain.build(request.repeated()))
+            return delivery.finish(result)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
         """Return what a build would do, without any of it: see ``Builder.preview()``."""

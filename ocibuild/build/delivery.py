@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from ocibuild.errors import OcibuildError
 from ocibuild.graph import Transferred, Warned, told
 from ocibuild.output import Kind
 
@@ -80,6 +81,26 @@ class Delivery:
             output.kind is Kind.REGISTRY and not output.is_rewritten for output in self._request.outputs
         )
         return self._push is not None and is_only_pushed and self._push.provides(layer)
+
+    def verify(self, result: BuildResult, again: BuildResult) -> None:
+        """Raise OcibuildError where two builds are not the same image, in the form whose times are bounded if there is.
+
+        What of the second one is another is left to be pruned.
+        """
+        from ocibuild.output.compare import first_difference
+        from ocibuild.store import load_image
+
+        bounded = next((output for output in self._request.outputs if output.encoding.rewrites_times), None)
+        one, other = (self._rewritten(bounded, built) if bounded else built for built in (result, again))
+        images = (
+            load_image(self._store.blobs, built.descriptor.digest, self._request.platform) for built in (one, other)
+        )
+        difference = first_difference(self._store.blobs, *images)
+        if difference is not None:
+            raise OcibuildError(
+                f"a second build is not the same image: {difference}",
+                remedy=None if bounded else "SOURCE_DATE_EPOCH and rewrite-timestamp=true of an output bound all times",
+            )
 
     def finish(self, result: BuildResult) -> BuildResult:
         """Write the outputs, then what others may find in caches.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from ocibuild.executor import Forced
 from ocibuild.graph import Network
-from ocibuild.output import Kind
+from ocibuild.output import Kind, OutputSpec
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ocibuild.cache import CacheFrom, CacheTo
     from ocibuild.graph import ExtraHost, Ulimit
     from ocibuild.oci import Descriptor, Digest, Platform, Reference
-    from ocibuild.output import OutputSpec
     from ocibuild.store import LayerRecord
 
 
@@ -35,6 +34,7 @@ class BuildRequest:
     by name or number, do not come from the cache. ``pull`` resolves base images anew. ``cache_from`` and ``cache_to``
     are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
     alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
+    With ``verifies`` the image is built a second time, without any cache, and must be the same.
     """
 
     context: str
@@ -62,7 +62,13 @@ class BuildRequest:
     pull: bool = False
     jobs: int = 2
     debug_on_failure: bool = False
+    verifies: bool = False
     forced: Forced = field(default_factory=Forced)
+
+    def repeated(self) -> BuildRequest:
+        """Return the same build, done anew for its own sake: from no cache, and to go nowhere."""
+        nothing = (OutputSpec(Kind.NOTHING),)
+        return replace(self, use_cache=False, anew=(), cache_from=(), cache_to=(), tags=(), outputs=nothing)
 
     @property
     def keeps_image(self) -> bool:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), help="How --check, --call and --dry-run print.")
 @progress_option
 @forced_options
+@click.option("--verify-reproducible", "verifies", is_flag=True, help="Build a second time, and fail where it differs.")
 @click.option("--debug-on-failure", is_flag=True, help="Open a shell in what a RUN that fails has left.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many steps at once.  [default: the processors]")
 @refused_options("--sbom", "--provenance", "--attest")
@@ -134,6 +135,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         forced=Forced(options["executor"], options["snapshotter"]),
         debug_on_failure=options["debug_on_failure"],
+        verifies=options["verifies"],
     )
 
 

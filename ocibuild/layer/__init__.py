@@ -13,7 +13,7 @@ from ocibuild.layer.owners import MappedOwners, Nature, Ownership, RealOwners, R
 from ocibuild.layer.pack import pack
 from ocibuild.layer.packing import packing
 from ocibuild.layer.plain import is_compressed, plain_bytes
-from ocibuild.layer.reader import Readable, TarReader
+from ocibuild.layer.reader import Pieces, Readable, TarReader
 from ocibuild.layer.retime import retime
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
@@ -34,6 +34,7 @@ __all__ = [
     "Nature",
     "Opaque",
     "Ownership",
+    "Pieces",
     "Readable",
     "RealOwners",
     "RecordedOwners",

@@ -55,6 +55,17 @@ class Readable(Protocol):
         """Return some of the bytes that follow, ``size`` of them at most or as many as suit; none at the end."""
 
 
+class Pieces:
+    """A stream that comes in pieces, as a ``Readable``."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _size: int, /) -> bytes:
+        """Return the next piece, none at the end."""
+        return next(self._pieces, b"")
+
+
 class TarReader:
     """The entries of the plain tar in ``stream``, in its order.
 

@@ -6,19 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.layer.entry import Kind
-from ocibuild.layer.reader import TarReader
+from ocibuild.layer.reader import Pieces, TarReader
 from ocibuild.layer.writer import TarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-class _Stream:
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-
-    def read(self, _size: int, /) -> bytes:
-        return next(self._pieces, b"")
 
 
 def retime(plain: Iterator[bytes], write: Callable[[bytes | memoryview], object], latest_ns: int) -> None:
@@ -26,7 +18,7 @@ def retime(plain: Iterator[bytes], write: Callable[[bytes | memoryview], object]
 
     ``plain`` are the bytes in pieces. Nothing else changes where ocibuild wrote the tar. Raises InvalidLayer.
     """
-    reader, writer = TarReader(_Stream(plain)), TarWriter(write)
+    reader, writer = TarReader(Pieces(plain)), TarWriter(write)
     for entry in reader:
         body = reader.body() if entry.kind is Kind.FILE else ()
         writer.add(replace(entry, mtime_ns=min(entry.mtime_ns, latest_ns)), body)

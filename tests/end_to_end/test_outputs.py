@@ -312,3 +312,41 @@ ls -A "$2"
     result = bench.program.user.run("unshare", "-rm", "sh", "-c", script, "sh", *words)
     assert result.stdout == "", result.stdout + result.stderr
     assert "no space left" in result.stderr.lower()
+
+
+DIFFERENT = {
+    "a time": ("RUN sleep 1.1; echo same > /same", False, "same: its time is"),
+    "content": ("RUN cat /proc/sys/kernel/random/uuid > /once", True, "once: its content"),
+    "a name": ("RUN touch /$(cat /proc/sys/kernel/random/uuid)", True, "is in one alone"),
+}
+
+
+@pytest.mark.parametrize(("step", "bounded", "problem"), DIFFERENT.values(), ids=DIFFERENT)
+def test_a_build_that_cannot_be_repeated_is_told_by_its_first_difference(
+    bench: Bench, busybox_base: str, step: str, bounded: bool, problem: str
+) -> None:
+    context = bench.program.context("repeated", {"Dockerfile": f"FROM {busybox_base}\n{step}\n"})
+    archive = bench.folder / "repeated.tar"
+    archive.unlink(missing_ok=True)
+    rewriting = ",rewrite-timestamp=true" if bounded else ""
+    words = ("-o", f"type=oci,dest={archive}{rewriting}", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
+    built = bench.program.try_build(context, "--verify-reproducible", *words)
+    assert built.status == 1
+    (line,) = built.errors
+    assert line.startswith("ocibuild: a second build is not the same image: layer 2 (RUN /bin/sh -c ")
+    assert problem in line
+    assert ("bound all times" in line) != bounded
+    assert not archive.exists()
+
+
+def test_a_build_that_can_be_repeated_is_written(bench: Bench, busybox_base: str) -> None:
+    text = f"FROM {busybox_base}\nRUN echo same > /same\nCOPY f /new/f\n"
+    context = bench.program.context("repeatable", {"Dockerfile": text, "f": "x"})
+    archive = bench.folder / "repeatable.tar"
+    words = ("-o", f"type=oci,dest={archive},rewrite-timestamp=true", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
+    built = bench.program.build(context, "--verify-reproducible", "-t", "repeatable:1", *words)
+    assert archive.exists()
+    assert len(built.stdout.split()) == 1
+    without = bench.program.try_build(context, "--verify-reproducible")
+    assert without.status == 1
+    assert "SOURCE_DATE_EPOCH and rewrite-timestamp=true" in without.errors[0]
