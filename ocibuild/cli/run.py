@@ -147,6 +147,7 @@ def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
         terminal=options["terminal"],
         name=options["name"],
         removes=options["removes"],
+        keeps_log=options["detach"] or not options["removes"],
         **resources(options),
         forced=Forced(options["executor"], options["snapshotter"]),
     )

@@ -30,8 +30,9 @@ _NOT_RUN = 125
 class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
-    ``name`` is that of the container, and ``removes`` whether it goes with its end. ``mounts`` are what it sees of the
-    machine. ``forced`` is how it must be run; the rest is as in ``Process``.
+    ``name`` is that of the container, and ``removes`` whether it goes with its end; ``keeps_log`` is whether what it
+    writes is kept, beside being shown. ``mounts`` are what it sees of the machine. ``forced`` is how it must be run; the
+    rest is as in ``Process``.
     """
 
     command: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class RunRequest:
     terminal: bool = False
     name: str | None = None
     removes: bool = False
+    keeps_log: bool = True
     forced: Forced = field(default_factory=Forced)
 
 
@@ -123,7 +125,7 @@ def run_attached(
         try:
             with snapshotter.running(stack, active, keep=not request.removes) as root:
                 begun(container)
-                log = store.containers.log(container)
+                log = store.containers.log(container) if request.keeps_log else None
                 outcome = executor.run_attached(process, root, active.scratch, log=log)
                 if not request.removes:
                     snapshotter.forget_targets(active, outcome.created, outcome.touched)

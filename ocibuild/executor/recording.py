@@ -8,12 +8,12 @@ import select
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.graph import Stream, format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _PIECE = 64 << 10
 
@@ -38,48 +38,57 @@ class Log:
 
 @contextmanager
 def recorded(log: Log) -> Iterator[tuple[int, int]]:
-    """Give two descriptors; what is written to them is shown on ours, and kept. Ends when nobody has them any more."""
+    """Give two descriptors; what is written to them is shown on ours, and kept. Ends when nobody has them any more.
+
+    Where nobody reads ours any more, who writes to them is told so, as if they were ours.
+    """
     with ExitStack() as cleanup:
-        ends = {}
-        theirs = []
+        theirs, ours = [], []
         for stream in Stream:
-            ours, their = os.pipe2(os.O_CLOEXEC)
-            cleanup.callback(os.close, ours)
-            ends[ours] = stream
-            theirs.append(their)
-        thread = threading.Thread(target=_pass_on, args=(ends, log), name="log")
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            ours.append(_End(reading, stream))
+            theirs.append(writing)
+        thread = threading.Thread(target=_pass_on, args=(ours, log), name="log")
         thread.start()
-        try:
-            yield theirs[0], theirs[1]
-        finally:
-            for their in theirs:
-                os.close(their)
-            thread.join()
+        cleanup.callback(thread.join)
+        for writing in theirs:
+            cleanup.callback(os.close, writing)
+        yield theirs[0], theirs[1]
 
 
-def _pass_on(ends: dict[int, Stream], log: Log) -> None:
-    shown = {stream: number for number, stream in enumerate(Stream, 1)}
+class _End(NamedTuple):
+    """Our end of a pipe, and which stream comes through it."""
+
+    fd: int
+    stream: Stream
+
+    @property
+    def shown_on(self) -> int:
+        return 1 if self.stream is Stream.STDOUT else 2
+
+
+def _pass_on(ends: Sequence[_End], log: Log) -> None:
+    """Show and keep what comes through pipes, and close each when it ends or nobody wants it."""
+    opened = {end.fd: end for end in ends}
     poll = select.poll()
-    for fd in ends:
+    for fd in opened:
         poll.register(fd, select.POLLIN)
-    open_ends = set(ends)
-    while open_ends:
+    while opened:
         for fd, _ in poll.poll():
             text = os.read(fd, _PIECE)
-            if not text:
+            if text:
+                log.add(opened[fd].stream, text)
+            if not text or not _show(text, opened[fd].shown_on):
                 poll.unregister(fd)
-                open_ends.discard(fd)
-                continue
-            log.add(ends[fd], text)
-            if not _show(text, shown.get(ends[fd], 0)):
-                shown.pop(ends[fd], None)
+                del opened[fd]
+                os.close(fd)
 
 
 def _show(text: bytes, fd: int) -> bool:
     """Write all of a piece; False where nobody reads it any more."""
     rest = memoryview(text)
     try:
-        while rest and fd:
+        while rest:
             rest = rest[os.write(fd, rest) :]
     except OSError:
         return False

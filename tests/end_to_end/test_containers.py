@@ -405,3 +405,13 @@ def test_a_container_is_inspected(yard: Yard, name: str) -> None:
     assert (shown["Config"]["Hostname"], shown["Config"]["Image"]) == ("here", "yard")
     assert yard.run("inspect", "-f", "{{.State.Running}} {{.Config.Tty}}", shown["Id"][:12]) == "false false\n"
     assert "no such container" in yard.run("inspect", "--type", "container", "yard", status=1)
+
+
+@pytest.mark.parametrize("words", [("--rm",), ()], ids=["removed", "kept"])
+def test_who_writes_to_a_pipe_that_nobody_reads_is_told_so(yard: Yard, name: str, words: tuple[str, ...]) -> None:
+    """As ``ocibuild run … | head`` has it: neither of them goes on for ever."""
+    script = '"$1" run --name "$2" $3 yard "yes; echo ended \\$? >&2" | head -n 1'
+    program = yard.program.user.programs / "ocibuild"
+    result = yard.program.user.run("sh", "-c", script, "sh", program, name, " ".join(words), timeout=30)
+    assert result.stdout == "y\n"
+    assert "ended" in result.stderr
