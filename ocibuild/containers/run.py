@@ -31,8 +31,8 @@ class RunRequest:
     """What ``run`` changes of an image's own settings; ``env`` as ``NAME=value``, None and empty keep the image's.
 
     ``name`` is that of the container, and ``removes`` whether it goes with its end; ``keeps_log`` is whether what it
-    writes is kept, beside being shown. ``mounts`` are what it sees of the machine. ``forced`` is how it must be run; the
-    rest is as in ``Process``.
+    writes is kept, beside being shown. ``mounts`` are what it sees of the machine. ``forced`` is how it must be run;
+    the rest is as in ``Process``.
     """
 
     command: tuple[str, ...] = ()
