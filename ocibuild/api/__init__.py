@@ -6,11 +6,11 @@ raise errors of ``ocibuild.errors``; they print nothing but the progress that th
 
 from ocibuild.api.base import Settings
 from ocibuild.api.building import Building
-from ocibuild.api.containers import RunningContainers
+from ocibuild.api.containers import Containers
 from ocibuild.api.examining import examine
 
 __all__ = ["Session", "Settings", "examine"]
 
 
-class Session(Building, RunningContainers):
+class Session(Building, Containers):
     """A store, opened at its first use, and a registry client, likewise; a context manager."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.api.transfers import Transfers
@@ -15,9 +14,7 @@ from ocibuild.store import Store, load_image, translate_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.build import (
-        Machine,
-    )
+    from ocibuild.build import Machine
     from ocibuild.containers import CommitRequest, Difference, RunRequest
     from ocibuild.layer import Ownership
     from ocibuild.oci import Digest
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from ocibuild.store import Container, StoredImage
 
 
-class RunningContainers(Transfers):
+class Containers(Transfers):
     """See ``Session``."""
 
     def run(
@@ -91,22 +88,22 @@ class RunningContainers(Transfers):
     def signal_container(self, container: Container, number: int) -> None:
         """Send a signal to who runs a container, which gives SIGTERM, SIGINT and SIGHUP to its process.
 
-        SIGKILL ends it and all of the container; then this returns when it has ended.
+        SIGKILL ends it and all of the container; then this returns when it has ended. Raises StoreError where who runs
+        it is not among the processes that are seen from here.
         """
         if container.is_running:
-            with suppress(ProcessLookupError):
-                os.kill(container.runner, number)
+            self.store.containers.signal(container, number)
             if number == signal.SIGKILL:
                 self.wait_for(container)
 
     @contextmanager
-    def removing_containers(self) -> Iterator[Callable[[str, bool], None]]:
-        """Give what removes a container, with its files; it raises StoreError where that runs, unless forced."""
+    def removing_containers(self, *, force: bool) -> Iterator[Callable[[str], None]]:
+        """Give what removes a container, with its files; it raises StoreError where that runs, unless ``force``."""
         # the owners of files may be IDs that only this user's namespace has
         with self._machine() as machine, translate_errors(self._settings.root):
             machine.use(self.store)
 
-            def remove(name: str, force: bool) -> None:  # noqa: FBT001
+            def remove(name: str) -> None:
                 container = self.find_container(name)
                 if force:
                     self.signal_container(container, signal.SIGKILL)

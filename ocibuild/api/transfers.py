@@ -127,8 +127,7 @@ class Transfers(LocalImages):
 
         with translate_errors(self._settings.root), self.store.leases.held():
             for_docker = form is ArchiveForm.DOCKER
-            wanted = platform or (Platform.host() if for_docker else None)
-            images = self._named_images(names, wanted, exactly=platform is not None)
+            images = self._named_images(names, platform, one_platform=for_docker)
             if form is ArchiveForm.FOLDER:
                 write_layout(self.store.blobs, images, to)
             else:
@@ -208,15 +207,17 @@ class Transfers(LocalImages):
         self.store.tags.give(descriptor, tagged)
         return descriptor
 
-    def _named_images(self, names: Sequence[str], platform: Platform | None, *, exactly: bool) -> list[NamedImage]:
-        """Return each image once, with the names that it was asked for by."""
+    def _named_images(self, names: Sequence[str], platform: Platform | None, *, one_platform: bool) -> list[NamedImage]:
+        """Return each image once, with the names that it was asked for by; of an index one for docker, see ``save``."""
         from ocibuild.archive import NamedImage
         from ocibuild.store import images_by_id
 
         found: dict[Descriptor, list[Reference]] = {}
         for name in names:
-            image = self._find_for(name, platform) if platform and exactly else self.find(name)
-            descriptor = image.descriptor if platform else self._descriptor(name)
+            if platform is not None:
+                descriptor = self._find_for(name, platform).descriptor
+            else:
+                descriptor = self.find(name).descriptor if one_platform else self._descriptor(name)
             known = found.setdefault(descriptor, [])
             if not images_by_id(self.store, name, Platform.host()) and (tagged := Reference.parse(name)).tag:
                 known.append(replace(tagged, digest=None))

@@ -16,14 +16,7 @@ from ocibuild.archive.naming import CONTAINERD_NAME, name_of
 from ocibuild.archive.plainfile import opened_file, plain_file
 from ocibuild.archive.tarred import OciArchive
 from ocibuild.archive.validate import validate_image, validate_path, validate_stored
-from ocibuild.archive.write import (
-    ArchiveForm,
-    NamedImage,
-    write_archive,
-    write_layout,
-    write_oci_archive,
-    write_oci_layout,
-)
+from ocibuild.archive.write import ArchiveForm, NamedImage, write_archive, write_layout
 
 __all__ = [
     "CONTAINERD_NAME",
@@ -57,6 +50,4 @@ __all__ = [
     "validate_stored",
     "write_archive",
     "write_layout",
-    "write_oci_archive",
-    "write_oci_layout",
 ]

@@ -11,7 +11,7 @@ from ocibuild.archive.dockersource import DockerArchiveSource, open_files
 from ocibuild.archive.layout import open_source, read_file
 from ocibuild.archive.layoutsource import LayoutSource
 from ocibuild.archive.naming import CONTAINERD_NAME
-from ocibuild.errors import InvalidDocument, InvalidReference, naming
+from ocibuild.errors import InvalidDocument, InvalidLayer, InvalidReference, naming
 from ocibuild.oci import Index, Reference, mediatypes, parse_manifest
 from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.store import REF_NAME
@@ -48,7 +48,10 @@ def archive_entries(path: str, subject: str) -> Iterator[tuple[ArchiveEntry, ...
 def _entries(path: str, subject: str, cleanup: ExitStack) -> tuple[ArchiveEntry, ...]:
     if os.path.isdir(path):
         return _of_layout(cleanup.enter_context(open_source(path)), subject)
-    files = cleanup.enter_context(open_files(path))
+    try:
+        files = cleanup.enter_context(open_files(path))
+    except InvalidLayer as error:
+        raise InvalidDocument(f"no archive, or a damaged one: {error.message}", remedy="save it again") from error
     if files.size_of("oci-layout") is not None:
         return _of_layout(cleanup.enter_context(open_source(path)), subject)
     if files.size_of("manifest.json") is None:

@@ -59,11 +59,6 @@ def write_archive(blobs: Blobs, images: Sequence[NamedImage], to: str | BinaryIO
         tar.close()
 
 
-def write_oci_archive(blobs: Blobs, descriptor: Descriptor, names: Sequence[Reference], to: str | BinaryIO) -> None:
-    """Write one image; see ``write_archive``."""
-    write_archive(blobs, [NamedImage(descriptor, tuple(names))], to)
-
-
 def write_layout(blobs: Blobs, images: Sequence[NamedImage], folder: str) -> None:
     """Write images into a layout at ``folder``: a new one, whole or not at all, or beside what an existing one holds.
 
@@ -76,11 +71,6 @@ def write_layout(blobs: Blobs, images: Sequence[NamedImage], folder: str) -> Non
     else:
         with new_folder(folder) as made:
             _fill(made, blobs, images, reached)
-
-
-def write_oci_layout(blobs: Blobs, descriptor: Descriptor, names: Sequence[Reference], folder: str) -> None:
-    """Write one image; see ``write_layout``."""
-    write_layout(blobs, [NamedImage(descriptor, tuple(names))], folder)
 
 
 def _fill(folder: str, blobs: Blobs, images: Sequence[NamedImage], reached: dict[Digest, Descriptor]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ocibuild.cache import Caches
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Limits, Reference
-    from ocibuild.output import OutputSpec
+    from ocibuild.output import Encoding, OutputSpec
     from ocibuild.registry import Registry
     from ocibuild.store import Store
     from ocibuild.transfer import Push
@@ -46,6 +46,7 @@ class Delivery:
         self._cleanup = ExitStack()
         self._push: Push | None = None
         self._step = 0
+        self._forms: dict[tuple[Descriptor, Encoding, str], BuildResult] = {}  # each is made once
         # what is sent as it was built can be sent while more is built
         early = [output for output in request.outputs if output.push and not output.is_rewritten]
         self._names = tuple(name for output in early for name in self._names_of(output))
@@ -135,6 +136,12 @@ class Delivery:
         return output.names or self._request.tags
 
     def _rewritten(self, output: OutputSpec, result: BuildResult) -> BuildResult:
+        form = result.descriptor, output.encoding, repr(sorted(output.annotations.items()))
+        if form not in self._forms:
+            self._forms[form] = self._rewrite(output, result)
+        return self._forms[form]
+
+    def _rewrite(self, output: OutputSpec, result: BuildResult) -> BuildResult:
         from ocibuild.dockerfile import source_date
         from ocibuild.output.rewrite import Rewriting, rewrite_image
         from ocibuild.store import load_image

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocibuild.api import Session, Settings
-from ocibuild.errors import UsageError
+from ocibuild.errors import NotInStore, OcibuildError, UsageError
 from ocibuild.progress import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 def session(ctx: click.Context, *, progress: str = "auto") -> Session:
@@ -35,6 +35,20 @@ def forced_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name, values in (("--snapshotter", ("overlay", "copy")), ("--executor", ("chroot", "proot"))):
         command = click.option(name, type=click.Choice(["auto", *values]), default="auto", show_default=True)(command)
     return command
+
+
+def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--format`` for what is listed."""
+    return click.option(
+        "--format", "form", metavar="FORMAT", default="table", help="table, json, a Go template, or table and one."
+    )(command)
+
+
+def filter_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add docker's ``--filter``."""
+    return click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only such.")(
+        command
+    )
 
 
 def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,3 +100,22 @@ def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
             raise click.UsageError(f"{option} {value}: not KEY=VALUE")
         found[key] = text
     return found
+
+
+def each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
+    """Do something for each name, whatever becomes of the others; raise the last error in the end."""
+    from ocibuild.cli.failures import report
+
+    failures: list[OcibuildError] = []
+    for name in names:
+        try:
+            work(name)
+        except OcibuildError as error:
+            if missing_is_fine and isinstance(error, NotInStore):
+                report(error, 0)
+            else:
+                failures.append(error)
+    for failure in failures[:-1]:
+        report(failure, 1)
+    if failures:
+        raise failures[-1]

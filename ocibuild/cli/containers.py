@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocibuild.cli.common import refused_options, session
-from ocibuild.cli.images import each, filter_option, format_option
+from ocibuild.cli.common import each, filter_option, format_option, refused_options, session
 from ocibuild.cli.listing import Columns, listed
 from ocibuild.cli.text import age, size, span, utc
 from ocibuild.errors import StoreError, UsageError
+from ocibuild.graph import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,12 +113,12 @@ def _row(current: Session, one: Container, *, whole: bool, sized: bool) -> dict[
     cut = not whole and len(command) > _LONGEST_COMMAND
     return {
         "Command": f'"{command[: _LONGEST_COMMAND - 1]}…"' if cut else f'"{command}"',
-        "CreatedAt": utc(_rfc3339(one.created)),
+        "CreatedAt": utc(format_time(one.created)),
         "ID": one.id if whole else one.id[:12],
         "Image": one.image_name,
         "Names": one.name,
         "Ports": "",
-        "RunningFor": age(_rfc3339(one.created), time.time()),
+        "RunningFor": age(format_time(one.created), time.time()),
         "Size": size(current.size_of_container(one)) if sized else "0B",
         "State": _state(one),
         "Status": _status(one),
@@ -128,11 +128,7 @@ def _row(current: Session, one: Container, *, whole: bool, sized: bool) -> dict[
 def _status(one: Container) -> str:
     if one.finished is None:
         return f"Up {span((time.time_ns() - one.created) // _SECOND)}"
-    return f"Exited ({one.exit_status}) {age(_rfc3339(one.finished), time.time())}"
-
-
-def _rfc3339(nanoseconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // _SECOND))
+    return f"Exited ({one.exit_status}) {age(format_time(one.finished), time.time())}"
 
 
 @click.command()
@@ -143,10 +139,10 @@ def _rfc3339(nanoseconds: int) -> str:
 @click.pass_context
 def rm(ctx: click.Context, names: tuple[str, ...], force: bool) -> None:  # noqa: FBT001
     """Remove containers with their files."""
-    with session(ctx) as current, current.removing_containers() as remove:
+    with session(ctx) as current, current.removing_containers(force=force) as remove:
 
         def remove_one(name: str) -> None:
-            remove(name, force)
+            remove(name)
             click.echo(name)
 
         each(remove_one, names, missing_is_fine=force)

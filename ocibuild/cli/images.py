@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocibuild.cli.common import refused_options, session
+from ocibuild.cli.common import each, filter_option, format_option, refused_options, session
 from ocibuild.cli.listing import Columns, listed
 from ocibuild.cli.text import age, printable, size, utc
-from ocibuild.errors import NotInStore, OcibuildError
+from ocibuild.errors import NotInStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ocibuild.api import Session
     from ocibuild.store import ListedImage
@@ -42,20 +42,6 @@ _HISTORY = {
     "Size": "SIZE",
     "Comment": "COMMENT",
 }
-
-
-def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--format`` for what is listed."""
-    return click.option(
-        "--format", "form", metavar="FORMAT", default="table", help="table, json, a Go template, or table and one."
-    )(command)
-
-
-def filter_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add docker's ``--filter``."""
-    return click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only such.")(
-        command
-    )
 
 
 @click.command()
@@ -141,25 +127,6 @@ def rmi(ctx: click.Context, names: tuple[str, ...], force: bool, no_prune: bool)
                 click.echo(f"Deleted: {image_id}")
 
         each(remove, names, missing_is_fine=force)
-
-
-def each(work: Callable[[str], object], names: Iterable[str], *, missing_is_fine: bool = False) -> None:
-    """Do something for each name, whatever becomes of the others; raise the last error in the end."""
-    from ocibuild.cli.failures import report
-
-    failures: list[OcibuildError] = []
-    for name in names:
-        try:
-            work(name)
-        except OcibuildError as error:
-            if missing_is_fine and isinstance(error, NotInStore):
-                report(error, 0)
-            else:
-                failures.append(error)
-    for failure in failures[:-1]:
-        report(failure, 1)
-    if failures:
-        raise failures[-1]
 
 
 @click.command()

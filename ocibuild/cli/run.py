@@ -12,7 +12,10 @@ from ocibuild.cli.failures import report
 from ocibuild.errors import CannotStart, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.containers import RunRequest
+    from ocibuild.oci import Platform
     from ocibuild.store import Container
 
 
@@ -67,11 +70,18 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
     ctx.exit(_run(ctx, reference, _request(command, options), platform, pulls=options["pull"] == "missing"))
 
 
-def _run(ctx: click.Context, name: str, request: RunRequest, platform: Any, *, pulls: bool, begun: Any = None) -> int:
-    told = {"begun": begun} if begun else {}
+def _run(
+    ctx: click.Context,
+    name: str,
+    request: RunRequest,
+    platform: Platform | None,
+    *,
+    pulls: bool,
+    begun: Callable[[Container], None] = lambda _container: None,
+) -> int:
     try:
         with session(ctx) as current:
-            return current.run(name, request, platform=platform, pulls=pulls, **told)
+            return current.run(name, request, platform=platform, pulls=pulls, begun=begun)
     except CannotStart as error:
         return report(error, error.exit_status)
 

@@ -12,6 +12,7 @@ import click
 from ocibuild.cli.common import session
 from ocibuild.cli.listing import listed, plain_columns
 from ocibuild.cli.text import age, printable, shown_inputs, size
+from ocibuild.graph import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,8 +123,8 @@ def _document(item: Item) -> dict[str, Any]:
     return {
         "ID": item.id,
         "Type": item.kind.value,
-        "CreatedAt": _rfc3339(item.created),
-        "LastUsedAt": _rfc3339(item.used),
+        "CreatedAt": format_time(item.created),
+        "LastUsedAt": format_time(item.used),
         "Size": item.size,
         "Reclaimable": not item.in_use,
         "Shared": item.shared,
@@ -138,7 +139,7 @@ def _row(item: Item) -> dict[str, str]:
         "TYPE": item.kind.value,
         "RECLAIMABLE": str(not item.in_use).lower(),
         "SIZE": size(item.size),
-        "LAST USED": age(_rfc3339(item.used), time.time()),
+        "LAST USED": age(format_time(item.used), time.time()),
         "WHAT": what if len(what) <= _WIDTH else f"{what[: _WIDTH - 1]}…",
     }
 
@@ -147,12 +148,12 @@ def _whole(item: Item) -> str:
     """Return an item as ``docker buildx du --verbose`` shows one."""
     lines = {
         "ID": item.id,
-        "Created at": _rfc3339(item.created),
+        "Created at": format_time(item.created),
         "Reclaimable": str(not item.in_use).lower(),
         "Shared": str(item.shared).lower(),
         "Size": size(item.size),
         "Description": printable(item.label),
-        "Last used": age(_rfc3339(item.used), time.time()),
+        "Last used": age(format_time(item.used), time.time()),
         "Type": item.kind.value,
     }
     return _aligned(lines)
@@ -185,7 +186,3 @@ def _record_document(record: Record | None) -> dict[str, Any]:
 
 def _short(name: str) -> str:
     return name.removeprefix("sha256:")[:12]
-
-
-def _rfc3339(nanoseconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(nanoseconds // _SECOND))

@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from ocibuild.executor.terminal import write_all
 from ocibuild.graph import Stream, format_time
 
 if TYPE_CHECKING:
@@ -78,18 +79,16 @@ def _pass_on(ends: Sequence[_End], log: Log) -> None:
             text = os.read(fd, _PIECE)
             if text:
                 log.add(opened[fd].stream, text)
-            if not text or not _show(text, opened[fd].shown_on):
+            if not text or not _is_read(text, opened[fd].shown_on):
                 poll.unregister(fd)
                 del opened[fd]
                 os.close(fd)
 
 
-def _show(text: bytes, fd: int) -> bool:
+def _is_read(text: bytes, fd: int) -> bool:
     """Write all of a piece; False where nobody reads it any more."""
-    rest = memoryview(text)
     try:
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        write_all(fd, text)
     except OSError:
         return False
     return True

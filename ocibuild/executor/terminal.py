@@ -59,10 +59,11 @@ def _pass_on(terminal: int, *, interactive: bool, shown_on: int, heard: Callable
                     del typed[: os.write(terminal, typed)]
             if events & ~select.POLLOUT:
                 text = _read(terminal)
-                if heard is not None and text:
-                    heard(text)
-                if not _show(text, shown_on):
+                if not text:
                     return True
+                if heard is not None:
+                    heard(text)
+                write_all(shown_on, text)
 
 
 def _read(fd: int) -> bytes:
@@ -72,12 +73,11 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _show(text: bytes, fd: int) -> bool:
-    """Write all of ``text``; False where there is none."""
+def write_all(fd: int, text: bytes) -> None:
+    """Write all of ``text``; raises OSError."""
     rest = memoryview(text)
     while rest:
         rest = rest[os.write(fd, rest) :]
-    return bool(text)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,7 +42,8 @@ class Container:
 
     ``image`` is the digest of the manifest of its image, which was asked for as ``image_name``. ``stack`` are the
     snapshots below its own, ``snapshot``, the oldest first. ``config`` is how it was run, as JSON. ``finished`` is None
-    as long as it runs; ``exit_status`` is as a shell shows it. ``runner`` is the process that runs it.
+    as long as it runs; ``exit_status`` is as a shell shows it. ``runner`` is the process that runs it, which began at
+    the time ``runner_began``, in the kernel's ticks since it was booted.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Container:
     stack: tuple[int, ...]
     config: dict[str, Any]
     runner: int
+    runner_began: int
     created: int
     finished: int | None = None
     exit_status: int | None = None
@@ -127,6 +129,7 @@ class Containers:
             stack=tuple(snapshot.id for snapshot in stack),
             config=config,
             runner=os.getpid(),
+            runner_began=_beginning_of(os.getpid()) or 0,
             created=time.time_ns(),
         )
         running = RunningContainer(self, container, active, lock)
@@ -145,6 +148,7 @@ class Containers:
             "stack": container.stack,
             "config": container.config,
             "runner": container.runner,
+            "runner_began": container.runner_began,
         }
         row = (container.id, container.name, container.snapshot, json.dumps(facts), container.created)
         with self._database.transaction():
@@ -222,6 +226,21 @@ class Containers:
         self._locks.hold(_lock_name(container.id)).close()
         return self._seen(self._again(container))
 
+    def signal(self, container: Container, number: int) -> None:
+        """Send a signal to who runs a container, unless it has ended; raise StoreError where it is not seen from here.
+
+        A number alone would not do: the store may be shared with another PID namespace.
+        """
+        began = _beginning_of(container.runner)
+        if began == container.runner_began:
+            with suppress(ProcessLookupError):
+                os.kill(container.runner, number)
+        elif self._seen(container).is_running:
+            raise StoreError(
+                f"{container.name}: the process that runs it is not seen from here",
+                remedy="do it where the container was run",
+            )
+
     def _end(self, container_id: str, exit_status: int) -> None:
         self._database.query(
             "UPDATE containers SET finished = ?, status = ? WHERE id = ? AND finished IS NULL",
@@ -262,10 +281,20 @@ def _container(row: tuple[Any, ...]) -> Container:
         stack=tuple(known["stack"]),
         config=known["config"],
         runner=known["runner"],
+        runner_began=known["runner_began"],
         created=created,
         finished=finished,
         exit_status=status,
     )
+
+
+def _beginning_of(pid: int) -> int | None:
+    """Return when a process began, in ticks since the machine was booted, see proc_pid_stat(5); None for none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
 
 
 def _unusable(container: Container) -> StoreError:

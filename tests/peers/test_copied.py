@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ocibuild.archive import write_oci_layout
 from ocibuild.oci import Compression, Digest, Manifest, Reference, mediatypes, parse_manifest
 from ocibuild.store import Store
 from tests.support.peers import require_peer, require_root
-from tests.unit.archive.images import AMD64, ARM64, TREES, put_image, put_index, put_layer
+from tests.unit.archive.images import AMD64, ARM64, TREES, put_image, put_index, put_layer, write_oci_layout
 
 if TYPE_CHECKING:
     from ocibuild.oci import Descriptor

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.archive import write_oci_layout
 from ocibuild.fs import Root
 from ocibuild.layer import Changed, pack
 from ocibuild.layer.chunks import CHUNK
 from ocibuild.oci import Compression, DiffID, Digest, Reference, layer_type
 from ocibuild.store import Layer, Store
 from tests.support.peers import require_peer
-from tests.unit.archive.images import put_image
+from tests.unit.archive.images import put_image, write_oci_layout
 from tests.unit.layer.helpers import OWNERS
 
 if TYPE_CHECKING:

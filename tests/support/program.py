@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.remove import remove
 from tests.support.cases import copy_case
 from tests.support.lab import LONELY
 from tests.support.peers import require_root
-from tests.support.rootless import Account, OrdinaryUser, installed_programs, ordinary_user
+from tests.support.rootless import Account, OrdinaryUser, installed_programs, new_home, ordinary_user
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _STEP = re.compile(r"#(\d+) (\[.*)")
 _OUTCOME = re.compile(r"#(\d+) (CACHED|DONE|ERROR)\b")
@@ -131,7 +130,7 @@ class Program:
 @contextmanager
 def program_of_root() -> Iterator[Program]:
     require_root()
-    home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
+    home = new_home()
     try:
         yield Program(OrdinaryUser(Account("root", 0, 0), installed_programs(), home))
     finally:
@@ -148,7 +147,7 @@ def program_of_ordinary_user() -> Iterator[Program]:
 def program_of_lonely_user() -> Iterator[Program]:
     """A user without a name, and so without a range: all that its builds have is one ID."""
     require_root()
-    home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
+    home = new_home()
     user = OrdinaryUser(Account(str(LONELY), LONELY, LONELY), installed_programs(), home)
     try:
         user.give(home)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,12 +103,19 @@ class OrdinaryUser:
 def ordinary_user() -> Iterator[OrdinaryUser]:
     """Yield the user with a home of its own, which is removed at the end. Skips where there is none."""
     account, programs = _account(), installed_programs()
-    home = Path(tempfile.mkdtemp(prefix="ocibuild-home-", dir="/tmp"))
+    home = new_home()
     user = OrdinaryUser(account, programs, home)
     try:
         yield OrdinaryUser(account, programs, user.give(home))
     finally:
         remove(str(home))
+
+
+def new_home() -> Path:
+    """Make a folder for what a user writes; podman takes its path for an image's name, where a ``_`` may not stand."""
+    home = Path("/tmp") / f"ocibuild-home-{secrets.token_hex(8)}"
+    home.mkdir(mode=0o700)
+    return home
 
 
 def _account() -> Account:

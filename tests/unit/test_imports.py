@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ocibuild.archive import write_oci_layout
 from ocibuild.store import Store
-from tests.unit.archive.images import put_image
+from tests.unit.archive.images import put_image, write_oci_layout
 from tests.unit.solver.bench import SHELL, Bench
 
 _CHECKOUT = Path(__file__).parents[2]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from ocibuild.archive import NamedImage, write_archive, write_layout
 from ocibuild.fs import Root
 from ocibuild.layer import Changed, RecordedOwners, pack
 from ocibuild.oci import (
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ocibuild.store import Store
+    from ocibuild.oci import Reference
+    from ocibuild.store import Blobs, Store
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
@@ -87,3 +89,13 @@ def put_index(store: Store, images: Mapping[Platform, Descriptor]) -> Descriptor
     """Put an index of these images into the store; return its descriptor."""
     entries = tuple(replace(image, platform=platform) for platform, image in images.items())
     return store.blobs.put(Index(mediatypes.OCI_INDEX, entries).to_bytes(), mediatypes.OCI_INDEX)
+
+
+def write_oci_archive(blobs: Blobs, descriptor: Descriptor, names: Sequence[Reference], to: str | BinaryIO) -> None:
+    """Write one image as a tar of a layout."""
+    write_archive(blobs, [NamedImage(descriptor, tuple(names))], to)
+
+
+def write_oci_layout(blobs: Blobs, descriptor: Descriptor, names: Sequence[Reference], folder: str) -> None:
+    """Write one image into a layout."""
+    write_layout(blobs, [NamedImage(descriptor, tuple(names))], folder)

@@ -19,11 +19,10 @@ from ocibuild.archive import (
     layout_destination,
     layout_source,
     validate_path,
-    write_oci_layout,
 )
 from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError, UnsupportedMediaType
 from ocibuild.oci import Descriptor, Digest, Manifest, Reference, mediatypes, parse_manifest
-from tests.unit.archive.images import AMD64, ARM64, put_image, put_index
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.archive import load_layout, write_oci_archive, write_oci_layout
+from ocibuild.archive import load_layout
 from ocibuild.errors import DigestMismatch, InvalidDocument, NoMatchingPlatform, NotFound, OcibuildError
 from ocibuild.oci import Digest, Reference
 from ocibuild.store import Store
-from tests.unit.archive.images import AMD64, ARM64, put_image
+from tests.unit.archive.images import AMD64, ARM64, put_image, write_oci_archive, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

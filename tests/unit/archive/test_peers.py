@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.archive import validate_path, write_oci_archive, write_oci_layout
+from ocibuild.archive import validate_path
 from ocibuild.oci import Compression, Reference
 from tests.support.peers import require_peer
-from tests.unit.archive.images import AMD64, ARM64, TREES, put_image, put_index
+from tests.unit.archive.images import AMD64, ARM64, TREES, put_image, put_index, write_oci_archive, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

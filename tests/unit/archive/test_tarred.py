@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.archive import OciArchive, open_source, validate_path, write_oci_archive, write_oci_layout
+from ocibuild.archive import OciArchive, open_source, validate_path
 from ocibuild.errors import InvalidDocument, OcibuildError
 from ocibuild.oci import Descriptor, Digest, Manifest, mediatypes
-from tests.unit.archive.images import put_image
+from tests.unit.archive.images import put_image, write_oci_archive, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

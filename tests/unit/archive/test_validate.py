@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ocibuild.archive import validate_path, validate_stored, write_oci_archive, write_oci_layout
+from ocibuild.archive import validate_path, validate_stored
 from ocibuild.oci import (
     Compression,
     Descriptor,
@@ -27,7 +27,7 @@ from ocibuild.oci import (
 )
 from ocibuild.store import Layer
 from tests.support.privileges import bound_by_permissions
-from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, put_layer
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, put_layer, write_oci_archive, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

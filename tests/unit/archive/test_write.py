@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ocibuild.archive import contents, validate_path, write_oci_archive, write_oci_layout
+from ocibuild.archive import contents, validate_path
 from ocibuild.errors import DigestMismatch, InvalidDocument, NotInStore, OcibuildError, UsageError
 from ocibuild.oci import Descriptor, Digest, Index, Manifest, Reference, mediatypes
 from ocibuild.store import Store
-from tests.unit.archive.images import AMD64, ARM64, put_image, put_index
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, write_oci_archive, write_oci_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,7 +109,7 @@ def test_fifo_is_written_and_not_replaced(store: Store, image: Descriptor, tmp_p
 
 def test_dash_is_stdout(store: Store, image: Descriptor) -> None:
     program = (
-        "import sys; from ocibuild.store import Store; from ocibuild.archive import write_oci_archive;"
+        "import sys; from ocibuild.store import Store; from tests.unit.archive.images import write_oci_archive;"
         "store = Store.open(sys.argv[1]); write_oci_archive(store.blobs, store.tags.entries()[0], [], '-')"
     )
     store.tags.keep(image)
@@ -171,7 +171,7 @@ def test_place_that_cannot_be_written_is_named(
 
 FULL = """
 import os, sys
-from ocibuild.archive import write_oci_archive, write_oci_layout
+from tests.unit.archive.images import write_oci_archive, write_oci_layout
 from ocibuild.errors import NoSpace
 from ocibuild.store import Store
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.archive import write_oci_layout
 from ocibuild.oci import Platform, Reference
 from ocibuild.store import Store
-from tests.unit.archive.images import AMD64, ARM64, put_image, put_index
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_index, write_oci_layout
 
 if TYPE_CHECKING:
     from ocibuild.oci import Descriptor

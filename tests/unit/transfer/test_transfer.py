@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from ocibuild.archive import validate_path, write_oci_layout
+from ocibuild.archive import validate_path
 from ocibuild.errors import DigestMismatch, NotFound, OcibuildError, UnsupportedMediaType, UsageError
 from ocibuild.oci import Digest, Index, Reference, mediatypes, parse_manifest
 from ocibuild.store import Store
 from ocibuild.transfer import Ends, Selection, parse_location, transfer
-from tests.unit.archive.images import AMD64, ARM64, put_image, put_layer
+from tests.unit.archive.images import AMD64, ARM64, put_image, put_layer, write_oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
