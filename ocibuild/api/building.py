@@ -49,6 +49,7 @@ class Building(SessionBase):
                 shown,
                 self._limits,
                 ready=delivery.begin,
+                packed=delivery.begin_caching,
                 provided=delivery.provides,
                 elsewhere=delivery.caches,
                 hold=shown.held,

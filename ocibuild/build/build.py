@@ -20,7 +20,7 @@ from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
-from ocibuild.solver import Inputs, Solver, Workshop, root_of
+from ocibuild.solver import Inputs, Solver, Workshop, nobody_told, nobody_waits, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit, Vertex
     from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
-    from ocibuild.solver import Elsewhere, Solution
+    from ocibuild.solver import Elsewhere, Packed, Solution
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
@@ -62,8 +62,9 @@ class _Converted(NamedTuple):
 class Builder:
     """Builds images with the machine, store and registry that it is given.
 
-    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on; ``provided`` tells
-    whether a layer need not come into the store for the image's sake. ``elsewhere`` are caches beyond the store.
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on, ``packed`` of each
+    that is packed, and whether it is the image's; ``provided`` tells whether a layer need not come into the store for
+    the image's sake. ``elsewhere`` are caches beyond the store.
     ``hold`` keeps from the terminal what is shown of events, for as long as somebody else has that.
     """
 
@@ -76,7 +77,8 @@ class Builder:
         emit: Emit,
         limits: Callable[[], Limits],
         *,
-        ready: Callable[[Descriptor], None] = lambda _layer: None,
+        ready: Callable[[Descriptor], None] = nobody_told,
+        packed: Packed = nobody_waits,
         provided: Callable[[Descriptor], bool] = lambda _layer: False,
         elsewhere: Elsewhere | None = None,
         hold: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -85,6 +87,7 @@ class Builder:
         self._provided = provided
         self._elsewhere = elsewhere
         self._ready = ready
+        self._packed = packed
         self._hold = hold
         self._machine = machine
         self._store = store
@@ -211,6 +214,7 @@ class Builder:
             secrets=lent.secrets,
             agents=lent.agents,
             ready=self._ready,
+            packed=self._packed,
             provided=self._provided,
             limits=self._limits,
             pasta=request.pasta,

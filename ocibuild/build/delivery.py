@@ -45,6 +45,8 @@ class Delivery:
         self._emit = emit
         self._cleanup = ExitStack()
         self._push: Push | None = None
+        self._caching = ExitStack()  # has the pushes of the next
+        self._cached_early: list[tuple[bool, Push]] = []  # with whether the layers of all stages are wanted
         self._step = 0
         self._forms: dict[tuple[Descriptor, Encoding, str], BuildResult] = {}  # each is made once
         # what is sent as it was built can be sent while more is built
@@ -56,6 +58,15 @@ class Delivery:
             from ocibuild.transfer import Push
 
             self._push = self._cleanup.enter_context(Push(self._registry(), self._store, self._names))
+        # a registry that gets the image takes the layers of the cache from there, without one more upload
+        pushed_to = {name.domain for output in self._request.outputs if output.push for name in self._names_of(output)}
+        self._cleanup.enter_context(self._caching)
+        for spec in self._request.cache_to:
+            if spec.reference is not None and spec.reference.domain not in pushed_to:
+                from ocibuild.transfer import Push
+
+                push = self._caching.enter_context(Push(self._registry(), self._store, [spec.reference]))
+                self._cached_early.append((spec.everything, push))
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -75,6 +86,12 @@ class Delivery:
         """Send a layer of the image that is in the store, from any thread."""
         if self._push is not None:
             self._push.begin(layer)
+
+    def begin_caching(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Send a layer that was packed to the caches that will have it, from any thread."""
+        for everything, push in self._cached_early:
+            if is_own or everything:
+                push.begin(layer)
 
     def provides(self, layer: Descriptor) -> bool:
         """Tell, from any thread, whether a layer need not come into the store: all who get the image have it."""
@@ -182,6 +199,7 @@ class Delivery:
             write_tree(output, image, self._store, self._machine, self._limits, self._warn)
 
     def _export(self, result: BuildResult) -> None:
+        self._caching.close()  # what is on its way arrives, and need not be sent again
         for spec in [spec for spec in self._request.cache_to if not spec.is_inline]:
             from ocibuild.cache import export, place_of
 

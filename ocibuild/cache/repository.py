@@ -104,8 +104,11 @@ class Repository:
             yield from records_in(document) if document else ()
 
     def _fetch(self, reference: Reference) -> Manifest | Index | None:
+        registry = self._registry()
+        if reference.digest is None and not registry.may_have(reference):
+            return None  # which is what most lookups come to: none of them is counted as a pull
         try:
-            data, descriptor = self._registry().manifest(reference)
+            data, descriptor = registry.manifest(reference)
         except NotFound:
             return None
         with naming(self.subject):

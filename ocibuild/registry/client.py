@@ -91,6 +91,17 @@ class Registry:
         """
         return self._from_any(reference, lambda session: _fetch_manifest(session, reference, self._quota))
 
+    def may_have(self, reference: Reference) -> bool:
+        """Tell whether there may be a manifest of this name: False only where the registry says that there is none.
+
+        Where pulls are counted, this is none: Docker Hub counts requests for manifests, and not for their headers.
+        """
+        try:
+            self._from_any(reference, lambda session: _check_missing(session, reference))
+        except NotFound:
+            return False
+        return True
+
     def head(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of what ``reference`` names, without fetching it.
 
@@ -270,6 +281,13 @@ def _fetch_manifest(session: RepositorySession, reference: Reference, quota: Quo
     promised = reference.digest or answer.headers.get("Docker-Content-Digest")
     digest = _check_digest(answer.body, promised, session.subject)
     return answer.body, Descriptor(_media_type(answer, session.subject), digest, len(answer.body))
+
+
+def _check_missing(session: RepositorySession, reference: Reference) -> None:
+    """Raise NotFound where there is no such manifest; whatever else is wrong, who asks for it will hear."""
+    answer = session.ask("HEAD", session.url(f"manifests/{reference.digest or reference.tag}"), headers=_ACCEPT)
+    if answer.status == 404:
+        raise failure(answer, session.subject)
 
 
 def _head_manifest(session: RepositorySession, reference: Reference, quota: Quota) -> Descriptor | None:

@@ -91,6 +91,7 @@ class Maker:
             layer = shop.snapshotter.pack(known.base_stack(vertex), made.snapshot, threads=shop.threads)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             known.made[known.keys[vertex]] = Made(snapshot, made.created)
+            shop.packed(layer.descriptor, is_own=is_own)
             if is_own:
                 shop.ready(layer.descriptor)
 

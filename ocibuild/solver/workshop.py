@@ -55,6 +55,13 @@ class Bring(Protocol):
         """Put the files into the directory of ``active``; raise SourceError."""
 
 
+class Packed(Protocol):
+    """Hears of layers whose blobs are now in the store."""
+
+    def __call__(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Take notice of a layer, of the target itself or of another stage."""
+
+
 class Secrets(Protocol):
     """The secrets of a build."""
 
@@ -80,6 +87,10 @@ def nowhere(_layer: Descriptor, /) -> bool:
 
 def nobody_told(layer: Descriptor, /) -> None:
     """Do nothing with a layer that is ready."""
+
+
+def nobody_waits(layer: Descriptor, /, *, is_own: bool) -> None:
+    """Do nothing with a layer that is packed."""
 
 
 def usual_limits() -> Limits:
@@ -108,7 +119,8 @@ class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
     ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
-    that were there before. ``provided`` tells of a layer of the target that is not in the store, from any thread,
+    that were there before. ``packed`` hears likewise of each layer that is packed, be it the target's own or that of
+    another stage. ``provided`` tells of a layer of the target that is not in the store, from any thread,
     whether all who get the image have it already. ``limits`` are asked for when an image is unpacked. With ``pasta`` a
     step of the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is
     called in the main thread with what a RUN that failed has left, before that is undone and when nothing else runs.
@@ -124,6 +136,7 @@ class Workshop(Inputs):
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
     ready: Callable[[Descriptor], None] = nobody_told
+    packed: Packed = nobody_waits
     provided: Callable[[Descriptor], bool] = nowhere
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ COPY --from=builder /out /out
 RUN cat {_UUID} > /two
 """
 _NUMBERS = count()
+_SECONDS = 20
 
 
 @pytest.fixture
@@ -110,6 +112,48 @@ def test_the_smaller_mode_has_what_the_image_has(ocibuild: Program, busybox_base
     app, spec = _app(ocibuild, busybox_base), f"type=registry,ref={cache.address}/team/cache"
     ocibuild.build(app, "--cache-to", spec, root=_elsewhere(ocibuild))
     assert len(cache.requests("PUT", "/manifests/")) == 3
+
+
+def test_what_a_cache_does_not_have_is_no_pull(ocibuild: Program, busybox_base: str, cache: Service) -> None:
+    """Where pulls are counted, requests for manifests count, and those for their headers do not."""
+    app, spec = _app(ocibuild, busybox_base), f"type=registry,ref={cache.address}/team/cache"
+    ocibuild.build(app, "--cache-from", spec, root=_elsewhere(ocibuild))
+    assert len(cache.requests("HEAD", "/manifests/")) > 6, "the cache's own tag, and one of each step"
+    assert cache.requests("GET", "/manifests/") == []
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("min", 2), ("max", 3)])
+def test_layers_are_sent_while_a_later_step_still_runs(
+    ocibuild: Program, busybox_base: str, cache: Service, mode: str, expected: int
+) -> None:
+    text = f"""\
+FROM {{base}} AS builder
+RUN cat {_UUID} > /out
+FROM {{base}}
+RUN cat {_UUID} > /one
+COPY --from=builder /out /copied
+RUN sleep {_SECONDS}
+"""
+    app, spec = _app(ocibuild, busybox_base, text), f"type=registry,ref={cache.address}/team/cache,mode={mode}"
+    process = ocibuild.start("--root", _elsewhere(ocibuild), "build", "--cache-to", spec, app)
+    until = time.monotonic() + _SECONDS
+    while len(cache.requests("PUT", "/blobs/")) < expected and time.monotonic() < until:
+        time.sleep(0.05)
+    assert process.poll() is None, "the last step still sleeps"
+    process.terminate()
+    process.communicate()
+    assert len(cache.requests("PUT", "/blobs/")) == expected
+    assert cache.requests("PUT", "/manifests/") == [], "what was not finished is found by nobody"
+
+
+def test_what_is_pushed_to_the_same_registry_is_sent_once(ocibuild: Program, busybox_base: str, cache: Service) -> None:
+    app, here = _app(ocibuild, busybox_base), _elsewhere(ocibuild)
+    spec = f"type=registry,ref={cache.address}/team/cache"
+    ocibuild.build(app, "--push", "-t", f"{cache.address}/team/app", "--cache-to", spec, root=here)
+    layers = set(_layers(ocibuild, here, f"{cache.address}/team/app"))
+    sent = [request.path for request in cache.requests("PUT", "/blobs/")]
+    assert len([path for path in sent if "/team/cache/" in path]) == 1, "what stands for a config"
+    assert len(sent) == 1 + 1 + len(layers)
 
 
 def test_a_new_step_runs_on_what_a_cache_has(everywhere: Program, busybox_base: str, cache: Service) -> None:
