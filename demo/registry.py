@@ -306,6 +306,11 @@ def _end_upload(handler: Handler, name: str, session: str) -> None:
     return _created(handler, name, digest)
 
 
+def _cancel_upload(handler: Handler, name: str, session: str) -> None:  # noqa: ARG001  (all of a path has its name)
+    handler.service.uploads.pop(session, None)
+    handler.answer(204)
+
+
 def _get_upload(handler: Handler, name: str, session: str) -> None:
     if session not in handler.service.uploads:
         return handler.fail(404, "BLOB_UPLOAD_UNKNOWN", "no such upload session")
@@ -397,7 +402,7 @@ _ROUTES: list[tuple[str, dict[str, Callable[..., None]]]] = [
         {"GET": _get_manifest, "HEAD": _get_manifest, "PUT": _put_manifest},
     ),
     (rf"/v2/(?P<name>{_NAME})/blobs/uploads/", {"POST": _begin_upload}),
-    (_UPLOAD, {"GET": _get_upload, "PATCH": _patch_upload, "PUT": _end_upload}),
+    (_UPLOAD, {"GET": _get_upload, "PATCH": _patch_upload, "PUT": _end_upload, "DELETE": _cancel_upload}),
     (rf"/v2/(?P<name>{_NAME})/tags/list", {"GET": _list_tags}),
 ]
 

@@ -49,7 +49,7 @@ class Building(SessionBase):
                 shown,
                 self._limits,
                 ready=delivery.begin,
-                packed=delivery.begin_caching,
+                packed=delivery,
                 provided=delivery.provides,
                 elsewhere=delivery.caches,
                 hold=shown.held,

@@ -20,7 +20,7 @@ from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
-from ocibuild.solver import Inputs, Solver, Workshop, nobody_told, nobody_waits, root_of
+from ocibuild.solver import Inputs, NobodyWaits, Solver, Workshop, nobody_told, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class _Converted(NamedTuple):
 class Builder:
     """Builds images with the machine, store and registry that it is given.
 
-    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on, ``packed`` of each
-    that is packed, and whether it is the image's; ``provided`` tells whether a layer need not come into the store for
-    the image's sake. ``elsewhere`` are caches beyond the store.
-    ``hold`` keeps from the terminal what is shown of events, for as long as somebody else has that.
+    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on, ``packed`` of all
+    that are packed, also of other stages; ``provided`` tells whether a layer need not come into the store for the
+    image's sake. ``elsewhere`` are caches beyond the store. ``hold`` keeps from the terminal what is shown of events,
+    for as long as somebody else has that.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Builder:
         limits: Callable[[], Limits],
         *,
         ready: Callable[[Descriptor], None] = nobody_told,
-        packed: Packed = nobody_waits,
+        packed: Packed | None = None,
         provided: Callable[[Descriptor], bool] = lambda _layer: False,
         elsewhere: Elsewhere | None = None,
         hold: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -87,7 +87,7 @@ class Builder:
         self._provided = provided
         self._elsewhere = elsewhere
         self._ready = ready
-        self._packed = packed
+        self._packed = packed or NobodyWaits()
         self._hold = hold
         self._machine = machine
         self._store = store

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Limits, Reference
     from ocibuild.output import Encoding, OutputSpec
     from ocibuild.registry import Registry
-    from ocibuild.store import Store
+    from ocibuild.store import BlobWriter, Store
     from ocibuild.transfer import Push
 
 
@@ -87,11 +87,20 @@ class Delivery:
         if self._push is not None:
             self._push.begin(layer)
 
-    def begin_caching(self, layer: Descriptor, /, *, is_own: bool) -> None:
-        """Send a layer that was packed to the caches that will have it, from any thread."""
-        for everything, push in self._cached_early:
-            if is_own or everything:
-                push.begin(layer)
+    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """Send a large layer that is still being packed; see ``ocibuild.solver.Packed``."""
+        for push in self._early(is_own=is_own):
+            push.begin_growing(blob)
+
+    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Send a layer that was packed; see ``ocibuild.solver.Packed``."""
+        for push in self._early(is_own=is_own):
+            push.begin(layer)
+
+    def _early(self, *, is_own: bool) -> list[Push]:
+        """Return the pushes that want a layer, to where the image goes and to caches."""
+        image = [self._push] if self._push is not None and is_own else []
+        return image + [push for everything, push in self._cached_early if is_own or everything]
 
     def provides(self, layer: Descriptor) -> bool:
         """Tell, from any thread, whether a layer need not come into the store: all who get the image have it."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ocibuild.oci import BlobReader, Reference
+    from ocibuild.registry.blobs.streamed import GrowingBlob
     from ocibuild.registry.configuration.config import Endpoint, RegistryConfig
     from ocibuild.registry.http.connections import Stream
     from ocibuild.registry.http.messages import Answer
@@ -177,6 +178,15 @@ class Registry:
         with self._slots.take(endpoint, push=True):
             Upload(session, descriptor, open_at, progress).run(self._chunk_size, mount_from)
         progress(descriptor.size)
+
+    def stream_blob(self, reference: Reference, blob: GrowingBlob) -> Digest:
+        """Send a blob to a repository while it is being made, and return its digest; see ``blobs.streamed``."""
+        from ocibuild.registry.blobs.streamed import stream_blob
+
+        endpoint = self._config.origin(reference.domain)
+        session = self._session(endpoint, reference, push=True)
+        with self._slots.take(endpoint, push=True):
+            return stream_blob(session, blob)
 
     def take_blob(self, reference: Reference, descriptor: Descriptor, source: str) -> bool:
         """Let a registry take a blob from its repository ``source``; False where it does not. Raises RegistryError."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.oci import BlobReader, Descriptor, Reference
+    from ocibuild.registry.blobs.streamed import GrowingBlob
     from ocibuild.registry.client import Registry
     from ocibuild.store import Origins
 
@@ -94,6 +95,11 @@ class RegistryDestination:
         source = next((path for path in known if path != there.path), None)
         self._registry.upload_blob(there, descriptor, checked.open_at, progress, mount_from=source)
         self._origins.add(descriptor.digest, there)
+
+    def put_growing(self, blob: GrowingBlob) -> None:
+        """Put a blob there while it is being made; raises RegistryError, IncompleteBlob."""
+        there = self._references[0]
+        self._origins.add(self._registry.stream_blob(there, blob), there)
 
     def obtain(self, descriptor: Descriptor) -> bool:
         """Tell whether the repository has a blob by now, if need be from another one of its registry."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ocibuild.layer import Change, Merged, Ownership
-    from ocibuild.store import Snapshot, Store
+    from ocibuild.store import BlobWriter, Snapshot, Store
 
 
 def changes(upper: Root, lower: Callable[[], Merged]) -> Iterator[Change]:
@@ -49,14 +49,44 @@ def pack_changes(
     compression: Compression,
     threads: int,
     progress: Callable[[int], None] | None,
+    large: Callable[[BlobWriter], None] | None,
 ) -> Layer:
-    """Pack the changes of ``snapshot``, which lies on ``stack``, the oldest first, into a layer in the store."""
+    """Pack the changes of ``snapshot``, which lies on ``stack``, the oldest first, into a layer in the store.
+
+    ``large`` hears of its blob while that is still being written, if it comes to be a large one.
+    """
     with Below(stack) as below, Root.open(snapshot.path) as upper, store.blobs.writer() as blob:
         found = changes(upper, lambda: below.merged)
         diff_id = pack(
-            found, upper, blob.write, compression=compression, owners=ownership, threads=threads, progress=progress
+            found,
+            upper,
+            _telling(blob, large),
+            compression=compression,
+            owners=ownership,
+            threads=threads,
+            progress=progress,
         )
     return Layer(diff_id, blob.describe(layer_type(compression)))
+
+
+_TOLD_OF = 32 << 20
+"""Bytes of a layer from which on it is a large one."""
+
+
+def _telling(blob: BlobWriter, large: Callable[[BlobWriter], None] | None) -> Callable[[bytes], None]:
+    """Return what writes to a blob, and tells of it once it is large."""
+    if large is None:
+        return blob.write
+    told = False
+
+    def write(piece: bytes) -> None:
+        nonlocal told
+        blob.write(piece)
+        if not told and blob.size >= _TOLD_OF:
+            told = True
+            large(blob)
+
+    return write
 
 
 def _is_opaque(upper: Root, name: str) -> bool:

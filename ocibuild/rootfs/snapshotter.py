@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ocibuild.fs import Root
     from ocibuild.layer import Ownership
     from ocibuild.sandbox import RootTree
-    from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
+    from ocibuild.store import ActiveSnapshot, BlobWriter, Layer, Snapshot, Store
 
 SOCKETS = "whiteouts-are-sockets"
 """An empty file of a store whose file system refuses the whiteouts of overlayfs: its snapshots cannot be mounted."""
@@ -94,11 +94,20 @@ class Snapshotter(ABC):
         compression: Compression = Compression.GZIP,
         threads: int = 1,
         progress: Callable[[int], None] | None = None,
+        large: Callable[[BlobWriter], None] | None = None,
     ) -> Layer:
         """Pack the changes of ``snapshot``, which lies on ``stack``, into a layer in the store.
 
-        The layer is the same whatever the number of ``threads`` that compress it.
+        The layer is the same whatever the number of ``threads`` that compress it. ``large`` hears of a large one's blob
+        while it is still being written.
         """
         return pack_changes(
-            self.store, self.ownership, stack, snapshot, compression=compression, threads=threads, progress=progress
+            self.store,
+            self.ownership,
+            stack,
+            snapshot,
+            compression=compression,
+            threads=threads,
+            progress=progress,
+            large=large,
         )

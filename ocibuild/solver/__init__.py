@@ -3,17 +3,17 @@
 from ocibuild.solver.plan import root_of
 from ocibuild.solver.results import Solution
 from ocibuild.solver.solve import Solver
-from ocibuild.solver.workshop import Elsewhere, Inputs, OriginOf, Packed, Workshop, nobody_told, nobody_waits
+from ocibuild.solver.workshop import Elsewhere, Inputs, NobodyWaits, OriginOf, Packed, Workshop, nobody_told
 
 __all__ = [
     "Elsewhere",
     "Inputs",
+    "NobodyWaits",
     "OriginOf",
     "Packed",
     "Solution",
     "Solver",
     "Workshop",
     "nobody_told",
-    "nobody_waits",
     "root_of",
 ]

@@ -88,10 +88,12 @@ class Maker:
             return
         with located(vertex), translate_errors(self._inputs.store.root):
             made = known.made[known.keys[vertex]]
-            layer = shop.snapshotter.pack(known.base_stack(vertex), made.snapshot, threads=shop.threads)
+            begun = partial(shop.packed.begun, is_own=is_own)
+            stack = known.base_stack(vertex)
+            layer = shop.snapshotter.pack(stack, made.snapshot, threads=shop.threads, large=begun)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             known.made[known.keys[vertex]] = Made(snapshot, made.created)
-            shop.packed(layer.descriptor, is_own=is_own)
+            shop.packed.done(layer.descriptor, is_own=is_own)
             if is_own:
                 shop.ready(layer.descriptor)
 

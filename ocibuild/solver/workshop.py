@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
-    from ocibuild.store import ActiveSnapshot, LayerRecord, Store
+    from ocibuild.store import ActiveSnapshot, BlobWriter, LayerRecord, Store
 
 
 class OriginOf(Protocol):
@@ -56,10 +56,13 @@ class Bring(Protocol):
 
 
 class Packed(Protocol):
-    """Hears of layers whose blobs are now in the store."""
+    """Hears of layers that are packed, from any thread."""
 
-    def __call__(self, layer: Descriptor, /, *, is_own: bool) -> None:
-        """Take notice of a layer, of the target itself or of another stage."""
+    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """Take notice of a large layer that is still being written, of the target itself or of another stage."""
+
+    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Take notice of a layer whose blob is now in the store."""
 
 
 class Secrets(Protocol):
@@ -89,8 +92,14 @@ def nobody_told(layer: Descriptor, /) -> None:
     """Do nothing with a layer that is ready."""
 
 
-def nobody_waits(layer: Descriptor, /, *, is_own: bool) -> None:
-    """Do nothing with a layer that is packed."""
+class NobodyWaits:
+    """Nothing is done with layers as they are packed; see ``Packed``."""
+
+    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """See ``Packed``."""
+
+    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """See ``Packed``."""
 
 
 def usual_limits() -> Limits:
@@ -118,10 +127,10 @@ class Inputs:
 class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
-    ``ready`` hears, from any thread, of each layer of the target as soon as its blob is in the store, but for those
-    that were there before. ``packed`` hears likewise of each layer that is packed, be it the target's own or that of
-    another stage. ``provided`` tells of a layer of the target that is not in the store, from any thread,
-    whether all who get the image have it already. ``limits`` are asked for when an image is unpacked. With ``pasta`` a
+    ``ready`` hears, from any thread, of each layer of the target that was brought from elsewhere, as soon as its blob
+    is in the store, ``packed`` of those that were packed, of the target and of other stages. ``provided`` tells, from
+    any thread, of a layer of the target that is not in the store, whether all who get the image have it already.
+    ``limits`` are asked for when an image is unpacked. With ``pasta`` a
     step of the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is
     called in the main thread with what a RUN that failed has left, before that is undone and when nothing else runs.
     ``threads`` compress a layer.
@@ -136,7 +145,7 @@ class Workshop(Inputs):
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
     ready: Callable[[Descriptor], None] = nobody_told
-    packed: Packed = nobody_waits
+    packed: Packed = NobodyWaits()
     provided: Callable[[Descriptor], bool] = nowhere
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False

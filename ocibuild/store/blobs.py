@@ -179,12 +179,17 @@ class BlobWriter:
         """Return the descriptor of what was written so far."""
         return Descriptor(media_type=media_type, digest=self.digest, size=self.size)
 
-    def follow(self) -> Follower:
-        """Return a reader of what is written, while it is written or after; each reader starts at the beginning.
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is written, checked and kept."""
+        return self._ended is True
+
+    def follow(self, offset: int = 0) -> Follower:
+        """Return a reader of what is written from ``offset`` bytes on, while it is written or after.
 
         Raises IncompleteBlob where the writing has failed already.
         """
-        return Follower(self)
+        return Follower(self, offset)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         complete = False
@@ -245,9 +250,9 @@ class Follower:
     Raises IncompleteBlob where the blob turns out not to be what was expected, or does not come.
     """
 
-    def __init__(self, writer: BlobWriter) -> None:
+    def __init__(self, writer: BlobWriter, offset: int) -> None:
         self._writer = writer
-        self._offset = 0
+        self._offset = offset
         self._fd = writer._reopen()  # noqa: SLF001  (the two are one idea)
 
     def read(self, size: int = 1 << 20) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ocibuild.oci import BlobReader, Descriptor, Digest, Reference
     from ocibuild.registry import Registry
-    from ocibuild.store import Store
+    from ocibuild.store import BlobWriter, Store
 
 _AT_ONCE = 3  # while steps still run; the configuration of a registry may allow fewer
 
@@ -63,6 +63,11 @@ class Push:
         for repository in self._repositories:
             repository.begin(blob, self._threads())
 
+    def begin_growing(self, blob: BlobWriter) -> None:
+        """Send a blob that is still being written, likewise; ``begin()`` for it comes after its end."""
+        for repository in self._repositories:
+            repository.begin_growing(blob, self._threads())
+
     def provides(self, blob: Descriptor) -> bool:
         """Tell whether all repositories have a blob, so that it need not come from here; safe to call from any thread.
 
@@ -105,6 +110,7 @@ class _Repository:
         self._destination = destination
         self._store = store
         self._begun: dict[Digest, Future[bool]] = {}
+        self._growing: list[tuple[BlobWriter, Future[bool]]] = []  # the digest is known in the end
 
     @property
     def subject(self) -> str:
@@ -117,7 +123,12 @@ class _Repository:
     def begin(self, blob: Descriptor, pool: ThreadPoolExecutor) -> None:
         """Send a blob in another thread, once."""
         if blob.digest not in self._begun:
-            self._begun[blob.digest] = pool.submit(self._send, blob)
+            growing = [sent for writer, sent in self._growing if writer.digest == blob.digest]
+            self._begun[blob.digest] = growing[0] if growing else pool.submit(self._send, blob)
+
+    def begin_growing(self, blob: BlobWriter, pool: ThreadPoolExecutor) -> None:
+        """Send a blob in another thread, while it is being written in this one."""
+        self._growing.append((blob, pool.submit(self._send_growing, blob)))
 
     def obtain(self, blob: Descriptor) -> bool:
         return self._destination.obtain(blob)
@@ -143,6 +154,13 @@ class _Repository:
         try:
             if not self._destination.has_blob(blob):
                 self._destination.put_blob(blob, self._opener(blob), lambda _done: None)
+        except OcibuildError:
+            return False
+        return True
+
+    def _send_growing(self, blob: BlobWriter) -> bool:
+        try:
+            self._destination.put_growing(blob)
         except OcibuildError:
             return False
         return True

@@ -104,6 +104,18 @@ class Upload:
             else:
                 raise failure(answer, self._subject)
 
+    def take_up(self, location: str, sent: Answer | None) -> None:
+        """Go on with the upload session at ``location``, which was sent the whole blob; ``run()`` does the rest.
+
+        ``sent`` is its answer, None where the connection broke. Raises RegistryError.
+        """
+        self._location = location
+        if sent is not None and sent.status in (202, 204):
+            self._location = self._session.target(sent)
+            self._there = self._next(sent, self._descriptor.size)
+        else:
+            self._find_place()
+
     def take(self, source: str) -> bool:
         """Let the registry take the blob from its repository ``source``; False where it does not, and no byte was sent.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Sized
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
@@ -206,6 +207,6 @@ def _headers(request: Request) -> dict[str, str]:
         "Accept-Encoding": "identity",
         **request.headers,
     }
-    if request.body is not None:
+    if isinstance(request.body, Sized):  # others are sent with chunked transfer coding
         headers["Content-Length"] = str(len(request.body))
     return headers

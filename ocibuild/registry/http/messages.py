@@ -17,9 +17,10 @@ _SHOWN = 200  # characters of what a stranger says
 
 
 class Body(Protocol):
-    """A request's body: its length in bytes, and its pieces, from the beginning each time it is iterated."""
+    """A request's body: its pieces, from the beginning each time it is iterated.
 
-    def __len__(self) -> int: ...
+    One with ``len()`` is that many bytes long; without, the length is known only at the end.
+    """
 
     def __iter__(self) -> Iterator[bytes]: ...
 
