@@ -30,9 +30,9 @@ class Building(SessionBase):
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build an image, put it into the store, and write its outputs."""
-        from ocibuild.build import Builder, Delivery
+        from ocibuild.build import Builder, Delivery, labelled
 
-        check_outputs(request.outputs, request.tags)
+        check_outputs(request.outputs, request.tags, of_index=request.is_index)
         if request.debug_on_failure:
             _need_terminal()
         with (
@@ -41,24 +41,28 @@ class Building(SessionBase):
             translate_errors(self._settings.root),
             Delivery(request, self.store, machine, lambda: self.registry, self._limits, shown) as delivery,
         ):
-            builder = Builder(
-                machine,
-                self.store,
-                lambda: self.registry,
-                self._stop_transfers,
-                shown,
-                self._limits,
-                ready=delivery.begin,
-                packed=delivery,
-                provided=delivery.provides,
-                elsewhere=delivery.caches,
-                hold=shown.held,
-            )
-            result = builder.build(request)
-            if request.verifies:
-                plain = Builder(machine, self.store, lambda: self.registry, self._stop_transfers, shown, self._limits)
-                delivery.verify(result, plain.build(request.repeated()))
-            return delivery.finish(result)
+            results: list[BuildResult] = []
+            warned: set[str] = set()
+            for part in request.parts:
+                usual = machine, self.store, lambda: self.registry, self._stop_transfers
+                emit = labelled(shown, part.platform, warned) if request.is_index else shown
+                builder = Builder(
+                    *usual,
+                    emit,
+                    self._limits,
+                    ready=delivery.begin,
+                    packed=delivery,
+                    provided=delivery.provides,
+                    elsewhere=delivery.caches,
+                    hold=shown.held,
+                )
+                result = builder.build(part, after=results[-1].last_step if results else 0)
+                if request.verifies:
+                    again = Builder(*usual, emit, self._limits).build(part.repeated(), after=result.last_step)
+                    delivery.verify(result, again)
+                    result = replace(result, last_step=again.last_step)
+                results.append(result)
+            return delivery.finish(results)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
         """Return what a build would do, without any of it: see ``Builder.preview()``."""
@@ -82,7 +86,7 @@ class Building(SessionBase):
                 self._limits,
                 elsewhere=delivery.caches,
             )
-            return builder.preview(request)
+            return tuple(step for part in request.parts for step in builder.preview(part))
 
     def check(self, request: BuildRequest) -> CheckReport:
         """Return what the linter finds in a Dockerfile, and the error, if any, that its build would begin with."""

@@ -96,13 +96,14 @@ class Builder:
         self._emit = emit
         self._limits = limits
 
-    def build(self, request: BuildRequest) -> BuildResult:
+    def build(self, request: BuildRequest, *, after: int = 0) -> BuildResult:
         """Build the image and put it into the store under its tags; outputs beyond the store are the caller's.
 
+        ``after`` is the number of the last step that events told of, for a build that is one of several.
         Raises DockerfileError, SourceError, RegistryError, SandboxError, StepFailed, StoreError; what was done until
         then stays cached.
         """
-        with self._converted(request) as converted:
+        with self._converted(request, after=after) as converted:
             return self._write(request, converted.target, self._solve(request, converted))
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
@@ -118,10 +119,10 @@ class Builder:
             return tuple(DryRun(inputs, use_cache=request.use_cache).steps(converted.target.vertex))
 
     @contextmanager
-    def _converted(self, request: BuildRequest, *, keep_tags: bool = True) -> Iterator[_Converted]:
+    def _converted(self, request: BuildRequest, *, after: int = 0, keep_tags: bool = True) -> Iterator[_Converted]:
         """Give what a request comes to, once the Dockerfile is read and everything outside of it is found."""
         secrets = Secrets(request.secrets, os.environ)
-        remotes = Remotes(self._store, self._registry, self._emit, secrets)
+        remotes = Remotes(self._store, self._registry, self._emit, secrets, steps=after)
         with (
             open_main(request, self._store, remotes, self._machine.ownership) as main,
             NamedContexts.open(request.contexts) as named,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from ocibuild.build.request import BuildResult
 from ocibuild.errors import OcibuildError
 from ocibuild.graph import Transferred, Warned, told
 from ocibuild.output import Kind
@@ -15,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ocibuild.build.machine import Machine
-    from ocibuild.build.request import BuildRequest, BuildResult
+    from ocibuild.build.request import BuildRequest
     from ocibuild.cache import Caches
     from ocibuild.graph import Emit
-    from ocibuild.oci import Descriptor, Limits, Reference
+    from ocibuild.oci import Descriptor, Limits, Platform, Reference
     from ocibuild.output import Encoding, OutputSpec
     from ocibuild.registry import Registry
-    from ocibuild.store import BlobWriter, Store
+    from ocibuild.store import BlobWriter, Store, StoredImage
     from ocibuild.transfer import Push
 
 
@@ -115,13 +117,10 @@ class Delivery:
         What of the second one is another is left to be pruned.
         """
         from ocibuild.output.compare import first_difference
-        from ocibuild.store import load_image
 
         bounded = next((output for output in self._request.outputs if output.encoding.rewrites_times), None)
-        one, other = (self._rewritten(bounded, built) if bounded else built for built in (result, again))
-        images = (
-            load_image(self._store.blobs, built.descriptor.digest, self._request.platform) for built in (one, other)
-        )
+        built = [self._rewritten(bounded, one) if bounded else one for one in (result, again)]
+        images = [self._load(one) for one in built]
         difference = first_difference(self._store.blobs, *images)
         if difference is not None:
             raise OcibuildError(
@@ -129,31 +128,67 @@ class Delivery:
                 remedy=None if bounded else "SOURCE_DATE_EPOCH and rewrite-timestamp=true of an output bound all times",
             )
 
-    def finish(self, result: BuildResult) -> BuildResult:
-        """Write the outputs, then what others may find in caches.
+    def finish(self, results: Sequence[BuildResult]) -> BuildResult:
+        """Write the outputs, then what others may find in caches: of the image, or of the index of several.
 
         Return the result as the first output that is an image has it.
         """
-        self._step = result.last_step
-        delivered = [self._deliver(output, result) for output in self._request.outputs]
+        self._step = results[-1].last_step
+        whole = self._whole(results)
+        if self._request.is_index and self._request.keeps_image and all(map(self._is_complete, results)):
+            self._store.tags.give(whole.descriptor, whole.tags)
+        delivered = [self._deliver(output, results) for output in self._request.outputs]
         if self._push is not None:
             self._step += 1
-            finish_push(self._push, result.descriptor, self._names, self._emit, step=self._step)
-        self._export(result)
-        return next((one for one in delivered if one is not None), result)
+            finish_push(self._push, whole.descriptor, self._names, self._emit, step=self._step)
+        self._export(results)
+        return next((one for one in delivered if one is not None), whole)
 
-    def _deliver(self, output: OutputSpec, result: BuildResult) -> BuildResult | None:
+    def _whole(self, results: Sequence[BuildResult], output: OutputSpec | None = None) -> BuildResult:
+        """Return what is delivered: the one image, or an index of all, in the form that an output asks for."""
+        if not self._request.is_index:
+            return results[0]
+        from ocibuild.build.platforms import write_index
+
+        annotations = {**self._request.index_annotations, **(output.index_annotations if output else {})}
+        images = [result.descriptor for result in results]
+        is_oci = output is None or output.encoding.is_oci
+        index = write_index(self._store.blobs, images, annotations, is_oci=is_oci)
+        names = [*self._request.tags, *(name for one in self._request.outputs for name in one.names)]
+        return BuildResult(
+            index.digest,
+            index,
+            tuple(dict.fromkeys(names)),
+            tuple(record for result in results for record in result.own),
+            tuple(record for result in results for record in result.others),
+            self._step,
+        )
+
+    def _load(self, result: BuildResult) -> StoredImage:
+        from ocibuild.store import load_image
+
+        return load_image(self._store.blobs, result.descriptor.digest, self._platform(result))
+
+    def _platform(self, result: BuildResult) -> Platform:
+        return result.descriptor.platform or self._request.platform
+
+    def _is_complete(self, result: BuildResult) -> bool:
+        return all(self._store.blobs.has(layer.descriptor.digest) for layer in self._load(result).layers)
+
+    def _deliver(self, output: OutputSpec, results: Sequence[BuildResult]) -> BuildResult | None:
         """Write one output, but for what is pushed as it was built; return the image that it is, if it is one."""
         if not output.is_image:
-            self._write_tree(output, result)
+            for result in results:
+                self._write_tree(output, result)
             return None
-        rewritten = self._rewritten(output, result) if output.is_rewritten else result
+        forms = [self._rewritten(output, result) if output.is_rewritten else result for result in results]
+        rewritten = self._whole(forms, output)
         descriptor, names = rewritten.descriptor, self._names_of(output)
         match output.kind:
             case Kind.OCI | Kind.DOCKER:
                 self._write_archive(output, descriptor, names)
             case Kind.IMAGE if output.is_rewritten:
-                self._store.tags.give(descriptor, result.tags)
+                self._store.tags.give(descriptor, rewritten.tags)
         if output.push and output.is_rewritten:
             self._push_late(descriptor, names)
         return rewritten
@@ -170,15 +205,14 @@ class Delivery:
     def _rewrite(self, output: OutputSpec, result: BuildResult) -> BuildResult:
         from ocibuild.dockerfile import source_date
         from ocibuild.output.rewrite import Rewriting, rewrite_image
-        from ocibuild.store import load_image
 
         epoch, own = source_date(self._request.build_args), len(result.own)
         wanted = Rewriting(output.encoding, output.annotations, own, epoch)
         self._step += 1
         with told(self._emit, self._step, f"rewriting layers for type={output.kind}"):
-            descriptor = rewrite_image(self._store.blobs, result.descriptor, self._request.platform, wanted)
-        image = load_image(self._store.blobs, descriptor.digest, self._request.platform)
-        return replace(result, descriptor=descriptor, image_id=image.manifest.config.digest)
+            descriptor = rewrite_image(self._store.blobs, result.descriptor, self._platform(result), wanted)
+        rewritten = replace(result, descriptor=descriptor)
+        return replace(rewritten, image_id=self._load(rewritten).manifest.config.digest)
 
     def _write_archive(self, output: OutputSpec, descriptor: Descriptor, names: Sequence[Reference]) -> None:
         from ocibuild.archive import NamedImage, write_archive, write_layout
@@ -200,20 +234,23 @@ class Delivery:
         if output.kind is Kind.NOTHING:
             return
         from ocibuild.build.treeoutput import write_tree
-        from ocibuild.store import load_image
 
-        image = load_image(self._store.blobs, result.descriptor.digest, self._request.platform)
+        image = self._load(result)
+        if self._request.is_index:  # each has a folder of its own, with docker's name for it
+            output = replace(output, dest=os.path.join(output.dest, str(self._platform(result)).replace("/", "_")))
         self._step += 1
         with told(self._emit, self._step, f"exporting files to {output.dest}"):
             write_tree(output, image, self._store, self._machine, self._limits, self._warn)
 
-    def _export(self, result: BuildResult) -> None:
+    def _export(self, results: Sequence[BuildResult]) -> None:
         self._caching.close()  # what is on its way arrives, and need not be sent again
         for spec in [spec for spec in self._request.cache_to if not spec.is_inline]:
             from ocibuild.cache import export, place_of
 
             self._step += 1
-            records = (*result.own, *result.others) if spec.everything else result.own
+            own = {record.key: record for result in results for record in result.own}
+            others = {record.key: record for result in results for record in result.others}
+            records = tuple({**own, **others}.values() if spec.everything else own.values())
             place = place_of(spec, self._registry, self._store, self._request.platform)
             with told(self._emit, self._step, f"exporting the cache to {place.subject}"):
                 export(place, records, self._store, self.caches, self._warn)

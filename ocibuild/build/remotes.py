@@ -32,7 +32,13 @@ class Remotes:
     """
 
     def __init__(
-        self, store: Store, registry: Callable[[], Registry], emit: Emit, secret: Secret = lambda _name: None
+        self,
+        store: Store,
+        registry: Callable[[], Registry],
+        emit: Emit,
+        secret: Secret = lambda _name: None,
+        *,
+        steps: int = 0,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -40,7 +46,7 @@ class Remotes:
         self._secret = secret
         self._files: dict[str, Future[Download]] = {}  # by URL
         self._commits: dict[GitReference, Future[Commit]] = {}
-        self.steps = 0
+        self.steps = steps
 
     def look_up(self, target: Vertex) -> None:
         """Find out about all that ``target`` needs, several at a time.

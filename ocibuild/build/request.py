@@ -34,7 +34,8 @@ class BuildRequest:
     by name or number, do not come from the cache. ``pull`` resolves base images anew. ``cache_from`` and ``cache_to``
     are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
     alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
-    With ``verifies`` the image is built a second time, without any cache, and must be the same.
+    With ``verifies`` the image is built a second time, without any cache, and must be the same. Where there are several
+    ``platforms``, an image of each is built, and what is delivered is an index of them.
     """
 
     context: str
@@ -46,6 +47,8 @@ class BuildRequest:
     contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    index_annotations: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[Platform, ...] = ()
     network: Network = Network.DEFAULT
     pasta: bool = False
     extra_hosts: tuple[ExtraHost, ...] = ()
@@ -71,6 +74,19 @@ class BuildRequest:
         return replace(self, use_cache=False, anew=(), cache_from=(), cache_to=(), tags=(), outputs=nothing)
 
     @property
+    def is_index(self) -> bool:
+        """Whether what is delivered is an index of images."""
+        return len(self.platforms) > 1
+
+    @property
+    def parts(self) -> tuple[BuildRequest, ...]:
+        """The build of each image: those of an index have no name and go nowhere on their own."""
+        if not self.is_index:
+            return (self,)
+        nothing = (OutputSpec(Kind.NOTHING),)
+        return tuple(replace(self, platform=one, platforms=(), tags=(), outputs=nothing) for one in self.platforms)
+
+    @property
     def keeps_image(self) -> bool:
         """Whether the image as it was built gets its names in the store.
 
@@ -85,6 +101,7 @@ class BuildRequest:
 class BuildResult:
     """An image that was built: its ID, the descriptor of its manifest in the store, and its names.
 
+    Of an index the ID is its digest.
     It has them in the store too, unless layers are missing there that nobody needed here. ``own`` are the results that
     its new layers are, ``others`` what else was wanted for a cache. ``last_step`` is the number of the last step that
     events told of.

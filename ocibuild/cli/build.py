@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 @click.option("--target", metavar="STAGE", help="Stop at this stage.")
 @click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Set a build argument.")
 @click.option("--build-context", "contexts", multiple=True, metavar="NAME=VALUE", help="Add a named context.")
-@click.option("--platform", metavar="P", help="The platform of the image.  [default: this machine's]")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="P[,P]",
+    help="The platform of the image; several give an index of images.  [default: this machine's]",
+)
 @click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Where the image goes.")
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
 @click.option("--load", is_flag=True, help="Short for --output type=image, which is the default.")
@@ -42,7 +48,9 @@ if TYPE_CHECKING:
 @click.option("--cache-to", "cache_to", multiple=True, metavar="SPEC", help="A cache to write to.")
 @click.option("--pull", is_flag=True, help="Resolve base images anew.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Set a label.")
-@click.option("--annotation", "annotations", multiple=True, metavar="K=V", help="Annotate the manifest.")
+@click.option(
+    "--annotation", "annotations", multiple=True, metavar="[index:]K=V", help="Annotate the manifest, or the index."
+)
 @click.option(
     "--network", type=click.Choice(["default", "none", "host", "pasta"]), default="default", show_default=True
 )
@@ -96,8 +104,6 @@ def _dry_run(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def _refuse(options: dict[str, Any]) -> None:
-    if options["platform"] and "," in options["platform"]:
-        raise click.UsageError(f"--platform {options['platform']}: several platforms are not supported yet")
     if options["no_cache"] and options["anew"]:
         raise click.UsageError("--no-cache runs the steps of every stage (leave out --no-cache-filter, or --no-cache)")
 
@@ -111,16 +117,23 @@ def _request(options: dict[str, Any]) -> BuildRequest:
 
     short = {"load": "type=image", "push": "type=registry"}
     outputs = [*options["outputs"], *(output for flag, output in short.items() if options[flag])]
+    named = [Platform.parse(name.strip()) for value in options["platforms"] for name in value.split(",")]
+    platforms = tuple(dict.fromkeys(named)) or (Platform.host(),)
+    if len(platforms) > 1 and "-" in (options["context"], options["dockerfile"]):
+        raise click.UsageError("standard input can be read for one platform (name a folder, or give one --platform)")
+    of_manifest, of_index = _annotations(options["annotations"], is_index=len(platforms) > 1)
     return BuildRequest(
         context=options["context"],
-        platform=Platform.parse(options["platform"]) if options["platform"] else Platform.host(),
+        platform=platforms[0],
+        platforms=platforms,
         dockerfile=options["dockerfile"],
         tags=tuple(Reference.parse(tag) for tag in options["tags"]),
         target=options["target"],
         build_args=_build_args(options["build_args"]),
         contexts=pairs(options["contexts"], "--build-context"),
         labels=pairs(options["labels"], "--label"),
-        annotations=pairs(options["annotations"], "--annotation"),
+        annotations=of_manifest,
+        index_annotations=of_index,
         network=Network.DEFAULT if options["network"] == "pasta" else Network(options["network"]),
         pasta=options["network"] == "pasta",
         **resources(options),
@@ -137,6 +150,19 @@ def _request(options: dict[str, Any]) -> BuildRequest:
         debug_on_failure=options["debug_on_failure"],
         verifies=options["verifies"],
     )
+
+
+def _annotations(values: tuple[str, ...], *, is_index: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the annotations of manifests and those of the index."""
+    found = pairs(values, "--annotation")
+    index = {key.removeprefix("index:"): value for key, value in found.items() if key.startswith("index:")}
+    for key in found:
+        if key.partition(":")[0] in ("manifest-descriptor", "index-descriptor") or ("," in key.partition(":")[0]):
+            raise click.UsageError(f"--annotation {key}: only manifests and indexes are annotated")
+    if index and not is_index:
+        raise click.UsageError("--annotation index:: one platform has no index (annotate the manifest)")
+    manifest = {key.removeprefix("manifest:"): value for key, value in found.items() if not key.startswith("index:")}
+    return manifest, index
 
 
 def _stages(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,8 +205,9 @@ def _write_files(options: dict[str, Any], result: BuildResult) -> None:
     if options["iidfile"]:
         _write(options["iidfile"], result.image_id)
     if options["metadata_file"]:
+        is_index = result.image_id == result.descriptor.digest
         metadata = {
-            "containerimage.config.digest": result.image_id,
+            **({} if is_index else {"containerimage.config.digest": result.image_id}),
             "containerimage.descriptor": result.descriptor.to_json(),
             "containerimage.digest": result.descriptor.digest,
             "image.name": ",".join(str(tag) for tag in result.tags),

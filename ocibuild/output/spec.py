@@ -45,15 +45,17 @@ _MEMBERS: Final = {
 }
 _COMPRESSIONS: Final = {"gzip": Compression.GZIP, "zstd": Compression.ZSTD, "uncompressed": Compression.NONE}
 _LEVELS: Final = {Compression.GZIP: 9, Compression.ZSTD: 22}
-_ANNOTATIONS: Final = {"annotation.": "manifest", "annotation-manifest.": "manifest"}
-_OTHER_ANNOTATIONS: Final = ("annotation-index.", "annotation-manifest-descriptor.", "annotation-index-descriptor.")
+_OF_MANIFEST: Final = ("annotation.", "annotation-manifest.")
+_OF_INDEX: Final = "annotation-index."
+_OTHER_ANNOTATIONS: Final = ("annotation-manifest-descriptor.", "annotation-index-descriptor.")
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
     """One ``--output``: ``names`` are tags beside those of ``--tag``; ``dest`` is a file or folder, ``-`` for stdout.
 
-    ``is_folder`` is whether what would be an archive is written as a folder; ``annotations`` are those of the manifest.
+    ``is_folder`` is whether what would be an archive is written as a folder; ``annotations`` are those of the manifest,
+    ``index_annotations`` those of the index where there is one.
     """
 
     kind: Kind
@@ -63,6 +65,7 @@ class OutputSpec:
     is_folder: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    index_annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def is_image(self) -> bool:
@@ -72,7 +75,7 @@ class OutputSpec:
     @property
     def is_rewritten(self) -> bool:
         """Whether the image is another than the one that was built."""
-        return self.encoding != Encoding() or bool(self.annotations)
+        return self.encoding != Encoding() or bool(self.annotations or self.index_annotations)
 
 
 def parse_output(text: str) -> OutputSpec:
@@ -82,7 +85,8 @@ def parse_output(text: str) -> OutputSpec:
     """
     members = _members(text)
     kind = _kind(members.pop("type", ""), text)
-    annotations = _annotations(members, kind, text)
+    of_index = _annotations(members, (_OF_INDEX,), kind, text)
+    annotations = _annotations(members, _OF_MANIFEST, kind, text)
     unknown = sorted(set(members) - _MEMBERS[kind])
     if unknown:
         raise UsageError(f"--output {text}: {unknown[0]}= is not supported with type={kind}")
@@ -94,6 +98,7 @@ def parse_output(text: str) -> OutputSpec:
         is_folder=kind is Kind.LOCAL or not _flag(members, "tar", text, default=True),
         encoding=_encoding(members, text),
         annotations=annotations,
+        index_annotations=of_index,
     )
     if kind is Kind.DOCKER and not spec.dest:  # where docker would give it to its daemon
         return replace(spec, kind=Kind.IMAGE)
@@ -105,9 +110,14 @@ def parse_output(text: str) -> OutputSpec:
     return spec
 
 
-def check_outputs(specs: Sequence[OutputSpec], tags: Sequence[Reference]) -> None:
-    """Raise OcibuildError for what could not be written once the image is built."""
+def check_outputs(specs: Sequence[OutputSpec], tags: Sequence[Reference], *, of_index: bool = False) -> None:
+    """Raise OcibuildError for what could not be written once the image, or an index of images, is built."""
     for spec in specs:
+        if of_index and spec.kind in (Kind.DOCKER, Kind.TAR):
+            other = "oci" if spec.is_image else "local"
+            raise UsageError(f"type={spec.kind} holds one platform", remedy=f"take type={other}, or one --platform")
+        if spec.index_annotations and not of_index:
+            raise UsageError("one platform has no index to annotate", remedy="annotate the manifest, with annotation.")
         if spec.push and not (spec.names or tags):
             raise UsageError("an image without a name cannot be pushed", remedy="name it with --tag")
         if spec.dest and spec.is_folder:
@@ -202,14 +212,15 @@ def _level(level: str, compression: Compression, text: str) -> int:
     return int(level)
 
 
-def _annotations(members: dict[str, str], kind: Kind, text: str) -> dict[str, str]:
-    """Take the annotations of the manifest off the members."""
+def _annotations(members: dict[str, str], prefixes: Sequence[str], kind: Kind, text: str) -> dict[str, str]:
+    """Take the annotations that begin so off the members."""
     found = {}
     for key in [name for name in members if name.startswith("annotation")]:
         if key.startswith(_OTHER_ANNOTATIONS) or "[" in key:
             raise UsageError(f"--output {text}: {key}= is not supported yet", remedy="annotate the manifest")
-        prefix = next((one for one in _ANNOTATIONS if key.startswith(one)), None)
+        prefix = next((one for one in (*_OF_MANIFEST, _OF_INDEX) if key.startswith(one)), None)
         if prefix is None or len(key) == len(prefix) or "name" not in _MEMBERS[kind]:
             raise UsageError(f"--output {text}: {key}= is not supported with type={kind}")
-        found[key.removeprefix(prefix)] = members.pop(key)
+        if prefix in prefixes:
+            found[key.removeprefix(prefix)] = members.pop(key)
     return found
