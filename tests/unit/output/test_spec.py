@@ -81,7 +81,7 @@ def test_output_is_understood(text: str, expected: OutputSpec) -> None:
         ("type=image,compression=zstd,compression-level=23", "compression-level=23 is not one of 0 to 22"),
         ("type=image,compression=uncompressed,compression-level=1", "compression-level=1 is not one of 0 to 0"),
         ("type=image,compression-level=high", "compression-level=high is not one of 0 to 9"),
-        ("type=image,annotation-index.a=b", "annotation-index.a= is not supported yet"),
+        ("type=image,annotation-index-descriptor.a=b", "annotation-index-descriptor.a= is not supported yet"),
         ("type=image,annotation[linux/amd64].a=b", "annotation[linux/amd64].a= is not supported yet"),
         ("type=image,annotation.=b", "annotation.= is not supported"),
         ("type=cacheonly,dest=f", "dest= is not supported with type=cacheonly"),
