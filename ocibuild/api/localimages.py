@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.api.base import SessionBase
-from ocibuild.errors import NoMatchingPlatform, NotInStore, UsageError
+from ocibuild.errors import InvalidReference, NoMatchingPlatform, NotInStore, UsageError
+from ocibuild.graph import told
 from ocibuild.oci import Platform, Reference, select
 from ocibuild.output import describe_history, describe_image
 from ocibuild.store import find_entry, find_image, list_images, load_image, translate_errors
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from ocibuild.archive import Report
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.store import ImageFilter, Item, ListedImage, Pruning, RemovedImage, StoredImage
+
+_TRANSPORT = re.compile(r"(oci|oci-archive|docker-archive|dir|store):")
 
 
 class LocalImages(SessionBase):
@@ -73,16 +77,38 @@ class LocalImages(SessionBase):
         return describe_history(self.find(name))
 
     def validate(self, target: str, *, all_faults: bool = False) -> Report:
-        """Check a layout, an archive, or else an image of the store, against the schemas and every digest."""
+        """Check a layout, an archive, or else an image of the store, against the schemas and every digest.
+
+        What begins with a transport, such as ``docker://``, is where that leads.
+        """
         from ocibuild.archive import validate_path, validate_stored
 
         if os.path.exists(target):
             return validate_path(target, all_faults=all_faults)
+        if target.startswith("docker://"):  # which is no name that an image can have here
+            return self._validate_elsewhere(target, all_faults=all_faults)
         try:
             descriptor = self._descriptor(target)
-        except NotInStore as error:
-            raise NotInStore(f"{target}: neither a file or folder nor an image in the store") from error
+        except (NotInStore, InvalidReference) as error:
+            if _TRANSPORT.match(target):
+                return self._validate_elsewhere(target, all_faults=all_faults)
+            if isinstance(error, InvalidReference):
+                raise
+            raise NotInStore(
+                f"{target}: neither a file or folder nor an image in the store",
+                remedy=f"docker://{target} is one in a registry",
+            ) from error
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
+
+    def _validate_elsewhere(self, target: str, *, all_faults: bool) -> Report:
+        from ocibuild.transfer import Ends, parse_location
+        from ocibuild.transfer.validate import validate_location
+
+        location = parse_location(target)
+        with self._shown(f"validate {location}") as emit, translate_errors(self._settings.root):
+            ends = Ends(lambda: self.registry, lambda: self.store)
+            with told(emit, 1, f"reading {location}"):
+                return validate_location(ends, location, all_faults=all_faults)
 
     def usage(self) -> list[Item]:
         """Return what takes room in the store beside its images, the least recently used first."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ocibuild.archive.faults import Fault, Report
 from ocibuild.archive.layout import LayoutDirectory, open_source
-from ocibuild.archive.walk import Walk
+from ocibuild.archive.walk import LayoutBlobs, Walk
 from ocibuild.errors import InvalidDocument, InvalidLayer
 from ocibuild.fs import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.archive.layout import Source
+    from ocibuild.archive.sound import BlobSource
     from ocibuild.oci import Descriptor
     from ocibuild.store import Store
 
@@ -28,8 +28,8 @@ def validate_path(path: str, *, all_faults: bool = False) -> Report:
     """
     try:
         with open_source(path) as source:
-            walk = Walk(source)
-            return _report(walk, path, walk.layout(path), all_faults=all_faults)
+            walk = Walk(LayoutBlobs(source))
+            return _report(walk, path, walk.layout(source, path), all_faults=all_faults)
     except (InvalidDocument, InvalidLayer) as error:
         return Report(path, (Fault(path, error.message),), 0, 0)
 
@@ -37,11 +37,11 @@ def validate_path(path: str, *, all_faults: bool = False) -> Report:
 def validate_stored(store: Store, descriptor: Descriptor, *, subject: str, all_faults: bool = False) -> Report:
     """Validate the image or index of the store that ``descriptor`` names; ``subject`` is how messages call it."""
     with LayoutDirectory(Root.open(store.root)) as source:
-        return validate_image(source, descriptor, subject=subject, all_faults=all_faults)
+        return validate_image(LayoutBlobs(source), descriptor, subject=subject, all_faults=all_faults)
 
 
-def validate_image(source: Source, descriptor: Descriptor, *, subject: str, all_faults: bool = False) -> Report:
-    """Validate the image or index that ``descriptor`` names in a layout; ``subject`` is how messages call it."""
+def validate_image(source: BlobSource, descriptor: Descriptor, *, subject: str, all_faults: bool = False) -> Report:
+    """Validate the image or index that ``descriptor`` names, wherever it is; ``subject`` is how messages call it."""
     walk = Walk(source)
     return _report(walk, subject, walk.entry(descriptor, subject), all_faults=all_faults)
 

@@ -25,31 +25,48 @@ from ocibuild.oci import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from ocibuild.archive.layout import Source
+    from ocibuild.archive.sound import BlobSource
     from ocibuild.oci import Descriptor, DiffID, Digest, Manifest, Platform
 
 DOCUMENT_LIMIT: Final = 16 << 20
 """Bytes of a manifest, index or config."""
 
 
-class Walk:
-    """One walk through the layout ``source``; ``sound`` are the blobs found to be so, with their sizes."""
+class LayoutBlobs:
+    """The blobs of a layout; see ``BlobSource``."""
 
     def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def size_of_blob(self, descriptor: Descriptor) -> int | None:
+        """See ``BlobSource``."""
+        return self._source.size_of(blob_name(descriptor.digest))
+
+    def open_blob(self, descriptor: Descriptor) -> BinaryIO:
+        """See ``BlobSource``."""
+        return self._source.open_file(blob_name(descriptor.digest))
+
+
+class Walk:
+    """One walk through the blobs of ``source``; ``sound`` are those found to be so, with their sizes."""
+
+    def __init__(self, source: BlobSource) -> None:
         self._source = source
         self._platforms: dict[tuple[Digest, str, int], Platform | None] = {}
         self._diff_ids: dict[tuple[Digest, str, int, str], DiffID] = {}
         self.sound: dict[Digest, int] = {}
 
-    def layout(self, place: str) -> Iterator[Fault]:
-        """Yield the faults of the whole layout; ``place`` begins each."""
+    def layout(self, files: Source, place: str) -> Iterator[Fault]:
+        """Yield the faults of a whole layout, whose blobs these are; ``place`` begins each."""
         try:
-            _check_header(read_file(self._source, "oci-layout", limit=DOCUMENT_LIMIT))
+            _check_header(read_file(files, "oci-layout", limit=DOCUMENT_LIMIT))
         except OcibuildError as error:
             yield _fault(f"{place}: oci-layout", error)
         try:
-            index = parse_manifest(read_file(self._source, "index.json", limit=DOCUMENT_LIMIT), mediatypes.OCI_INDEX)
+            index = parse_manifest(read_file(files, "index.json", limit=DOCUMENT_LIMIT), mediatypes.OCI_INDEX)
         except OcibuildError as error:
             yield _fault(f"{place}: index.json", error)
             return
@@ -122,7 +139,7 @@ class Walk:
 
     def _layer(self, descriptor: Descriptor, expected: DiffID | None) -> None:
         """Check a layer; a foreign one may be elsewhere."""
-        if is_foreign(descriptor) and self._source.size_of(blob_name(descriptor.digest)) is None:
+        if is_foreign(descriptor) and self._source.size_of_blob(descriptor) is None:
             return
         if not is_layer(descriptor.media_type):
             raise self._unknown(descriptor, "a layer")

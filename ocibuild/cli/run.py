@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--mount", "mounts", multiple=True, metavar="SPEC", help="type=bind or tmpfs, source=, target=, readonly."
 )
+@click.option("--read-only", is_flag=True, help="Let it change nothing but what is mounted.")
 @click.option("-w", "--workdir", metavar="DIR", help="The working directory.")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="The user.")
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's ENTRYPOINT.")
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 @refused_options(
     "-p", "--publish", "-P", "--publish-all", remedy="the host's network is used: its ports are the host's"
 )
-@refused_options("--read-only", "--init", "--privileged", "--cap-add", "--cap-drop", "-l", "--label", "--restart")
+@refused_options("--init", "--privileged", "--cap-add", "--cap-drop", "-l", "--label", "--restart")
 @click.pass_context
 def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in a new container of IMAGE, which is pulled where it is not here.
@@ -155,6 +156,7 @@ def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
         mounts=(*map(parse_volume, options["volumes"]), *map(parse_mount, options["mounts"])),
         interactive=options["interactive"],
         terminal=options["terminal"],
+        read_only=options["read_only"],
         name=options["name"],
         removes=options["removes"],
         keeps_log=options["detach"] or not options["removes"],

@@ -15,7 +15,10 @@ from ocibuild.cli.common import session
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def validate(ctx: click.Context, target: str, all_faults: bool, form: str) -> None:  # noqa: FBT001
-    """Check a layout, an OCI archive, or an image of the store; exit with 1 where anything is wrong with it."""
+    """Check a layout, an OCI archive, an image of the store, or docker://REF in a registry.
+
+    Exits with 1 where anything is wrong with it. What `ocibuild copy` reads from can be checked by its transport.
+    """
     with session(ctx) as current:
         report = current.validate(target, all_faults=all_faults)
     if form == "json":

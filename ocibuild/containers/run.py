@@ -48,6 +48,7 @@ class RunRequest:
     mounts: tuple[Mount, ...] = ()
     interactive: bool = False
     terminal: bool = False
+    read_only: bool = False
     name: str | None = None
     removes: bool = False
     keeps_log: bool = True
@@ -93,6 +94,7 @@ def process_of(config: RunConfig, request: RunRequest, *, hostname: str) -> Proc
         ulimits=request.ulimits,
         interactive=request.interactive,
         terminal=request.terminal,
+        read_only=request.read_only,
     )
 
 

@@ -196,6 +196,7 @@ class ChrootExecutor(SpawnedExecutor):
             insecure=process.insecure,
             ulimits=process.ulimits,
             terminal=process.terminal,
+            read_only=process.read_only,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,
@@ -241,7 +242,8 @@ def network_files(scratch: str, process: Process, resolver_file: bytes | None = 
     _write(hosts, hosts_file(process.hostname, process.extra_hosts, process.connection))
     resolv = os.path.join(scratch, "resolv.conf")
     _write(resolv, resolv_conf(process.connection) if resolver_file is None else resolver_file)
-    return [Bind(hosts, "/etc/hosts"), Bind(resolv, "/etc/resolv.conf")]
+    files = ((hosts, "/etc/hosts"), (resolv, "/etc/resolv.conf"))
+    return [Bind(path, target, read_only=process.read_only) for path, target in files]
 
 
 def _pasta(scratch: str, process: Process, resolver_file: bytes) -> Pasta:

@@ -28,7 +28,8 @@ class Process:
     ``mounts`` are what it sees beside the usual ones. ``insecure`` gives it every capability that the builder has.
     ``platform`` is what its programs are made for, None this machine. ``shm_size`` is that of /dev/shm in bytes, None
     for the usual one. A process that is run attached has our standard input where it is ``interactive``; with
-    ``terminal`` its standard streams are a terminal of its own.
+    ``terminal`` its standard streams are a terminal of its own. Where it is ``read_only`` it can change nothing in its
+    tree but through ``mounts``.
     """
 
     args: tuple[str, ...]
@@ -45,3 +46,4 @@ class Process:
     ulimits: tuple[Ulimit, ...] = ()
     interactive: bool = False
     terminal: bool = False
+    read_only: bool = False

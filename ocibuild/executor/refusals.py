@@ -19,6 +19,8 @@ def refuse_unshared(process: Process, *, where: str) -> None:
         raise SandboxError(
             f"--network={process.connection.name.lower()}: {where} gives a step no network of its own", remedy=_REMEDY
         )
+    if process.read_only:
+        raise SandboxError(f"--read-only: {where} gives a step a tree that it can write to", remedy=_REMEDY)
     if process.shm_size is not None:
         raise SandboxError(
             f"--shm-size: {where} gives a step an ordinary folder for /dev/shm, which has no size of its own",

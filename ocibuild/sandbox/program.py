@@ -46,7 +46,7 @@ def find_command(
     """
     variables = dict(entry.partition("=")[::2] for entry in env)
     variables.setdefault("HOME", home or "/")
-    _change_directory(working_dir)
+    change_directory(working_dir)
     if not args:
         raise SandboxError("there is no command to run")
     path = _search(args[0], variables.get("PATH", ""))
@@ -56,7 +56,7 @@ def find_command(
     return Command(path, args, variables)
 
 
-def _change_directory(path: str) -> None:
+def change_directory(path: str) -> None:
     """Go to ``path``; as with docker, it is made where it is missing, and stays."""
     try:
         if not os.path.lexists(path):

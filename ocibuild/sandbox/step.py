@@ -31,7 +31,7 @@ from ocibuild.sandbox.privileges import (
     take_ids_and_keep_capabilities,
     take_real_ids,
 )
-from ocibuild.sandbox.program import execute, explain, find_command
+from ocibuild.sandbox.program import change_directory, execute, explain, find_command
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 
@@ -54,6 +54,7 @@ class StepSpec(NamedTuple):
     kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
     ``own_network`` has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With
     ``terminal`` the process's streams are a terminal of its own.
+    Where it is ``read_only`` nothing but what is mounted can be changed in its root.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
     all IDs. ``foreign`` is how its programs are run, where they are for another processor.
@@ -74,6 +75,7 @@ class StepSpec(NamedTuple):
     insecure: bool = False
     ulimits: Sequence[tuple[str, int, int]] = ()
     terminal: bool = False
+    read_only: bool = False
     kept: bool = False
     bare: bool = False
     supervised: bool = False
@@ -205,6 +207,8 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         give_terminal(user.uid)
     for fd, mount in own:
         created += place(fd, mount)
+    if spec.read_only:
+        _make_read_only(spec.working_dir)
     if outside.link is not None:
         await_network(outside.link)
     tell(channel, {"created": created})
@@ -273,6 +277,14 @@ def _change_root(spec: StepSpec) -> None:
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)  # before any name of the image is followed: it may lead to /..
     os.chdir("/")
+
+
+def _make_read_only(working_dir: str) -> None:
+    """Let nothing be changed in the root but what is mounted there, once the working directory is there too."""
+    change_directory(working_dir)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    syscalls.restrict_mount(root, syscalls.MOUNT_ATTR_RDONLY, recursive=False)
+    os.close(root)
 
 
 def _change_root_alone(root: RootTree) -> None:

@@ -246,14 +246,14 @@ def new_mount(kind: str, options: Sequence[tuple[str, str | None]], attributes: 
         os.close(fd)
 
 
-def restrict_mount(fd: int, attributes: int) -> None:
-    """Set attributes on a detached mount and all below it; see mount_setattr(2)."""
+def restrict_mount(fd: int, attributes: int, *, recursive: bool = True) -> None:
+    """Set attributes on a mount, and on all below it where that is ``recursive``; see mount_setattr(2)."""
     request = struct.pack("=QQQQ", attributes, 0, 0, 0)
     _call(
         _SYS_MOUNT_SETATTR,
         fd,
         b"",
-        ctypes.c_uint(AT_EMPTY_PATH | AT_RECURSIVE),
+        ctypes.c_uint(AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)),
         request,
         ctypes.c_size_t(len(request)),
     )

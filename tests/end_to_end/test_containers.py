@@ -415,3 +415,24 @@ def test_who_writes_to_a_pipe_that_nobody_reads_is_told_so(yard: Yard, name: str
     result = yard.program.user.run("sh", "-c", script, "sh", program, name, " ".join(words), timeout=30)
     assert result.stdout == "y\n"
     assert "ended" in result.stderr
+
+
+@pytest.mark.parametrize("snapshotter", ["overlay", "copy"])
+def test_a_read_only_container_changes_what_is_mounted_alone(yard: Yard, snapshotter: str) -> None:
+    """As with docker: neither its tree nor the files about the network, but /dev/shm and what it was given."""
+    folder = yard.program.user.home / f"given-{snapshotter}"
+    folder.mkdir()
+    yard.program.user.give(folder)
+    script = (
+        "for file in /kept/file /new /etc/hosts /etc/resolv.conf; do (echo x >> $file) 2>/dev/null && echo $file; done;"
+        "echo x > /dev/shm/x && echo x > /given/x && echo x > /scratch/x && pwd"
+    )
+    given = ("-v", f"{folder}:/given", "--mount", "type=tmpfs,target=/scratch", "-w", "/made/for/it")
+    shown = yard.run("run", "--rm", "--read-only", "--snapshotter", snapshotter, *given, "yard", script)
+    assert shown == "/made/for/it\n"
+    assert (folder / "x").read_text() == "x\n"
+
+
+def test_where_nothing_is_mounted_nothing_can_be_read_only(yard: Yard) -> None:
+    said = yard.run("run", "--rm", "--read-only", "--executor", "proot", "yard", "true", status=1)
+    assert "--read-only: proot gives a step a tree that it can write to" in said

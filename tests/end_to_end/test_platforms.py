@@ -54,7 +54,7 @@ def test_an_index_is_pushed_and_each_platform_pulled(everywhere: Program, contex
         built.image_id
         == _skopeo("inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{name}").strip()
     )
-    assert "valid" in everywhere.check("validate", name)
+    assert "valid" in everywhere.check("validate", "--all", f"docker://{name}")
     for architecture in ("amd64", "arm64"):
         other = ("--root", everywhere.user.home / f"store-{architecture}")
         everywhere.check(*other, "pull", "--platform", f"linux/{architecture}", name)

@@ -76,7 +76,7 @@ def ocibuild(
         (["run", "--mount", "type=tmpfs,target=a", "image"], "the target must be an absolute path"),
         (["run", "-p", "80:80", "image"], "-p is not supported (the host's network is used"),
         (["run", "-d", "-t", "image"], "-d has no streams"),
-        (["run", "--read-only", "image"], "--read-only is not supported yet"),
+        (["run", "--init", "image"], "--init is not supported yet"),
         (["run", "--env-file", "/no/such", "image"], "--env-file /no/such: "),
         (["ps", "--filter", "size=1"], "--filter size=1: not supported"),
         (["logs", "--tail", "few", "x"], "--tail few: neither a number nor all"),
