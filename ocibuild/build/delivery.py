@@ -82,7 +82,7 @@ class Delivery:
         from ocibuild.cache import Caches
 
         request = self._request
-        return Caches.open(request.cache_from, self._registry, self._store, request.platform, self._warn)
+        return Caches.open(request.cache_from, self._registry, self._store, request.all_platforms, self._warn)
 
     def begin(self, layer: Descriptor) -> None:
         """Send a layer of the image that is in the store, from any thread."""
@@ -251,7 +251,7 @@ class Delivery:
             own = {record.key: record for result in results for record in result.own}
             others = {record.key: record for result in results for record in result.others}
             records = tuple({**own, **others}.values() if spec.everything else own.values())
-            place = place_of(spec, self._registry, self._store, self._request.platform)
+            place = place_of(spec, self._registry, self._store, self._request.all_platforms)
             with told(self._emit, self._step, f"exporting the cache to {place.subject}"):
                 export(place, records, self._store, self.caches, self._warn)
 

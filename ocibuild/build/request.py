@@ -79,6 +79,11 @@ class BuildRequest:
         return len(self.platforms) > 1
 
     @property
+    def all_platforms(self) -> tuple[Platform, ...]:
+        """The platforms of what is delivered."""
+        return self.platforms or (self.platform,)
+
+    @property
     def parts(self) -> tuple[BuildRequest, ...]:
         """The build of each image: those of an index have no name and go nowhere on their own."""
         if not self.is_index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ocibuild.cache.place import Place
     from ocibuild.cache.spec import CacheFrom, CacheTo
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from ocibuild.store import Store
 
 
-def place_of(spec: CacheFrom | CacheTo, registry: Callable[[], Registry], store: Store, platform: Platform) -> Place:
-    """Return the cache that ``spec`` means, of an image that is one the part for ``platform``; nothing is asked yet."""
+def place_of(
+    spec: CacheFrom | CacheTo, registry: Callable[[], Registry], store: Store, platforms: Sequence[Platform]
+) -> Place:
+    """Return the cache that ``spec`` means, of an image that is one the parts for these; nothing is asked yet."""
     if spec.reference is not None:
         from ocibuild.cache.repository import Repository
 
-        return Repository(registry, store, spec.reference, platform)
+        return Repository(registry, store, spec.reference, platforms)
     assert spec.folder is not None
     from ocibuild.cache.folder import Folder
 

@@ -38,11 +38,11 @@ class Caches:
         specs: Sequence[CacheFrom],
         registry: Callable[[], Registry],
         store: Store,
-        platform: Platform,
+        platforms: Sequence[Platform],
         warn: Callable[[str], None],
     ) -> Caches:
         """Return the caches that a build was given; nothing is asked yet."""
-        return cls([place_of(spec, registry, store, platform) for spec in specs], warn)
+        return cls([place_of(spec, registry, store, platforms) for spec in specs], warn)
 
     def find(self, keys: Sequence[Digest]) -> Mapping[Digest, LayerRecord]:
         """See ``Elsewhere``."""

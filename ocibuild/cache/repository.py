@@ -31,12 +31,12 @@ class Repository:
     """The cache of ``reference``, see ``Place``; an image with that name gives the cache that is in it."""
 
     def __init__(
-        self, registry: Callable[[], Registry], store: Store, reference: Reference, platform: Platform
+        self, registry: Callable[[], Registry], store: Store, reference: Reference, platforms: Sequence[Platform]
     ) -> None:
         self._registry = registry
         self._store = store
         self._reference = reference
-        self._platform = platform
+        self._platforms = platforms
 
     @property
     def subject(self) -> str:
@@ -97,11 +97,14 @@ class Repository:
 
     def _in_image(self) -> Iterator[LayerRecord]:
         document = self._fetch(self._reference)
+        found: list[Manifest | Index | None] = [document]
         if isinstance(document, Index):
-            entry = select(document.manifests, self._platform)
-            document = self._fetch(replace(self._reference, tag=None, digest=entry.digest)) if entry else None
+            entries = filter(None, (select(document.manifests, platform) for platform in self._platforms))
+            names = [replace(self._reference, tag=None, digest=entry.digest) for entry in entries]
+            found = list(map(self._fetch, dict.fromkeys(names)))
         with naming(self.subject):
-            yield from records_in(document) if document else ()
+            for one in found:
+                yield from records_in(one) if one else ()
 
     def _fetch(self, reference: Reference) -> Manifest | Index | None:
         registry = self._registry()

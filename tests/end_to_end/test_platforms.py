@@ -133,6 +133,15 @@ def test_an_index_is_reproducible(everywhere: Program, context: Path) -> None:
     assert first.image_id == second.image_id
 
 
+def test_an_inline_cache_of_an_index_serves_each_platform(everywhere: Program, context: Path, registry: str) -> None:
+    name = f"{registry}/platforms/inline-{everywhere.user.account.name}"
+    first = everywhere.build(context, *BOTH, "--push", "-t", name, "--cache-to", "type=inline")
+    other = everywhere.user.home / "store-inline"
+    second = everywhere.build(context, *BOTH, "-t", "again", "--cache-from", name, root=other)
+    assert len([label for label in first.ran("COPY") if "stage-1" in label]) == 4, "two of each image"
+    assert [label for label in second.ran("COPY") if "stage-1" in label] == []
+
+
 def _rewritten(program: Program, name: str) -> str:
     return f"type=oci,dest={program.user.home}/{name},rewrite-timestamp=true"
 
