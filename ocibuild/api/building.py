@@ -86,7 +86,7 @@ class Building(SessionBase):
                 self._limits,
                 elsewhere=delivery.caches,
             )
-            return tuple(step for part in request.parts for step in builder.preview(part))
+            return builder.preview(request)
 
     def check(self, request: BuildRequest) -> CheckReport:
         """Return what the linter finds in a Dockerfile, and the error, if any, that its build would begin with."""

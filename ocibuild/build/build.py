@@ -138,7 +138,7 @@ class Builder:
                 layouts=named.layouts,
                 steps=remotes.steps,
                 asked_for=request.platform if request.platform != Platform.host() else None,
-                keep_tags=keep_tags,
+                keep_tags=keep_tags and not (request.is_part and request.platform != Platform.host()),
             )
             target = self._convert(dockerfile, conversion_options(request, named.kinds), linter, bases)
             remotes.steps = bases.steps

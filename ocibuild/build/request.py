@@ -35,7 +35,8 @@ class BuildRequest:
     are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
     alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
     With ``verifies`` the image is built a second time, without any cache, and must be the same. Where there are several
-    ``platforms``, an image of each is built, and what is delivered is an index of them.
+    ``platforms``, an image of each is built, and what is delivered is an index of them: the build
+    of each ``is_part`` of that.
     """
 
     context: str
@@ -49,6 +50,7 @@ class BuildRequest:
     annotations: Mapping[str, str] = field(default_factory=dict)
     index_annotations: Mapping[str, str] = field(default_factory=dict)
     platforms: tuple[Platform, ...] = ()
+    is_part: bool = False
     network: Network = Network.DEFAULT
     pasta: bool = False
     extra_hosts: tuple[ExtraHost, ...] = ()
@@ -88,8 +90,8 @@ class BuildRequest:
         """The build of each image: those of an index have no name and go nowhere on their own."""
         if not self.is_index:
             return (self,)
-        nothing = (OutputSpec(Kind.NOTHING),)
-        return tuple(replace(self, platform=one, platforms=(), tags=(), outputs=nothing) for one in self.platforms)
+        part = replace(self, platforms=(), is_part=True, tags=(), outputs=(OutputSpec(Kind.NOTHING),))
+        return tuple(replace(part, platform=one) for one in self.platforms)
 
     @property
     def keeps_image(self) -> bool:

@@ -81,6 +81,8 @@ def build(ctx: click.Context, /, **options: Any) -> None:
     call = parse_call(options["call"], check=options["check"], form=options["form"])
     request = _request(options)
     if call.method != "build":
+        if request.is_index:
+            raise click.UsageError("a Dockerfile is looked at for one platform (give one --platform)")
         with session(ctx, progress="quiet" if options["quiet"] else options["progress"]) as current:
             ctx.exit(answer(call, request, current))
     for path in filter(None, (options["iidfile"], options["metadata_file"])):
@@ -98,8 +100,11 @@ def _dry_run(ctx: click.Context, options: dict[str, Any]) -> None:
     from ocibuild.cli.dryrun import plan_json, plan_text, refuse_contradictions
 
     refuse_contradictions(options)
+    request = _request(options)
+    if request.is_index:
+        raise click.UsageError("--dry-run is of one platform (give one --platform)")
     with session(ctx, progress=options["progress"]) as current:
-        steps = current.preview(_request(options))
+        steps = current.preview(request)
     click.echo(plan_json(steps) if options["form"] == "json" else plan_text(steps), nl=False)
 
 
@@ -117,7 +122,7 @@ def _request(options: dict[str, Any]) -> BuildRequest:
 
     short = {"load": "type=image", "push": "type=registry"}
     outputs = [*options["outputs"], *(output for flag, output in short.items() if options[flag])]
-    named = [Platform.parse(name.strip()) for value in options["platforms"] for name in value.split(",")]
+    named = [Platform.parse(name.strip()) for value in options["platforms"] if value for name in value.split(",")]
     platforms = tuple(dict.fromkeys(named)) or (Platform.host(),)
     if len(platforms) > 1 and "-" in (options["context"], options["dockerfile"]):
         raise click.UsageError("standard input can be read for one platform (name a folder, or give one --platform)")
@@ -157,8 +162,11 @@ def _annotations(values: tuple[str, ...], *, is_index: bool) -> tuple[dict[str, 
     found = pairs(values, "--annotation")
     index = {key.removeprefix("index:"): value for key, value in found.items() if key.startswith("index:")}
     for key in found:
-        if key.partition(":")[0] in ("manifest-descriptor", "index-descriptor") or ("," in key.partition(":")[0]):
+        what, colon, name = key.partition(":")
+        if what in ("manifest-descriptor", "index-descriptor") or (colon and ("," in what or "[" in what)):
             raise click.UsageError(f"--annotation {key}: only manifests and indexes are annotated")
+        if colon and not name:
+            raise click.UsageError(f"--annotation {key}: an annotation without a name")
     if index and not is_index:
         raise click.UsageError("--annotation index:: one platform has no index (annotate the manifest)")
     manifest = {key.removeprefix("manifest:"): value for key, value in found.items() if not key.startswith("index:")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def process_of(config: RunConfig, request: RunRequest, *, hostname: str) -> Proc
         args=args,
         env=tuple(env.values()),
         user=config.user,
-        working_dir=config.working_dir or "/",
+        working_dir=os.path.join("/", config.working_dir),
         hostname=hostname,
         connection=request.connection,
         mounts=request.mounts,

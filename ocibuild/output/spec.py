@@ -116,6 +116,8 @@ def check_outputs(specs: Sequence[OutputSpec], tags: Sequence[Reference], *, of_
         if of_index and spec.kind in (Kind.DOCKER, Kind.TAR):
             other = "oci" if spec.is_image else "local"
             raise UsageError(f"type={spec.kind} holds one platform", remedy=f"take type={other}, or one --platform")
+        if spec.index_annotations and not spec.encoding.is_oci:
+            raise UsageError("docker's lists have no annotations", remedy="leave out oci-mediatypes=false")
         if spec.index_annotations and not of_index:
             raise UsageError("one platform has no index to annotate", remedy="annotate the manifest, with annotation.")
         if spec.push and not (spec.names or tags):

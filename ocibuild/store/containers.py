@@ -281,7 +281,7 @@ def _container(row: tuple[Any, ...]) -> Container:
         stack=tuple(known["stack"]),
         config=known["config"],
         runner=known["runner"],
-        runner_began=known["runner_began"],
+        runner_began=known.get("runner_began", 0),
         created=created,
         finished=finished,
         exit_status=status,

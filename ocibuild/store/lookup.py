@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidReference, NotInStore
-from ocibuild.oci import Reference
+from ocibuild.oci import Reference, is_index
 from ocibuild.store.images import describe_manifest, load_image
 from ocibuild.store.tags import REF_NAME
 from ocibuild.values import dataclass
@@ -59,6 +59,8 @@ def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
 def find_entry(store: Store, text: str, platform: Platform) -> Descriptor:
     """Return what ``text`` stands for as the layout's index has it, an index where it names one; see ``find_image``."""
     if by_id := images_by_id(store, text, platform):
+        if _is_index_with(by_id[0].entry, text):
+            return by_id[0].entry
         return replace(by_id[0].image.descriptor, platform=by_id[0].image.config.platform)
     return _named(store, text)
 
@@ -81,14 +83,24 @@ def _named(store: Store, text: str) -> Descriptor:
 def images_by_id(store: Store, text: str, platform: Platform) -> list[ListedImage]:
     """Return the image whose ID begins with ``text``, once for each name; nothing where that is no such beginning.
 
+    The ID of an index, which stands for its image, is its digest.
     Raises NotInStore where it is that of more than one.
     """
     if not re.fullmatch(r"(sha256:)?[0-9a-f]{4,64}", text):
         return []
     wanted = text.removeprefix("sha256:")
     listed = list(list_images(store, platform))
-    found = [one for one in listed if one.image.manifest.config.digest.encoded.startswith(wanted)]
+    found = [
+        one
+        for one in listed
+        if one.image.manifest.config.digest.encoded.startswith(wanted) or _is_index_with(one.entry, text)
+    ]
     ids = {one.image.manifest.config.digest for one in found}
     if len(ids) > 1:
         raise NotInStore(f"{text}: {len(ids)} images have an ID that begins so", remedy="give more of it")
     return found
+
+
+def _is_index_with(entry: Descriptor, text: str) -> bool:
+    """Tell whether an entry is an index whose digest begins so."""
+    return is_index(entry.media_type) and entry.digest.encoded.startswith(text.removeprefix("sha256:"))

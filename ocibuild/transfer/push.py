@@ -6,7 +6,7 @@ import threading
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import OcibuildError, RegistryError
 from ocibuild.registry import RegistryDestination
 from ocibuild.store import StoreSource
 from ocibuild.transfer.copying import copy
@@ -110,6 +110,7 @@ class _Repository:
         self._destination = destination
         self._store = store
         self._begun: dict[Digest, Future[bool]] = {}
+        self._is_unreachable = False
         self._growing: list[tuple[BlobWriter, Future[bool]]] = []  # the digest is known in the end
 
     @property
@@ -150,11 +151,14 @@ class _Repository:
         self._destination.finish(descriptor, data)
 
     def _send(self, blob: Descriptor) -> bool:
-        """Send a blob and return True, or False where that did not work."""
+        """Send a blob and return True, or False where that did not work; one without an answer is not asked again."""
+        if self._is_unreachable:
+            return False
         try:
             if not self._destination.has_blob(blob):
                 self._destination.put_blob(blob, self._opener(blob), lambda _done: None)
-        except OcibuildError:
+        except OcibuildError as error:
+            self._is_unreachable = isinstance(error, RegistryError) and error.status == 0
             return False
         return True
 

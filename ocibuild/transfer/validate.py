@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from ocibuild.archive import Report, validate_image
+from ocibuild.archive import Fault, Report, validate_image
+from ocibuild.errors import DigestMismatch, InvalidDocument, InvalidLayer, UnsupportedMediaType
 from ocibuild.oci import is_foreign, is_index, is_manifest
 
 if TYPE_CHECKING:
@@ -34,5 +35,9 @@ class _Blobs:
 
 def validate_location(ends: Ends, location: Location, *, all_faults: bool = False) -> Report:
     """Validate what is at a location, all platforms of an index; raises OcibuildError where there is nothing."""
-    with ends.open_source(location) as source:
-        return validate_image(_Blobs(source), source.root(), subject=str(location), all_faults=all_faults)
+    subject = str(location)
+    try:
+        with ends.open_source(location) as source:
+            return validate_image(_Blobs(source), source.root(), subject=subject, all_faults=all_faults)
+    except (InvalidDocument, InvalidLayer, DigestMismatch, UnsupportedMediaType) as error:  # what names all else
+        return Report(subject, (Fault(subject, error.message.removeprefix(f"{subject}: ")),), 0, 0)

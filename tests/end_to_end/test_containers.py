@@ -427,7 +427,7 @@ def test_a_read_only_container_changes_what_is_mounted_alone(yard: Yard, snapsho
         "for file in /kept/file /new /etc/hosts /etc/resolv.conf; do (echo x >> $file) 2>/dev/null && echo $file; done;"
         "echo x > /dev/shm/x && echo x > /given/x && echo x > /scratch/x && pwd"
     )
-    given = ("-v", f"{folder}:/given", "--mount", "type=tmpfs,target=/scratch", "-w", "/made/for/it")
+    given = ("-v", f"{folder}:/given", "--mount", "type=tmpfs,target=/scratch", "-w", "made/for/it")
     shown = yard.run("run", "--rm", "--read-only", "--snapshotter", snapshotter, *given, "yard", script)
     assert shown == "/made/for/it\n"
     assert (folder / "x").read_text() == "x\n"

@@ -80,6 +80,17 @@ def test_each_image_is_the_one_that_its_platform_alone_gives(everywhere: Program
     assert [one["digest"] for one in together] == alone
 
 
+def test_the_id_of_an_index_names_it(everywhere: Program, context: Path) -> None:
+    built = everywhere.build(context, *BOTH)
+    inspected = json.loads(everywhere.check("inspect", built.image_id))
+    assert inspected == json.loads(everywhere.check("inspect", built.image_id[7:19]))
+    assert "valid" in everywhere.check("validate", built.image_id)
+    everywhere.check("tag", built.image_id, "named:1")
+    archive = everywhere.user.home / "named.tar"
+    everywhere.check("save", "--format", "oci-archive", "-o", archive, "named:1")
+    assert _platforms(_skopeo("inspect", "--raw", f"oci-archive:{archive}")) == ["linux/amd64", "linux/arm64"]
+
+
 def test_steps_are_told_apart_and_what_is_alike_is_built_once(everywhere: Program, context: Path) -> None:
     everywhere.run("prune", "--all")
     built = everywhere.build(context, *BOTH)
@@ -135,8 +146,8 @@ def test_an_index_is_reproducible(everywhere: Program, context: Path) -> None:
 
 def test_an_inline_cache_of_an_index_serves_each_platform(everywhere: Program, context: Path, registry: str) -> None:
     name = f"{registry}/platforms/inline-{everywhere.user.account.name}"
-    first = everywhere.build(context, *BOTH, "--push", "-t", name, "--cache-to", "type=inline")
-    other = everywhere.user.home / "store-inline"
+    here, other = everywhere.user.home / "store-here", everywhere.user.home / "store-inline"
+    first = everywhere.build(context, *BOTH, "--push", "-t", name, "--cache-to", "type=inline", root=here)
     second = everywhere.build(context, *BOTH, "-t", "again", "--cache-from", name, root=other)
     assert len([label for label in first.ran("COPY") if "stage-1" in label]) == 4, "two of each image"
     assert [label for label in second.ran("COPY") if "stage-1" in label] == []
@@ -154,6 +165,10 @@ def _rewritten(program: Program, name: str) -> str:
         (["-f", "-"], "standard input can be read for one platform (name a folder, or give one --platform)"),
         ([], "linux/arm64; it has linux/amd64 (choose one with --platform)"),
         (["--annotation", "index-descriptor:a=b"], "only manifests and indexes are annotated"),
+        (["--annotation", "manifest[linux/arm64]:a=b"], "only manifests and indexes are annotated"),
+        (["-o", "type=image,oci-mediatypes=false,annotation-index.a=b"], "docker's lists have no annotations"),
+        (["--dry-run"], "--dry-run is of one platform (give one --platform)"),
+        (["--check"], "a Dockerfile is looked at for one platform (give one --platform)"),
     ],
 )
 def test_what_an_index_cannot_be(ocibuild: Program, busybox_base: str, words: list[str], expected: str) -> None:
@@ -166,6 +181,7 @@ def test_what_an_index_cannot_be(ocibuild: Program, busybox_base: str, words: li
 
 def test_one_platform_has_no_index_to_annotate(ocibuild: Program) -> None:
     context = ocibuild.context("one", {"Dockerfile": "FROM scratch\nLABEL a=b\n"})
+    assert "an annotation without a name" in ocibuild.try_build(context, "--annotation", "manifest:=b").stderr
     for words in (["--annotation", "index:a=b"], ["-o", "type=image,annotation-index.a=b"]):
         built = ocibuild.try_build(context, *words)
         assert built.status == 2

@@ -105,3 +105,5 @@ def test_any_place_that_is_copied_from_can_be_validated(lab: Lab, tmp_path: Path
     assert manifest["digest"] == lab.image.digest
     (fault,) = lab.report(f"oci:{tmp_path}/layout").faults
     assert "layer 2" in fault.where
+    (tmp_path / "layout/index.json").write_text("{")
+    assert not lab.report(f"oci:{tmp_path}/layout").valid
