@@ -30,9 +30,10 @@ class Building(SessionBase):
 
     def build(self, request: BuildRequest) -> BuildResult:
         """Build an image, put it into the store, and write its outputs."""
-        from ocibuild.build import Builder, Delivery, labelled
+        from ocibuild.build import Builder, Delivery
 
-        check_outputs(request.outputs, request.tags, of_index=request.is_index)
+        is_annotated = bool(request.index_annotations)
+        check_outputs(request.outputs, request.tags, of_index=request.is_index, is_annotated=is_annotated)
         if request.debug_on_failure:
             _need_terminal()
         with (
@@ -41,27 +42,11 @@ class Building(SessionBase):
             translate_errors(self._settings.root),
             Delivery(request, self.store, machine, lambda: self.registry, self._limits, shown) as delivery,
         ):
-            results: list[BuildResult] = []
-            warned: set[str] = set()
-            for part in request.parts:
-                usual = machine, self.store, lambda: self.registry, self._stop_transfers
-                emit = labelled(shown, part.platform, warned) if request.is_index else shown
-                builder = Builder(
-                    *usual,
-                    emit,
-                    self._limits,
-                    ready=delivery.begin,
-                    packed=delivery,
-                    provided=delivery.provides,
-                    elsewhere=delivery.caches,
-                    hold=shown.held,
-                )
-                result = builder.build(part, after=results[-1].last_step if results else 0)
-                if request.verifies:
-                    again = Builder(*usual, emit, self._limits).build(part.repeated(), after=result.last_step)
-                    delivery.verify(result, again)
-                    result = replace(result, last_step=again.last_step)
-                results.append(result)
+            usual = machine, self.store, lambda: self.registry, self._stop_transfers, shown, self._limits
+            builder = Builder(*usual, outlet=delivery, elsewhere=delivery.caches, hold=shown.held)
+            results = builder.build(request)
+            if request.verifies:
+                delivery.verify(results, Builder(*usual).build(request.repeated(), after=results[-1].last_step))
             return delivery.finish(results)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:

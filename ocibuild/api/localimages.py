@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ocibuild.archive import Report
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.store import ImageFilter, Item, ListedImage, Pruning, RemovedImage, StoredImage
-
-_TRANSPORT = re.compile(r"(oci|oci-archive|docker-archive|dir|store):")
 
 
 class LocalImages(SessionBase):
@@ -85,18 +82,18 @@ class LocalImages(SessionBase):
 
         if os.path.exists(target):
             return validate_path(target, all_faults=all_faults)
-        if target.startswith("docker://"):  # which is no name that an image can have here
-            return self._validate_elsewhere(target, all_faults=all_faults)
         try:
             descriptor = self._descriptor(target)
         except (NotInStore, InvalidReference) as error:
-            if _TRANSPORT.match(target):
+            from ocibuild.transfer import has_transport
+
+            if has_transport(target):
                 return self._validate_elsewhere(target, all_faults=all_faults)
             if isinstance(error, InvalidReference):
                 raise
             raise NotInStore(
                 f"{target}: neither a file or folder nor an image in the store",
-                remedy=f"docker://{target} is one in a registry",
+                remedy=f"an image of a registry is docker://{target}",
             ) from error
         return validate_stored(self.store, descriptor, subject=target, all_faults=all_faults)
 

@@ -9,7 +9,15 @@ from ocibuild.archive.faults import Fault
 from ocibuild.archive.layout import blob_name, read_file
 from ocibuild.archive.naming import name_of
 from ocibuild.archive.sound import check_blob, check_layer, read_blob
-from ocibuild.errors import DigestMismatch, InvalidDocument, OcibuildError, UnsupportedMediaType
+from ocibuild.errors import (
+    DigestMismatch,
+    Interrupted,
+    InvalidDocument,
+    NotFound,
+    OcibuildError,
+    RegistryError,
+    UnsupportedMediaType,
+)
 from ocibuild.oci import (
     ImageConfig,
     Index,
@@ -216,7 +224,12 @@ def _check_header(data: bytes) -> None:
 
 
 def _fault(where: str, error: OcibuildError) -> Fault:
-    """Return the error as a fault; what kind of document it is in, ``where`` says already."""
+    """Return the error as a fault; what kind of document it is in, ``where`` says already.
+
+    One that says nothing of the image, as of a registry that does not answer, is raised.
+    """
+    if isinstance(error, Interrupted) or (isinstance(error, RegistryError) and not isinstance(error, NotFound)):
+        raise error
     what = error.message
     for kind in ("manifest: ", "index: ", "config: ", "oci-layout: "):
         what = what.removeprefix(kind)

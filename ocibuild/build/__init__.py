@@ -6,7 +6,6 @@ from ocibuild.build.check import CheckReport, Inspector, OutlineReport, TargetsR
 from ocibuild.build.delivery import Delivery, finish_push
 from ocibuild.build.entitlements import entitlements
 from ocibuild.build.machine import Machine
-from ocibuild.build.platforms import labelled
 from ocibuild.build.request import BuildRequest, BuildResult
 from ocibuild.build.secrets import SecretSpec, parse_secret
 
@@ -24,7 +23,6 @@ __all__ = [
     "TargetsReport",
     "entitlements",
     "finish_push",
-    "labelled",
     "parse_secret",
     "parse_ssh",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocibuild.dockerfile import ResolvedBase
 from ocibuild.errors import NotInStore
 from ocibuild.graph import told
-from ocibuild.oci import select
+from ocibuild.oci import Platform, select
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ocibuild.build.contexts import Layout
     from ocibuild.graph import Emit, Image
-    from ocibuild.oci import Platform, Reference
+    from ocibuild.oci import Reference
     from ocibuild.registry import Registry
     from ocibuild.rootfs.arrivals import BlobOrigin
     from ocibuild.store import Store, StoredImage
@@ -86,6 +86,10 @@ class Bases:
         fits = select([replace(image.descriptor, platform=image.config.platform)], platform)
         return image if fits else None
 
+    def _may_name(self, reference: Reference, platform: Platform) -> bool:
+        """Tell whether a tag may become that of an image for ``platform``: not where it has one for this machine."""
+        return platform == Platform.host() or self._stored(reference, Platform.host()) is None
+
     def _resolve_anew(self, reference: Reference, platform: Platform) -> ResolvedBase:
         from ocibuild.registry import resolve
 
@@ -93,7 +97,8 @@ class Bases:
         resolved = resolve(self._registry(), self._store, reference, platform, strict=strict)
         for layer in resolved.manifest.layers:  # a push beside it need not send these
             self._store.origins.add(layer.digest, reference)
-        if self._keep_tags and reference.tag is not None and reference.digest is None:
+        is_tag = reference.tag is not None and reference.digest is None
+        if self._keep_tags and is_tag and self._may_name(reference, platform):
             self._store.tags.set(reference, replace(resolved.descriptor, platform=resolved.config.platform))
         return ResolvedBase(resolved.descriptor.digest, resolved.config)
 

@@ -13,6 +13,7 @@ from ocibuild.build.bases import Bases
 from ocibuild.build.contexts import NamedContexts
 from ocibuild.build.linting import new_linter
 from ocibuild.build.maincontext import open_main
+from ocibuild.build.platforms import labelled
 from ocibuild.build.remotes import Remotes
 from ocibuild.build.request import BuildResult
 from ocibuild.build.secrets import Secrets
@@ -20,7 +21,7 @@ from ocibuild.dockerfile import Options, convert, parse
 from ocibuild.graph import Image, Warned
 from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
-from ocibuild.solver import Inputs, NobodyWaits, Solver, Workshop, nobody_told, root_of
+from ocibuild.solver import Inputs, NoOutlet, Solver, Workshop, root_of
 from ocibuild.store import load_image
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ocibuild.build.machine import Machine
+    from ocibuild.build.maincontext import MainContext
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from ocibuild.graph import Emit, Vertex
     from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
-    from ocibuild.solver import Elsewhere, Packed, Solution
+    from ocibuild.solver import Elsewhere, Outlet, Solution
     from ocibuild.solver.dryrun import PlannedStep
     from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
@@ -49,23 +51,34 @@ class Lent(NamedTuple):
     agents: Agents
 
 
-class _Converted(NamedTuple):
-    """A request as the solver needs it."""
+class _Opened(NamedTuple):
+    """What a request is about, once it is open: the same for every platform."""
 
-    target: Target
-    contexts: Mapping[str, LocalContext]
-    bases: Bases
+    main: MainContext
+    named: NamedContexts
     remotes: Remotes
     lent: Lent
+
+    @property
+    def contexts(self) -> Mapping[str, LocalContext]:
+        """The build contexts that have files, by name."""
+        return {"": self.main.context, **self.named.folders}
+
+
+class _Part(NamedTuple):
+    """The build of one image, as the solver needs it; ``emit`` is told of its steps."""
+
+    request: BuildRequest
+    target: Target
+    bases: Bases
+    emit: Emit
 
 
 class Builder:
     """Builds images with the machine, store and registry that it is given.
 
-    ``ready`` hears, from any thread, of each new layer of the image while the build still goes on, ``packed`` of all
-    that are packed, also of other stages; ``provided`` tells whether a layer need not come into the store for the
-    image's sake. ``elsewhere`` are caches beyond the store. ``hold`` keeps from the terminal what is shown of events,
-    for as long as somebody else has that.
+    ``outlet`` takes layers while the build still goes on, ``elsewhere`` are caches beyond the store. ``hold`` keeps
+    from the terminal what is shown of events, for as long as somebody else has that.
     """
 
     def __init__(
@@ -77,17 +90,13 @@ class Builder:
         emit: Emit,
         limits: Callable[[], Limits],
         *,
-        ready: Callable[[Descriptor], None] = nobody_told,
-        packed: Packed | None = None,
-        provided: Callable[[Descriptor], bool] = lambda _layer: False,
+        outlet: Outlet | None = None,
         elsewhere: Elsewhere | None = None,
         hold: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         machine.use(store)
-        self._provided = provided
+        self._outlet = outlet or NoOutlet()
         self._elsewhere = elsewhere
-        self._ready = ready
-        self._packed = packed or NobodyWaits()
         self._hold = hold
         self._machine = machine
         self._store = store
@@ -96,102 +105,123 @@ class Builder:
         self._emit = emit
         self._limits = limits
 
-    def build(self, request: BuildRequest, *, after: int = 0) -> BuildResult:
-        """Build the image and put it into the store under its tags; outputs beyond the store are the caller's.
+    def build(self, request: BuildRequest, *, after: int = 0) -> tuple[BuildResult, ...]:
+        """Build the image of each platform and put it into the store; outputs beyond the store are the caller's.
 
-        ``after`` is the number of the last step that events told of, for a build that is one of several.
+        The one image of a request gets its names. All that the images are made from is read before the first is made,
+        and what is the same for several is made once. ``after`` is the number of the last step that events told of.
         Raises DockerfileError, SourceError, RegistryError, SandboxError, StepFailed, StoreError; what was done until
         then stays cached.
         """
-        with self._converted(request, after=after) as converted:
-            return self._write(request, converted.target, self._solve(request, converted))
+        made_now: set[Digest] = set()
+        results: list[BuildResult] = []
+        with self._opened(request, after) as opened:
+            parts = self._parts(request, opened)
+            cleanups = [ExitStack() for _ in parts]
+            solvers = [self._solver(*one, opened, made_now) for one in zip(parts, cleanups, strict=True)]
+            for solver in solvers:
+                solver.compute_keys()
+            step = opened.remotes.steps
+            for part, solver, cleanup in zip(parts, solvers, cleanups, strict=True):
+                with cleanup:
+                    results.append(self._write(part.request, part.target, solver.solve(after=step)))
+                step = results[-1].last_step
+        return tuple(results)
 
     def preview(self, request: BuildRequest) -> tuple[PlannedStep, ...]:
-        """Return what a build would do; nothing is run, pulled, tagged or written.
+        """Return what the build of one image would do; nothing is run, pulled, tagged or written.
 
         Manifests and configs of base images come into the store, and what a URL or a repository must be asked for.
         """
         from ocibuild.solver.dryrun import DryRun
 
-        with self._converted(request, keep_tags=False) as converted:
-            identify = converted.remotes.identify
-            inputs = Inputs(self._store, converted.contexts, self._emit, identify, self._elsewhere)
-            return tuple(DryRun(inputs, use_cache=request.use_cache).steps(converted.target.vertex))
+        with self._opened(request, 0) as opened:
+            (part,) = self._parts(request, opened, keep_tags=False)
+            return tuple(DryRun(self._inputs(part, opened), use_cache=request.use_cache).steps(part.target.vertex))
 
     @contextmanager
-    def _converted(self, request: BuildRequest, *, after: int = 0, keep_tags: bool = True) -> Iterator[_Converted]:
-        """Give what a request comes to, once the Dockerfile is read and everything outside of it is found."""
+    def _opened(self, request: BuildRequest, after: int) -> Iterator[_Opened]:
+        """Open everything that a request takes from outside, but for base images."""
         secrets = Secrets(request.secrets, os.environ)
-        remotes = Remotes(self._store, self._registry, self._emit, secrets, steps=after)
+        remotes = Remotes(self._store, self._registry, self._emit, secrets)
+        remotes.steps = after
         with (
             open_main(request, self._store, remotes, self._machine.ownership) as main,
             NamedContexts.open(request.contexts) as named,
             Agents(request.agents, os.environ) as agents,
         ):
-            dockerfile = parse(main.dockerfile, file=main.file)
-            linter = new_linter(dockerfile, request, main)
+            yield _Opened(main, named, remotes, Lent(secrets, agents))
+
+    def _parts(self, request: BuildRequest, opened: _Opened, *, keep_tags: bool = True) -> list[_Part]:
+        """Convert the Dockerfile for each platform, and find out about all that is elsewhere."""
+        main, remotes = opened.main, opened.remotes
+        dockerfile = parse(main.dockerfile, file=main.file)
+        parts = []
+        warned: set[str] = set()
+        for one in request.parts:
+            emit = labelled(self._emit, one.platform, warned) if request.is_index else self._emit
             bases = Bases(
                 self._store,
                 self._registry,
-                self._emit,
+                emit,
                 pull=request.pull,
-                layouts=named.layouts,
+                layouts=opened.named.layouts,
                 steps=remotes.steps,
-                asked_for=request.platform if request.platform != Platform.host() else None,
-                keep_tags=keep_tags and not (request.is_part and request.platform != Platform.host()),
+                asked_for=one.platform if one.platform != Platform.host() else None,
+                keep_tags=keep_tags,
             )
-            target = self._convert(dockerfile, conversion_options(request, named.kinds), linter, bases)
+            linter = new_linter(dockerfile, one, main)
+            target = self._convert(dockerfile, conversion_options(one, opened.named.kinds), linter, bases, emit)
             remotes.steps = bases.steps
             remotes.look_up(target.vertex)
-            contexts = {"": main.context, **named.folders}
-            yield _Converted(target, contexts, bases, remotes, Lent(secrets, agents))
+            parts.append(_Part(one, target, bases, emit))
+        return parts
 
-    def _convert(self, dockerfile: Dockerfile, options: Options, linter: Linter, bases: Bases) -> Target:
+    def _convert(self, dockerfile: Dockerfile, options: Options, linter: Linter, bases: Bases, emit: Emit) -> Target:
         """Convert the Dockerfile, telling what the linter finds; raises LintFailed where that is an error."""
         linter.read(dockerfile, options)
         try:
             target = convert(dockerfile, replace(options, observers=(linter,)), bases.resolve)
         finally:
             for finding in linter.findings:
-                self._emit(Warned(str(finding)))
+                emit(Warned(str(finding)))
         linter.judge()
         for warning in target.warnings:
-            self._emit(Warned(warning))
+            emit(Warned(warning))
         return target
 
-    def _solve(self, request: BuildRequest, converted: _Converted) -> Solution:
-        target, contexts, bases, remotes, lent = converted
-        inputs = Inputs(self._store, contexts, self._emit, remotes.identify, self._elsewhere)
-        with ExitStack() as cleanup:
-            solver = Solver(
-                inputs,
-                lambda: self._workshop(inputs, bases, remotes, lent, cleanup, request),
-                jobs=request.jobs,
-                use_cache=request.use_cache,
-                pack_all=any(cache.everything for cache in request.cache_to),
-                first_step=remotes.steps + 1,
-            )
-            return solver.solve(target.vertex)
+    def _inputs(self, part: _Part, opened: _Opened) -> Inputs:
+        return Inputs(self._store, opened.contexts, part.emit, opened.remotes.identify, self._elsewhere)
 
-    def _workshop(
-        self,
-        inputs: Inputs,
-        bases: Bases,
-        remotes: Remotes,
-        lent: Lent,
-        cleanup: ExitStack,
-        request: BuildRequest,
-    ) -> Workshop:
+    def _solver(self, part: _Part, cleanup: ExitStack, opened: _Opened, made_now: set[Digest]) -> Solver:
+        """Return what solves a part; ``cleanup`` is left when it has."""
+        request, inputs = part.request, self._inputs(part, opened)
+        return Solver(
+            inputs,
+            part.target.vertex,
+            lambda: self._workshop(inputs, part, opened, cleanup),
+            jobs=request.jobs,
+            use_cache=request.use_cache,
+            pack_all=any(cache.everything for cache in request.cache_to),
+            made_now=made_now,
+        )
+
+    def _workshop(self, inputs: Inputs, part: _Part, opened: _Opened, cleanup: ExitStack) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
         from ocibuild.layer import compression_threads
 
-        executor = self._machine.executor(self._warn)
+        request, remotes = part.request, opened.remotes
+
+        def warn(message: str) -> None:
+            part.emit(Warned(message))
+
+        executor = self._machine.executor(warn)
         ownership = self._machine.ownership()
         self._store.locks.resume()
         self._store.snapshots.recover()
         self._store.trees.recover()
         self._store.caches.recover()
-        snapshotter = self._machine.snapshotter(self._store, self._warn)
+        snapshotter = self._machine.snapshotter(self._store, warn)
         cleanup.callback(snapshotter.close)
 
         def stop() -> None:
@@ -209,14 +239,12 @@ class Builder:
             snapshotter=snapshotter,
             executor=executor,
             ownership=ownership,
-            origin_of=bases.origin_of,
+            origin_of=part.bases.origin_of,
             bring=remotes.bring,
             stop=stop,
-            secrets=lent.secrets,
-            agents=lent.agents,
-            ready=self._ready,
-            packed=self._packed,
-            provided=self._provided,
+            secrets=opened.lent.secrets,
+            agents=opened.lent.agents,
+            outlet=self._outlet,
             limits=self._limits,
             pasta=request.pasta,
             threads=compression_threads(),
@@ -228,9 +256,6 @@ class Builder:
 
         return partial(open_shell, executor, self._hold)
 
-    def _warn(self, message: str) -> None:
-        self._emit(Warned(message))
-
     def _write(self, request: BuildRequest, target: Target, solution: Solution) -> BuildResult:
         config = assemble(
             target.config, self._inherited(target.vertex), solution.layers, [record.created for record in solution.own]
@@ -238,11 +263,10 @@ class Builder:
         layers = [layer.descriptor for layer in solution.base]
         layers += self._own_layers(request, solution)
         descriptor = write_image(self._store.blobs, config, layers, request.annotations)
-        names = tuple(dict.fromkeys([*request.tags, *(name for output in request.outputs for name in output.names)]))
         if request.keeps_image and all(self._store.blobs.has(layer.digest) for layer in layers):
-            self._store.tags.give(descriptor, names)
+            self._store.tags.give(descriptor, request.names)
         image_id = Digest.of(config.to_bytes(validated=False))
-        return BuildResult(image_id, descriptor, names, solution.own, solution.others, solution.last_step)
+        return BuildResult(image_id, descriptor, request.names, solution.own, solution.others, solution.last_step)
 
     def _own_layers(self, request: BuildRequest, solution: Solution) -> list[Descriptor]:
         if not any(cache.is_inline for cache in request.cache_to):

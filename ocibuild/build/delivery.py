@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
-    from ocibuild.cache import Caches
+    from ocibuild.cache import Caches, CacheTo
     from ocibuild.graph import Emit
     from ocibuild.oci import Descriptor, Limits, Platform, Reference
     from ocibuild.output import Encoding, OutputSpec
@@ -47,8 +47,7 @@ class Delivery:
         self._emit = emit
         self._cleanup = ExitStack()
         self._push: Push | None = None
-        self._caching = ExitStack()  # has the pushes of the next
-        self._cached_early: list[tuple[bool, Push]] = []  # with whether the layers of all stages are wanted
+        self._caching: dict[CacheTo, Push] = {}  # of the caches whose layers are sent as they come
         self._step = 0
         self._forms: dict[tuple[Descriptor, Encoding, str], BuildResult] = {}  # each is made once
         # what is sent as it was built can be sent while more is built
@@ -62,13 +61,12 @@ class Delivery:
             self._push = self._cleanup.enter_context(Push(self._registry(), self._store, self._names))
         # a registry that gets the image takes the layers of the cache from there, without one more upload
         pushed_to = {name.domain for output in self._request.outputs if output.push for name in self._names_of(output)}
-        self._cleanup.enter_context(self._caching)
         for spec in self._request.cache_to:
             if spec.reference is not None and spec.reference.domain not in pushed_to:
                 from ocibuild.transfer import Push
 
-                push = self._caching.enter_context(Push(self._registry(), self._store, [spec.reference]))
-                self._cached_early.append((spec.everything, push))
+                push = Push(self._registry(), self._store, [spec.reference])
+                self._caching[spec] = self._cleanup.enter_context(push)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -84,42 +82,47 @@ class Delivery:
         request = self._request
         return Caches.open(request.cache_from, self._registry, self._store, request.all_platforms, self._warn)
 
-    def begin(self, layer: Descriptor) -> None:
-        """Send a layer of the image that is in the store, from any thread."""
+    def arrived(self, layer: Descriptor, /) -> None:
+        """Send a layer of the image that is in the store now; see ``ocibuild.solver.Outlet``."""
         if self._push is not None:
             self._push.begin(layer)
 
-    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
-        """Send a large layer that is still being packed; see ``ocibuild.solver.Packed``."""
-        for push in self._early(is_own=is_own):
+    def growing(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """Send a large layer that is still being packed; see ``ocibuild.solver.Outlet``."""
+        for push in self._pushes(is_own=is_own):
             push.begin_growing(blob)
 
-    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
-        """Send a layer that was packed; see ``ocibuild.solver.Packed``."""
-        for push in self._early(is_own=is_own):
+    def packed(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Send a layer that was packed; see ``ocibuild.solver.Outlet``."""
+        for push in self._pushes(is_own=is_own):
             push.begin(layer)
 
-    def _early(self, *, is_own: bool) -> list[Push]:
+    def _pushes(self, *, is_own: bool) -> list[Push]:
         """Return the pushes that want a layer, to where the image goes and to caches."""
         image = [self._push] if self._push is not None and is_own else []
-        return image + [push for everything, push in self._cached_early if is_own or everything]
+        return image + [push for spec, push in self._caching.items() if is_own or spec.everything]
 
-    def provides(self, layer: Descriptor) -> bool:
-        """Tell, from any thread, whether a layer need not come into the store: all who get the image have it."""
+    def provides(self, layer: Descriptor, /) -> bool:
+        """See ``ocibuild.solver.Outlet``."""
         is_only_pushed = all(
             output.kind is Kind.REGISTRY and not output.is_rewritten for output in self._request.outputs
         )
         return self._push is not None and is_only_pushed and self._push.provides(layer)
 
-    def verify(self, result: BuildResult, again: BuildResult) -> None:
-        """Raise OcibuildError where two builds are not the same image, in the form whose times are bounded if there is.
+    def verify(self, results: Sequence[BuildResult], again: Sequence[BuildResult]) -> None:
+        """Raise OcibuildError where two builds differ, in the form whose times are bounded where an output has one.
 
         What of the second one is another is left to be pruned.
         """
+        self._step = again[-1].last_step
+        for pair in zip(results, again, strict=True):
+            self._verify(pair)
+
+    def _verify(self, pair: tuple[BuildResult, BuildResult]) -> None:
         from ocibuild.output.compare import first_difference
 
         bounded = next((output for output in self._request.outputs if output.encoding.rewrites_times), None)
-        built = [self._rewritten(bounded, one) if bounded else one for one in (result, again)]
+        built = [self._rewritten(bounded, one) if bounded else one for one in pair]
         images = [self._load(one) for one in built]
         difference = first_difference(self._store.blobs, *images)
         if difference is not None:
@@ -133,7 +136,7 @@ class Delivery:
 
         Return the result as the first output that is an image has it.
         """
-        self._step = results[-1].last_step
+        self._step = max(self._step, results[-1].last_step)
         whole = self._whole(results)
         if self._request.is_index and self._request.keeps_image and all(map(self._is_complete, results)):
             self._store.tags.give(whole.descriptor, whole.tags)
@@ -154,11 +157,10 @@ class Delivery:
         images = [result.descriptor for result in results]
         is_oci = output is None or output.encoding.is_oci
         index = write_index(self._store.blobs, images, annotations, is_oci=is_oci)
-        names = [*self._request.tags, *(name for one in self._request.outputs for name in one.names)]
         return BuildResult(
             index.digest,
             index,
-            tuple(dict.fromkeys(names)),
+            self._request.names,
             tuple(record for result in results for record in result.own),
             tuple(record for result in results for record in result.others),
             self._step,
@@ -243,7 +245,6 @@ class Delivery:
             write_tree(output, image, self._store, self._machine, self._limits, self._warn)
 
     def _export(self, results: Sequence[BuildResult]) -> None:
-        self._caching.close()  # what is on its way arrives, and need not be sent again
         for spec in [spec for spec in self._request.cache_to if not spec.is_inline]:
             from ocibuild.cache import export, place_of
 
@@ -253,7 +254,8 @@ class Delivery:
             records = tuple({**own, **others}.values() if spec.everything else own.values())
             place = place_of(spec, self._registry, self._store, self._request.all_platforms)
             with told(self._emit, self._step, f"exporting the cache to {place.subject}"):
-                export(place, records, self._store, self.caches, self._warn)
+                begun = self._caching.get(spec)
+                export(place, records, self._store, self.caches, self._warn, settle=begun.settle if begun else None)
 
     def _warn(self, message: str) -> None:
         self._emit(Warned(message))

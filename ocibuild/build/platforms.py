@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import UsageError
 from ocibuild.graph import Finished, Started, Warned
 from ocibuild.oci import Index, mediatypes
 
@@ -22,10 +21,8 @@ def write_index(
 ) -> Descriptor:
     """Put an index of images, whose descriptors have their platforms, into the store, and return its descriptor.
 
-    Its media type is OCI's, or else that of docker's manifest list, which has no annotations: UsageError.
+    Its media type is OCI's, or else that of docker's manifest list.
     """
-    if annotations and not is_oci:
-        raise UsageError("docker's lists have no annotations", remedy="leave out oci-mediatypes=false")
     media_type = mediatypes.OCI_INDEX if is_oci else mediatypes.DOCKER_MANIFEST_LIST
     index = Index(media_type, tuple(images), annotations=dict(annotations))
     return blobs.put(index.to_bytes(), media_type)

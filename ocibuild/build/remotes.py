@@ -32,13 +32,7 @@ class Remotes:
     """
 
     def __init__(
-        self,
-        store: Store,
-        registry: Callable[[], Registry],
-        emit: Emit,
-        secret: Secret = lambda _name: None,
-        *,
-        steps: int = 0,
+        self, store: Store, registry: Callable[[], Registry], emit: Emit, secret: Secret = lambda _name: None
     ) -> None:
         self._store = store
         self._registry = registry
@@ -46,7 +40,7 @@ class Remotes:
         self._secret = secret
         self._files: dict[str, Future[Download]] = {}  # by URL
         self._commits: dict[GitReference, Future[Commit]] = {}
-        self.steps = steps
+        self.steps = 0
 
     def look_up(self, target: Vertex) -> None:
         """Find out about all that ``target`` needs, several at a time.

@@ -35,8 +35,7 @@ class BuildRequest:
     are caches beyond the store. ``forced`` is how steps must be run. Without ``outputs`` the image goes into the store
     alone. With ``debug_on_failure`` a shell is opened on this process's terminal in what a RUN that fails has left.
     With ``verifies`` the image is built a second time, without any cache, and must be the same. Where there are several
-    ``platforms``, an image of each is built, and what is delivered is an index of them: the build
-    of each ``is_part`` of that.
+    ``platforms``, an image of each is built, and what is delivered is an index of them.
     """
 
     context: str
@@ -50,7 +49,6 @@ class BuildRequest:
     annotations: Mapping[str, str] = field(default_factory=dict)
     index_annotations: Mapping[str, str] = field(default_factory=dict)
     platforms: tuple[Platform, ...] = ()
-    is_part: bool = False
     network: Network = Network.DEFAULT
     pasta: bool = False
     extra_hosts: tuple[ExtraHost, ...] = ()
@@ -81,6 +79,11 @@ class BuildRequest:
         return len(self.platforms) > 1
 
     @property
+    def names(self) -> tuple[Reference, ...]:
+        """All names of the image in the store, each once."""
+        return tuple(dict.fromkeys([*self.tags, *(name for output in self.outputs for name in output.names)]))
+
+    @property
     def all_platforms(self) -> tuple[Platform, ...]:
         """The platforms of what is delivered."""
         return self.platforms or (self.platform,)
@@ -90,7 +93,7 @@ class BuildRequest:
         """The build of each image: those of an index have no name and go nowhere on their own."""
         if not self.is_index:
             return (self,)
-        part = replace(self, platforms=(), is_part=True, tags=(), outputs=(OutputSpec(Kind.NOTHING),))
+        part = replace(self, platforms=(), tags=(), outputs=(OutputSpec(Kind.NOTHING),))
         return tuple(replace(part, platform=one) for one in self.platforms)
 
     @property

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 
 def export(
-    place: Place, records: Sequence[LayerRecord], store: Store, caches: Caches | None, warn: Callable[[str], None]
+    place: Place,
+    records: Sequence[LayerRecord],
+    store: Store,
+    caches: Caches | None,
+    warn: Callable[[str], None],
+    *,
+    settle: Callable[[], None] | None = None,
 ) -> None:
     """Put ``records`` into a cache; where that does not work, ``warn`` hears why.
 
-    Layers that are not in the store come from ``caches``, where they were found.
+    Layers that are not in the store come from ``caches``, where they were found. ``settle`` waits for what is on its
+    way there already.
     """
 
     def open_blob(record: LayerRecord, offset: int) -> BlobReader:
@@ -31,6 +38,8 @@ def export(
         return store.blobs.open_at(blob.digest, offset)
 
     try:
+        if settle is not None:
+            settle()
         place.put(records, open_blob)
     except Interrupted:
         raise

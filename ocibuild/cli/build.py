@@ -124,8 +124,6 @@ def _request(options: dict[str, Any]) -> BuildRequest:
     outputs = [*options["outputs"], *(output for flag, output in short.items() if options[flag])]
     named = [Platform.parse(name.strip()) for value in options["platforms"] if value for name in value.split(",")]
     platforms = tuple(dict.fromkeys(named)) or (Platform.host(),)
-    if len(platforms) > 1 and "-" in (options["context"], options["dockerfile"]):
-        raise click.UsageError("standard input can be read for one platform (name a folder, or give one --platform)")
     of_manifest, of_index = _annotations(options["annotations"], is_index=len(platforms) > 1)
     return BuildRequest(
         context=options["context"],
@@ -159,17 +157,19 @@ def _request(options: dict[str, Any]) -> BuildRequest:
 
 def _annotations(values: tuple[str, ...], *, is_index: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Return the annotations of manifests and those of the index."""
-    found = pairs(values, "--annotation")
-    index = {key.removeprefix("index:"): value for key, value in found.items() if key.startswith("index:")}
-    for key in found:
-        what, colon, name = key.partition(":")
-        if what in ("manifest-descriptor", "index-descriptor") or (colon and ("," in what or "[" in what)):
-            raise click.UsageError(f"--annotation {key}: only manifests and indexes are annotated")
-        if colon and not name:
+    manifest: dict[str, str] = {}
+    index: dict[str, str] = {}
+    for key, value in pairs(values, "--annotation").items():
+        level, colon, name = key.partition(":")
+        if not colon or level not in ("manifest", "index"):
+            if level in ("manifest-descriptor", "index-descriptor") or "," in level or "[" in level:
+                raise click.UsageError(f"--annotation {key}: only manifests and indexes are annotated")
+            level, name = "manifest", key
+        if not name:
             raise click.UsageError(f"--annotation {key}: an annotation without a name")
+        (index if level == "index" else manifest)[name] = value
     if index and not is_index:
         raise click.UsageError("--annotation index:: one platform has no index (annotate the manifest)")
-    manifest = {key.removeprefix("manifest:"): value for key, value in found.items() if not key.startswith("index:")}
     return manifest, index
 
 

@@ -110,13 +110,18 @@ def parse_output(text: str) -> OutputSpec:
     return spec
 
 
-def check_outputs(specs: Sequence[OutputSpec], tags: Sequence[Reference], *, of_index: bool = False) -> None:
-    """Raise OcibuildError for what could not be written once the image, or an index of images, is built."""
+def check_outputs(
+    specs: Sequence[OutputSpec], tags: Sequence[Reference], *, of_index: bool = False, is_annotated: bool = False
+) -> None:
+    """Raise OcibuildError for what could not be written once the image, or an index of images, is built.
+
+    ``is_annotated`` is whether the index has annotations, whatever the output.
+    """
     for spec in specs:
         if of_index and spec.kind in (Kind.DOCKER, Kind.TAR):
             other = "oci" if spec.is_image else "local"
             raise UsageError(f"type={spec.kind} holds one platform", remedy=f"take type={other}, or one --platform")
-        if spec.index_annotations and not spec.encoding.is_oci:
+        if (is_annotated or spec.index_annotations) and not spec.encoding.is_oci:
             raise UsageError("docker's lists have no annotations", remedy="leave out oci-mediatypes=false")
         if spec.index_annotations and not of_index:
             raise UsageError("one platform has no index to annotate", remedy="annotate the manifest, with annotation.")

@@ -3,17 +3,6 @@
 from ocibuild.solver.plan import root_of
 from ocibuild.solver.results import Solution
 from ocibuild.solver.solve import Solver
-from ocibuild.solver.workshop import Elsewhere, Inputs, NobodyWaits, OriginOf, Packed, Workshop, nobody_told
+from ocibuild.solver.workshop import Elsewhere, Inputs, NoOutlet, OriginOf, Outlet, Workshop
 
-__all__ = [
-    "Elsewhere",
-    "Inputs",
-    "NobodyWaits",
-    "OriginOf",
-    "Packed",
-    "Solution",
-    "Solver",
-    "Workshop",
-    "nobody_told",
-    "root_of",
-]
+__all__ = ["Elsewhere", "Inputs", "NoOutlet", "OriginOf", "Outlet", "Solution", "Solver", "Workshop", "root_of"]

@@ -85,7 +85,7 @@ class Bringer:
         if extent is not Extent.NOTHING:
             self._know(root, stack, extent)
         for layer in wanted:
-            self._shop().ready(layer.descriptor)
+            self._shop().outlet.arrived(layer.descriptor)
 
     def _know(self, root: Vertex, stack: Sequence[Snapshot], extent: Extent) -> None:
         """Take ``stack`` for what it is, and what was cached elsewhere of it for results of this store."""
@@ -102,7 +102,7 @@ class Bringer:
                 self._record(vertex, known.made[key])
 
     def _is_provided(self, layer: Layer) -> bool:
-        return not self._known.has_blob(layer) and self._shop().provided(layer.descriptor)
+        return not self._known.has_blob(layer) and self._shop().outlet.provides(layer.descriptor)
 
     def _origin_of(self, root: Vertex) -> BlobOrigin:
         from ocibuild.solver.operations.image import Origins

@@ -39,11 +39,15 @@ class Known:
     By key, ``made`` has the results that are in the store, ``elsewhere`` those of which only a cache beyond it has the
     layer, and ``roots`` the stacks of what was brought from elsewhere as a whole. ``use_cache`` is whether results from
     before may be used, ``all_stages`` whether cached stages count that nobody needs any more. ``anew`` has the keys of
-    what is to be made anew, ``outdated`` those of all that rests on that too.
+    what is to be made anew, ``outdated`` those of all that rests on that too; but ``made_now`` those of what was made
+    for the same request, which counts whatever may not be used from before.
     """
 
-    def __init__(self, inputs: Inputs, *, use_cache: bool, all_stages: bool = False) -> None:
+    def __init__(
+        self, inputs: Inputs, *, use_cache: bool, all_stages: bool = False, made_now: set[Digest] | None = None
+    ) -> None:
         self.use_cache = use_cache
+        self.made_now = set() if made_now is None else made_now
         self._all_stages = all_stages
         self.listings = Listings(inputs)
         self.keys = Keys(self._image_key, self.listings.digest, inputs.identify)
@@ -75,7 +79,7 @@ class Known:
 
     def cached(self, key: Digest) -> Made | None:
         """Return the result that the store has from before, where it may be used."""
-        if not self.use_cache or key in self.outdated:
+        if (not self.use_cache or key in self.outdated) and key not in self.made_now:
             return None
         record = self._store.records.get(key)
         snapshot = self._store.snapshots.by_id(record.snapshot) if record else None

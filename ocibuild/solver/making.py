@@ -88,14 +88,12 @@ class Maker:
             return
         with located(vertex), translate_errors(self._inputs.store.root):
             made = known.made[known.keys[vertex]]
-            begun = partial(shop.packed.begun, is_own=is_own)
+            growing = partial(shop.outlet.growing, is_own=is_own)
             stack = known.base_stack(vertex)
-            layer = shop.snapshotter.pack(stack, made.snapshot, threads=shop.threads, large=begun)
+            layer = shop.snapshotter.pack(stack, made.snapshot, threads=shop.threads, large=growing)
             snapshot = self._inputs.store.snapshots.packed(made.snapshot, layer)
             known.made[known.keys[vertex]] = Made(snapshot, made.created)
-            shop.packed.done(layer.descriptor, is_own=is_own)
-            if is_own:
-                shop.ready(layer.descriptor)
+            shop.outlet.packed(layer.descriptor, is_own=is_own)
 
     def record(self, vertex: MadeVertex, made: Made, by_content: Meaning | None = None) -> None:
         """Keep a result under its key, and its second key where that is not known yet."""
@@ -134,6 +132,7 @@ class Maker:
             except BaseException:
                 active.recall()
                 raise
+            self._known.made_now.add(self._known.keys[vertex])
         return made
 
     def _became(self, vertex: Vertex) -> str:

@@ -29,43 +29,51 @@ _STEP, _PACK = 0, 1  # ranks: a step that others wait for goes before the packin
 
 
 class Solver:
-    """Solves one target, ``jobs`` steps at a time.
+    """Solves ``target``, ``jobs`` steps at a time.
 
     ``open_workshop`` is called once, and only where something must be made; it raises SandboxError where nothing can.
     ``use_cache`` is whether results from before may be used; new ones are always kept. ``pack_all`` wants the layers of
-    all that the target needs, not of its own chain alone. ``first_step`` numbers the first step for events.
+    all that the target needs, not of its own chain alone. ``made_now`` are the keys of what solvers before have made
+    for the same request, which may be used all the same.
     """
 
     def __init__(
         self,
         inputs: Inputs,
+        target: Vertex,
         open_workshop: Callable[[], Workshop],
         *,
         jobs: int,
         use_cache: bool = True,
         pack_all: bool = False,
-        first_step: int = 1,
+        made_now: set[Digest] | None = None,
     ) -> None:
+        self._target = target
         self._inputs = inputs
         self._jobs = jobs
         self._pack_all = pack_all
-        self._last_step = first_step - 1
-        self._known = Known(inputs, use_cache=use_cache, all_stages=pack_all)
+        self._last_step = 0
+        self._known = Known(inputs, use_cache=use_cache, all_stages=pack_all, made_now=made_now)
         self._pool = Pool()
         self._shop = cache(open_workshop)
         self._reasons = cache(partial(_reasons_of, inputs, self._known))
         self._maker = Maker(inputs, self._known, self._shop, self._reasons, self._pool)
         self._bringer = Bringer(inputs, self._known, self._shop, self._maker.record)
 
-    def solve(self, target: Vertex) -> Solution:
-        """Return the layers of ``target``, made where they are not cached, each with its blob in the store.
+    def compute_keys(self) -> None:
+        """Read what the target is made from, as far as its keys say; raises SourceError where a file is missing."""
+        self._known.compute_keys(self._target)
 
-        A blob may be missing that ``provided`` tells of. Raises StepFailed, SandboxError, SourceError, RegistryError
+    def solve(self, *, after: int) -> Solution:
+        """Return the layers of the target, made where they are not cached, each with its blob in the store.
+
+        Its keys must be computed. ``after`` is the number of the last step that events told of before. A blob may be
+        missing that the outlet provides. Raises StepFailed, SandboxError, SourceError, RegistryError
         and what else the operations raise, with the instruction's location; what was done until then stays cached.
         """
-        self._known.compute_keys(target)
+        self._last_step = after
         while True:
-            plan = self._known.plan(target)
+            plan = self._known.plan(self._target)
             self._bringer.has_given_up = False
             tasks = self._tasks(plan)
             if tasks:

@@ -55,14 +55,20 @@ class Bring(Protocol):
         """Put the files into the directory of ``active``; raise SourceError."""
 
 
-class Packed(Protocol):
-    """Hears of layers that are packed, from any thread."""
+class Outlet(Protocol):
+    """Where layers go while the build still goes on; it is told from any thread."""
 
-    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
-        """Take notice of a large layer that is still being written, of the target itself or of another stage."""
+    def provides(self, layer: Descriptor, /) -> bool:
+        """Tell whether all who get the image have a layer that the store has not, so that it need not come here."""
 
-    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
-        """Take notice of a layer whose blob is now in the store."""
+    def arrived(self, layer: Descriptor, /) -> None:
+        """Take a layer of the target that was brought from elsewhere, and is now in the store."""
+
+    def growing(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """Take a large layer that is still being packed, of the target itself or of another stage."""
+
+    def packed(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """Take a layer that was packed, and is now in the store."""
 
 
 class Secrets(Protocol):
@@ -83,23 +89,21 @@ def nothing_given(name: str, /) -> None:
     """Give no secret and no agent."""
 
 
-def nowhere(_layer: Descriptor, /) -> bool:
-    """Give no layer to those who get the image, but through the store."""
-    return False
+class NoOutlet:
+    """Layers go into the store alone; see ``Outlet``."""
 
+    def provides(self, _layer: Descriptor, /) -> bool:
+        """See ``Outlet``."""
+        return False
 
-def nobody_told(layer: Descriptor, /) -> None:
-    """Do nothing with a layer that is ready."""
+    def arrived(self, layer: Descriptor, /) -> None:
+        """See ``Outlet``."""
 
+    def growing(self, blob: BlobWriter, /, *, is_own: bool) -> None:
+        """See ``Outlet``."""
 
-class NobodyWaits:
-    """Nothing is done with layers as they are packed; see ``Packed``."""
-
-    def begun(self, blob: BlobWriter, /, *, is_own: bool) -> None:
-        """See ``Packed``."""
-
-    def done(self, layer: Descriptor, /, *, is_own: bool) -> None:
-        """See ``Packed``."""
+    def packed(self, layer: Descriptor, /, *, is_own: bool) -> None:
+        """See ``Outlet``."""
 
 
 def usual_limits() -> Limits:
@@ -127,13 +131,9 @@ class Inputs:
 class Workshop(Inputs):
     """The peers of the operations; ``stop`` ends all that runs or arrives, from any thread.
 
-    ``ready`` hears, from any thread, of each layer of the target that was brought from elsewhere, as soon as its blob
-    is in the store, ``packed`` of those that were packed, of the target and of other stages. ``provided`` tells, from
-    any thread, of a layer of the target that is not in the store, whether all who get the image have it already.
-    ``limits`` are asked for when an image is unpacked. With ``pasta`` a
-    step of the network DEFAULT has one of its own, which pasta connects. ``look_at``, where somebody wants to, is
-    called in the main thread with what a RUN that failed has left, before that is undone and when nothing else runs.
-    ``threads`` compress a layer.
+    ``limits`` are asked for when an image is unpacked. With ``pasta`` a step of the network DEFAULT has one of its own,
+    which pasta connects. ``look_at``, where somebody wants to, is called in the main thread with what a RUN that failed
+    has left, before that is undone and when nothing else runs. ``threads`` compress a layer.
     """
 
     snapshotter: Snapshotter
@@ -144,9 +144,7 @@ class Workshop(Inputs):
     stop: Callable[[], None]
     secrets: Secrets = nothing_given
     agents: Agents = nothing_given
-    ready: Callable[[Descriptor], None] = nobody_told
-    packed: Packed = NobodyWaits()
-    provided: Callable[[Descriptor], bool] = nowhere
+    outlet: Outlet = NoOutlet()
     limits: Callable[[], Limits] = usual_limits
     pasta: bool = False
     threads: int = 1

@@ -95,6 +95,12 @@ def parse_location(text: str) -> Location:
         raise UsageError(f"{text!r:.1200}: {error.message}", remedy=error.remedy) from error
 
 
+def has_transport(text: str) -> bool:
+    """Tell whether ``text`` begins as a location does."""
+    transport, colon, _ = text.partition(":")
+    return bool(colon) and transport in _TRANSPORTS
+
+
 def _unknown(text: str, transport: str) -> UsageError:
     if transport in _REFUSED:
         return UsageError(f"{text!r:.160}: the transport {transport}: is not supported", remedy=_REFUSED[transport])

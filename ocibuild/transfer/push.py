@@ -68,6 +68,11 @@ class Push:
         for repository in self._repositories:
             repository.begin_growing(blob, self._threads())
 
+    def settle(self) -> None:
+        """Wait for all that was begun; raise RegistryError where a registry gave no answer."""
+        for repository in self._repositories:
+            repository.settle()
+
     def provides(self, blob: Descriptor) -> bool:
         """Tell whether all repositories have a blob, so that it need not come from here; safe to call from any thread.
 
@@ -110,7 +115,7 @@ class _Repository:
         self._destination = destination
         self._store = store
         self._begun: dict[Digest, Future[bool]] = {}
-        self._is_unreachable = False
+        self._unreachable: RegistryError | None = None
         self._growing: list[tuple[BlobWriter, Future[bool]]] = []  # the digest is known in the end
 
     @property
@@ -130,6 +135,12 @@ class _Repository:
     def begin_growing(self, blob: BlobWriter, pool: ThreadPoolExecutor) -> None:
         """Send a blob in another thread, while it is being written in this one."""
         self._growing.append((blob, pool.submit(self._send_growing, blob)))
+
+    def settle(self) -> None:
+        for begun in (*self._begun.values(), *(sent for _, sent in self._growing)):
+            begun.result()
+        if self._unreachable:
+            raise self._unreachable
 
     def obtain(self, blob: Descriptor) -> bool:
         return self._destination.obtain(blob)
@@ -151,23 +162,28 @@ class _Repository:
         self._destination.finish(descriptor, data)
 
     def _send(self, blob: Descriptor) -> bool:
-        """Send a blob and return True, or False where that did not work; one without an answer is not asked again."""
-        if self._is_unreachable:
+        """Send a blob and return True, or False where that did not work; who gave no answer is not asked again."""
+        if self._unreachable:
             return False
         try:
             if not self._destination.has_blob(blob):
                 self._destination.put_blob(blob, self._opener(blob), lambda _done: None)
         except OcibuildError as error:
-            self._is_unreachable = isinstance(error, RegistryError) and error.status == 0
+            self._note(error)
             return False
         return True
 
     def _send_growing(self, blob: BlobWriter) -> bool:
         try:
             self._destination.put_growing(blob)
-        except OcibuildError:
+        except OcibuildError as error:
+            self._note(error)
             return False
         return True
+
+    def _note(self, error: OcibuildError) -> None:
+        if isinstance(error, RegistryError) and error.status == 0:
+            self._unreachable = error
 
     def _opener(self, blob: Descriptor) -> Callable[[int], BlobReader]:
         return lambda offset: self._store.blobs.open_at(blob.digest, offset)

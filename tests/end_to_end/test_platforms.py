@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,6 +92,65 @@ def test_the_id_of_an_index_names_it(everywhere: Program, context: Path) -> None
     assert _platforms(_skopeo("inspect", "--raw", f"oci-archive:{archive}")) == ["linux/amd64", "linux/arm64"]
 
 
+def test_standard_input_is_read_once_for_all(everywhere: Program, context: Path) -> None:
+    archive = everywhere.user.home / "input.tar"
+    run = subprocess.run(["tar", "-C", context, "-cf", archive, "."], check=False)
+    assert run.returncode == 0
+    files = everywhere.user.home / "of-input"
+    built = everywhere.user.run(
+        "sh", "-c", f"ocibuild build -q {' '.join(BOTH)} -o {files} - < {archive}", cwd=everywhere.user.home
+    )
+    assert built.returncode == 0, built.stderr
+    assert (files / "linux_arm64/arch").read_text() == "for arm64\n"
+    assert (files / "linux_amd64/greeting").read_text() == "hello\n"
+
+
+_RANDOM = """\
+FROM --platform=$BUILDPLATFORM {base} AS builder
+RUN cat /proc/sys/kernel/random/uuid > /once
+FROM scratch
+COPY --from=builder /once /once
+"""
+
+
+def test_what_is_alike_is_made_once_without_a_cache_too(everywhere: Program, busybox_base: str) -> None:
+    context = everywhere.context("random", {"Dockerfile": _RANDOM.format(base=busybox_base)})
+    files = everywhere.user.home / "random-files"
+    for flags in (("--no-cache",), ("--no-cache-filter", "builder")):
+        built = everywhere.build(context, *BOTH, *flags, "-o", files)
+        assert len(built.ran("RUN")) == 1
+        assert (files / "linux_amd64/once").read_text() == (files / "linux_arm64/once").read_text()
+
+
+def test_all_platforms_are_of_the_same_sources(everywhere: Program, busybox_base: str) -> None:
+    """What is saved while the first is made is in none of them, or the build fails: never in one alone."""
+    text = (
+        f"FROM --platform=$BUILDPLATFORM {busybox_base} AS builder\nARG TARGETARCH\nRUN sleep 3; echo $TARGETARCH\n"
+        "FROM scratch\nCOPY --from=builder /etc/passwd /passwd\nCOPY greeting /greeting\n"
+    )
+    context = everywhere.context("moving", {"Dockerfile": text, "greeting": "before\n"})
+    files = everywhere.user.home / "moving-files"
+    process = everywhere.start("build", "--no-cache", *BOTH, "-o", str(files), context)
+    time.sleep(2)
+    (context / "greeting").write_text("after, and longer\n")
+    process.communicate()
+    if process.returncode == 0:
+        texts = {(files / f"linux_{one}/greeting").read_text() for one in ("amd64", "arm64")}
+        assert len(texts) == 1
+
+
+def test_the_name_of_a_base_stays_that_of_this_machines(everywhere: Program, busybox_base: str, registry: str) -> None:
+    name = f"{registry}/platforms/base-{everywhere.user.account.name}"
+    base = everywhere.context("base", {"Dockerfile": "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\n"})
+    everywhere.build(base, *BOTH, "--push", "-t", name)
+    other = everywhere.user.home / "store-base"
+    upon = everywhere.context("upon", {"Dockerfile": f"FROM {name}\nLABEL more=1\n"})
+    for platforms in ("linux/amd64,linux/arm64", "linux/arm64", "linux/arm64,linux/amd64"):
+        everywhere.build(upon, "--platform", platforms, root=other)
+        (found,) = json.loads(everywhere.check("--root", other, "inspect", name))
+        assert found["Architecture"] == "amd64"
+
+
 def test_steps_are_told_apart_and_what_is_alike_is_built_once(everywhere: Program, context: Path) -> None:
     everywhere.run("prune", "--all")
     built = everywhere.build(context, *BOTH)
@@ -162,7 +222,7 @@ def _rewritten(program: Program, name: str) -> str:
     [
         (["-o", "type=docker,dest=x.tar"], "type=docker holds one platform (take type=oci, or one --platform)"),
         (["-o", "type=tar,dest=x.tar"], "type=tar holds one platform (take type=local, or one --platform)"),
-        (["-f", "-"], "standard input can be read for one platform (name a folder, or give one --platform)"),
+        (["-o", "type=image,oci-mediatypes=false", "--annotation", "index:a=b"], "docker's lists have no annotations"),
         ([], "linux/arm64; it has linux/amd64 (choose one with --platform)"),
         (["--annotation", "index-descriptor:a=b"], "only manifests and indexes are annotated"),
         (["--annotation", "manifest[linux/arm64]:a=b"], "only manifests and indexes are annotated"),

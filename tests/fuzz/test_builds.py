@@ -145,7 +145,7 @@ def _build(root: Path, request: BuildRequest) -> Outcome:
     with Store.open(str(root)) as store:
         builder = Builder(machine, store, _no_registry, lambda: None, events.append, Limits)
         try:
-            result = builder.build(request)
+            (result,) = builder.build(request)
         except OcibuildError as error:
             return Outcome(str(error))
         finally:

@@ -100,7 +100,7 @@ class Bench:
             request = BuildRequest(str(self.context), **{"platform": Platform.host(), **options})
             builder = Builder(machine, store, _no_registry, lambda: None, events.append, Limits)
             try:
-                result = builder.build(request)
+                (result,) = builder.build(request)
             except OcibuildError as error:
                 return Built(_outcomes(events), error=str(error), output=_output(events), notes=_notes(events))
             finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.registry import Service, serve
-from ocibuild.errors import NotFound
+from ocibuild.errors import NotFound, Unauthorized
 from ocibuild.oci import Descriptor, Reference, parse_manifest
 from ocibuild.registry import Credentials, Registry, RegistryConfig
 from ocibuild.store import Store
@@ -87,6 +87,13 @@ def test_a_blob_that_a_registry_has_not_is_a_fault(lab: Lab) -> None:
     )
     (fault,) = lab.report().faults
     assert "not found" in str(fault)
+
+
+def test_a_registry_that_fails_says_nothing_of_the_image(lab: Lab) -> None:
+    layer = lab.layers()[1]
+    lab.service.intercept = lambda handler: layer.digest in handler.path and refuse(handler, 403, "DENIED", "not you")
+    with pytest.raises(Unauthorized):
+        lab.report()
 
 
 def test_what_is_nowhere_is_an_error(lab: Lab) -> None:
