@@ -87,6 +87,11 @@ class Keys:
         """
         return self._operation(vertex, {"stack": list(stack)}, contents)
 
+    def contents(self, vertex: Copy) -> list[tuple[CopySource, Digest]]:
+        """Return the sources of a COPY that are in build contexts, with the digests that its key has of their files."""
+        numbered = ((source, self._contents.get((id(vertex), n))) for n, source in enumerate(vertex.sources))
+        return [(source, digest) for source, digest in numbered if digest is not None]
+
     def inputs(self, vertex: Vertex) -> Inputs:
         """Return what a vertex means, once the keys of those that it needs are computed."""
         match vertex:

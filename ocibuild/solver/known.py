@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ocibuild.graph import Copy, Image
-from ocibuild.oci import chain_id, chain_ids
+from ocibuild.oci import Digest, chain_id, chain_ids
 from ocibuild.solver.keys import Keys
 from ocibuild.solver.listings import Listings
 from ocibuild.solver.plan import (
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ocibuild.graph import Vertex
-    from ocibuild.oci import Digest
     from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.workshop import Inputs
@@ -40,7 +40,8 @@ class Known:
     layer, and ``roots`` the stacks of what was brought from elsewhere as a whole. ``use_cache`` is whether results from
     before may be used, ``all_stages`` whether cached stages count that nobody needs any more. ``anew`` has the keys of
     what is to be made anew, ``outdated`` those of all that rests on that too; but ``made_now`` those of what was made
-    for the same request, which counts whatever may not be used from before.
+    for the same request, which counts whatever may not be used from before. By key, ``disowned`` has a name that nobody
+    looks up of each result that is not what the key says: files have changed since that was computed.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Known:
         self.listings = Listings(inputs)
         self.keys = Keys(self._image_key, self.listings.digest, inputs.identify)
         self.made: dict[Digest, Made] = {}
+        self.disowned: dict[Digest, Digest] = {}
         self.elsewhere: Mapping[Digest, LayerRecord] = {}
         self.roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self.anew: frozenset[Digest] = frozenset()
@@ -102,10 +104,20 @@ class Known:
         assert layer is not None
         return layer
 
+    def disown(self, vertex: Vertex) -> None:
+        """Let the result of a vertex be found by this build alone."""
+        self.disowned[self.keys[vertex]] = Digest.of(os.urandom(16))
+
+    def recorded_as(self, vertex: Vertex) -> Digest:
+        """Return the key under which the result of a vertex is kept for others."""
+        key = self.keys[vertex]
+        return self.disowned.get(key, key)
+
     def layer_record(self, vertex: LayerVertex) -> LayerRecord:
         """Return what a cache would have of a vertex whose layer is known."""
         key = self.keys[vertex]
-        return self.elsewhere.get(key) or LayerRecord(key, self.layer(vertex), self.made[key].created)
+        found = self.elsewhere.get(key)
+        return found or LayerRecord(self.recorded_as(vertex), self.layer(vertex), self.made[key].created)
 
     def has_blob(self, layer: Layer) -> bool:
         """Tell whether the store has the blob of a layer."""

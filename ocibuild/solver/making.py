@@ -20,11 +20,12 @@ from ocibuild.graph import (
     Noted,
     Run,
     Scratch,
+    Warned,
     format_time,
 )
 from ocibuild.solver.keys import key_of
-from ocibuild.solver.operations.sources import stage_digest
-from ocibuild.solver.plan import LayerVertex
+from ocibuild.solver.operations.sources import context_digest, stage_digest
+from ocibuild.solver.plan import LayerVertex, waits_for
 from ocibuild.solver.results import Made
 from ocibuild.solver.telling import located, told
 from ocibuild.store import Record, translate_errors
@@ -68,7 +69,7 @@ class Maker:
         known = self._known
         key = known.keys[vertex]
         with told(self._inputs, vertex, step) as outcome, self._inputs.store.locks.holding(f"step {key}"):
-            made = known.cached(key)
+            made = None if self._rests_on_disowned(vertex) else known.cached(key)
             outcome.cached = made is not None
             if made is None:
                 by_content = self._by_content(vertex)
@@ -102,7 +103,9 @@ class Maker:
         with self._inputs.store.transaction():
             if by_content is not None:
                 records.put(key_of(by_content), record, self._reasons().made_from_content(by_content))
-            records.put(self._known.keys[vertex], record, self._reasons().made_from(vertex))
+            is_disowned = self._known.keys[vertex] in self._known.disowned
+            made_from = None if is_disowned else self._reasons().made_from(vertex)
+            records.put(self._known.recorded_as(vertex), record, made_from)
 
     def _by_content(self, vertex: MadeVertex) -> Meaning | None:
         if not isinstance(vertex, LayerVertex):
@@ -120,6 +123,12 @@ class Maker:
         self._ran.add(self._known.keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
+            if self._rests_on_disowned(vertex):
+                self._known.disown(vertex)
+            elif isinstance(vertex, Copy) and self._has_changed(vertex):
+                self._inputs.emit(Warned(f"{vertex.origin.label}: files changed during the build: not cached"))
+                self._known.disown(vertex)
+                by_content = None  # it says the same of the files
             made = self._same_as_before(vertex, by_content, active)
             if made is not None:
                 self._inputs.emit(Noted(step, "it changed the same as before, and that result is kept"))
@@ -132,8 +141,22 @@ class Maker:
             except BaseException:
                 active.recall()
                 raise
-            self._known.made_now.add(self._known.keys[vertex])
+            self._known.made_now.add(self._known.recorded_as(vertex))
         return made
+
+    def _rests_on_disowned(self, vertex: Vertex) -> bool:
+        """Tell whether the key of a vertex says of what it is made from what is not so."""
+        return any(self._known.keys[needed] in self._known.disowned for needed in waits_for(vertex))
+
+    def _has_changed(self, vertex: Copy) -> bool:
+        """Tell whether a COPY may have taken other files from a build context than its key says.
+
+        A file whose state is the same is not read again.
+        """
+        return any(
+            context_digest(self._inputs, vertex, source, names=[], kept=[]) != digest
+            for source, digest in self._known.keys.contents(vertex)
+        )
 
     def _became(self, vertex: Vertex) -> str:
         return "ran again" if self._known.keys[vertex] in self._ran else "is another"

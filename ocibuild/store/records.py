@@ -96,7 +96,7 @@ class KnownDigests:
         if self._known is None:
             rows = self._database.query("SELECT device, inode, size, mtime, ctime, digest FROM files")
             self._known = {(row[0] & _MASK, row[1] & _MASK): row[2:] for row in rows}
-        found = self._known.get((dev, ino))
+        found = self._new.get((dev, ino)) or self._known.get((dev, ino))
         return Digest(found[3]) if found and found[:3] == (size, mtime_ns, ctime_ns) else None
 
     def put(self, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int, digest: Digest) -> None:

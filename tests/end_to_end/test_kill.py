@@ -182,7 +182,9 @@ def test_trees_of_killed_builds_are_removed_by_the_next(ocibuild: Program, busyb
     for number in range(4):
         wait = partial(time.sleep, whole.seconds * (number + 1) / 4)
         whole.kill(VICTIMS[number % 3], *copying, wait=wait, root=store)
-    whole.again(*copying, root=store)
+    built = whole.again(*copying, root=store)
+    if not built.ran():  # who makes nothing clears no trees away
+        ocibuild.build(whole.context, "--no-cache", *copying, root=store)
     assert not list(trees.iterdir())
 
 

@@ -8,11 +8,12 @@ import signal
 import sqlite3
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ocibuild.build import Machine
+from ocibuild.solver.operations import copy as copying
 from ocibuild.store import Blobs
 from tests.unit.solver.bench import SHELL, Bench, Built, refusing_machine
 
@@ -44,6 +45,28 @@ def test_an_unchanged_build_is_cached_and_the_same_to_the_byte(kit: Bench) -> No
     assert set(again.steps.values()) == {"cached"}
     assert again.image == first.image
     assert first.tree["all"] == "-0644 0:0 ab"
+
+
+def test_files_that_change_during_a_build_are_in_it_and_in_no_later_one(
+    kit: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is of the files as they were when the build began, and nobody else may be given others for it."""
+    real = copying.copy
+
+    def copy_late(*arguments: Any) -> None:
+        kit.write("src/a", "another and longer")
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "copy", copy_late)
+        built = works(kit, _STEPS)
+    assert built.tree["all"].endswith(" another and longerb")
+    kit.write("src/a", "a")
+    again = works(kit, _STEPS)
+    assert again.tree["all"].endswith(" ab")
+    assert (again.did("COPY busybox"), again.did("COPY src"), again.did("RUN")) == ("cached", "ran", "ran")
+    kit.write("src/a", "another and longer")
+    assert works(kit, _STEPS).tree["all"].endswith(" another and longerb")
 
 
 def test_no_cache_runs_all_and_its_results_are_kept(kit: Bench) -> None:
