@@ -65,7 +65,7 @@ def ocibuild(
         (["build", "--network", "bridge", "."], "'bridge' is not one of 'default', 'none', 'host', 'pasta'."),
         (["build", "--jobs", "0", "."], "0 is not in the range x>=1."),
         (["build", "--label", "x", "."], "--label x: not KEY=VALUE"),
-        (["build", "--platform", "linux/amd64,linux/arm64", "-"], "standard input can be read for one platform"),
+        (["build", "--platform", "linux/amd64,linux/arm64", "--dry-run", "."], "--dry-run is of one platform"),
         (["build", "-o", "type=zip,dest=folder", "."], "unknown type 'zip'"),
         (["build", "-o", "type=oci", "."], "dest= is missing"),
         (["run", "-v", "name:/b", "image"], "named volumes are not supported"),
