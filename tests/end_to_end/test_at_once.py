@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
 BUILDS = 10
 UUID = "cat /proc/sys/kernel/random/uuid"
-# the steps of the first stage are the same for all, those of the second for every second of them
+# The steps of the first stage are the same for all, those of the second for every second of them. With a secret, of
+# which no key knows, the first to run the first of them stays in it.
 TEXT = """\
 FROM {service}/bases/one:1 AS everybody
 COPY same /same
-RUN : {token} && sleep 1 && {uuid} > /everybody
+RUN --mount=type=secret,id=stay --mount=type=cache,target=/first \
+    : {token} && if [ -e /run/secrets/stay ] && mkdir /first/ran; then sleep 300; else sleep 1; fi; \
+    {uuid} > /everybody
 RUN {uuid} >> /everybody
 FROM {service}/bases/{base}:1 AS half
 RUN : half && {uuid} > /half
@@ -85,10 +88,10 @@ class Builds:
     def store(self) -> Path:
         return self.program.user.home / "store"
 
-    def start(self, number: int) -> subprocess.Popen[str]:
+    def start(self, number: int, *options: str) -> subprocess.Popen[str]:
         words = ("--progress", "plain", "-t", f"image:{number}", "-o", f"type=oci,dest={self._archive(number)}")
         return self.program.user.start(
-            *("ocibuild", "--root", self.store, "build", *words, self.contexts[number]),
+            *("ocibuild", "--root", self.store, "build", *words, *options, self.contexts[number]),
             environ={"OCIBUILD_TEST_MARK": self.mark},
         )
 
@@ -144,7 +147,9 @@ def test_ten_builds_at_once_share_what_they_can_and_give_the_right_images(ocibui
 def test_one_of_ten_that_is_killed_does_no_harm_to_the_others(ocibuild: Program, service: Service) -> None:
     """The one that runs the step for which all others wait: one of them runs it then."""
     builds = Builds.prepare(ocibuild, service)
-    processes = [builds.start(number) for number in range(BUILDS)]
+    stay = ocibuild.user.home / "stay"
+    stay.write_text("the first that runs the step ends there")
+    processes = [builds.start(number, "--secret", f"id=stay,src={stay}") for number in range(BUILDS)]
     victim: list[int] = []
 
     def begun() -> bool:
