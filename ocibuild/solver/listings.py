@@ -24,7 +24,7 @@ class Listings:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._held: dict[str, tuple[list[str], list[bytes]]] = {}
-        self._made: dict[str, Listing] = {}  # of those that are held, what was asked for
+        self._made: dict[str, Listing] = {}  # what was asked for, in place of what it was made of
 
     def digest(self, vertex: Copy, source: CopySource) -> Digest:
         """Return the digest of what a COPY takes from a build context."""
@@ -37,15 +37,15 @@ class Listings:
     def keep_only(self, digests: Collection[str]) -> None:
         """Let go of all but these."""
         self._held = {digest: held for digest, held in self._held.items() if digest in digests}
-        self._made.clear()
+        self._made = {digest: made for digest, made in self._made.items() if digest in digests}
 
     def held(self) -> dict[str, Callable[[], str]]:
         """Return what makes the text of each listing that is still held, by digest."""
-        return {digest: partial(self._text, digest) for digest in self._held}
+        return {digest: partial(self._text, digest) for digest in (*self._held, *self._made)}
 
     def get(self, digest: str) -> Listing | None:
         """Return the files that a digest stands for, None where they are not known."""
-        if digest in self._held:
+        if digest in self._held or digest in self._made:
             return self._listing(digest)
         text = self._inputs.store.records.inputs.listing(digest)
         return from_text(text) if text is not None else None
@@ -55,5 +55,5 @@ class Listings:
 
     def _listing(self, digest: str) -> Listing:
         if digest not in self._made:
-            self._made[digest] = listing(*self._held[digest])
+            self._made[digest] = listing(*self._held.pop(digest))
         return self._made[digest]

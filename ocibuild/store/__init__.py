@@ -9,11 +9,12 @@ from ocibuild.store.imagefilter import ImageFilter
 from ocibuild.store.images import StoredImage, load_image, pair_layers
 from ocibuild.store.inputs import Earlier, MadeFrom, RecordedInputs
 from ocibuild.store.items import Item, Kind
+from ocibuild.store.knowndigests import KnownDigests
 from ocibuild.store.locks import Lock, Locks
 from ocibuild.store.lookup import ListedImage, find_entry, find_image, images_by_id, list_images
 from ocibuild.store.origins import Origins
 from ocibuild.store.pruning import Pruning
-from ocibuild.store.records import KnownDigests, LayerRecord, Record, Records
+from ocibuild.store.records import LayerRecord, Record, Records
 from ocibuild.store.snapshots import ActiveSnapshot, Layer, Snapshot, Snapshots
 from ocibuild.store.store import Store, translate_errors
 from ocibuild.store.tags import REF_NAME, Tags

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 VERSION = 6
 """The schema's version, kept in SQLite's ``user_version``."""
@@ -146,7 +146,7 @@ class Database:
         with self._lock, self._translating():
             return self._connection.execute(statement, values).fetchall()
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each of ``rows``, all or nothing."""
         with self.transaction(), self._translating():
             self._connection.executemany(statement, rows)

@@ -1,25 +1,20 @@
-"""What was built before: cache records by key, and the digests of context files by inode."""
+"""What was built before: cache records by key."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from ocibuild.oci import Digest
 from ocibuild.store.inputs import RecordedInputs
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ocibuild.oci import Digest
     from ocibuild.store.database import Database
     from ocibuild.store.inputs import MadeFrom
     from ocibuild.store.snapshots import Layer
-
-
-_LIMIT = 1 << 63
-"""SQLite's integers have 63 bits and a sign. An inode number may have all 64: overlayfs uses the upper ones."""
-_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +73,3 @@ class Records:
     def was_pruned(self, key: Digest) -> bool:
         """Tell whether what was produced under ``key`` has been removed to make room, as far as that is remembered."""
         return bool(self._database.query("SELECT 1 FROM pruned WHERE key = ?", (key,)))
-
-
-class KnownDigests:
-    """The digests of files by device, inode, size, mtime and ctime: an unchanged file is not read again.
-
-    Everything known is read at the first question, everything new is written by ``flush()``.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: dict[tuple[int, int], tuple[int, int, int, str]] | None = None
-        self._new: dict[tuple[int, int], tuple[int, int, int, str]] = {}
-
-    def get(self, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int) -> Digest | None:
-        """Return the digest of a file that has not changed since it was put, or None."""
-        if self._known is None:
-            rows = self._database.query("SELECT device, inode, size, mtime, ctime, digest FROM files")
-            self._known = {(row[0] & _MASK, row[1] & _MASK): row[2:] for row in rows}
-        found = self._new.get((dev, ino)) or self._known.get((dev, ino))
-        return Digest(found[3]) if found and found[:3] == (size, mtime_ns, ctime_ns) else None
-
-    def put(self, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int, digest: Digest) -> None:
-        """Remember a digest until ``flush()``."""
-        self._new[dev, ino] = (size, mtime_ns, ctime_ns, digest)
-
-    def flush(self) -> None:
-        """Write what is new to the database; a file with a time that it cannot hold is read again each time."""
-        rows = [
-            (_signed(device), _signed(inode), *value)
-            for (device, inode), value in self._new.items()
-            if all(-_LIMIT <= number < _LIMIT for number in value[:3])
-        ]
-        if rows:
-            self._database.execute_many("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
-        self._new = {}
-
-
-def _signed(number: int) -> int:
-    """Return the number that SQLite keeps for one of 64 bits."""
-    return number - (1 << 64) if number >= _LIMIT else number

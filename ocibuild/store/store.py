@@ -28,10 +28,11 @@ from ocibuild.store.caches import Caches
 from ocibuild.store.containers import Containers
 from ocibuild.store.database import Database
 from ocibuild.store.downloads import Downloads
+from ocibuild.store.knowndigests import KnownDigests
 from ocibuild.store.leases import Leases
 from ocibuild.store.locks import Locks
 from ocibuild.store.origins import Origins
-from ocibuild.store.records import KnownDigests, Records
+from ocibuild.store.records import Records
 from ocibuild.store.snapshots import Snapshots
 from ocibuild.store.tags import Tags
 from ocibuild.store.trees import Trees

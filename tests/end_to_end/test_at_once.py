@@ -91,7 +91,9 @@ class Builds:
     def start(self, number: int, *options: str) -> subprocess.Popen[str]:
         words = ("--progress", "plain", "-t", f"image:{number}", "-o", f"type=oci,dest={self._archive(number)}")
         return self.program.user.start(
-            *("ocibuild", "--root", self.store, "build", *words, *options, self.contexts[number]),
+            *("ocibuild", "--root", self.store, "build", *words),
+            *options,
+            self.contexts[number],
             environ={"OCIBUILD_TEST_MARK": self.mark},
         )
 
