@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ocibuild.build import Machine
-    from ocibuild.containers import CommitRequest, Difference, RunRequest
+    from ocibuild.containers import CommitRequest, Difference, ExecRequest, RunRequest
     from ocibuild.layer import Ownership
     from ocibuild.oci import Digest
     from ocibuild.rootfs import Snapshotter
@@ -51,6 +51,12 @@ class Containers(Transfers):
                 return run_attached(
                     self.store, executor, snapshotter, machine.ownership(), image, name, request, self._limits, begun
                 )
+
+    def execute(self, name: str, request: ExecRequest, *, begun: Callable[[], None] = lambda: None) -> int:
+        """Run a command in a container that runs, and return its exit status: see ``containers.run_in_container``."""
+        from ocibuild.containers import run_in_container
+
+        return run_in_container(self.store, self.find_container(name), request, begun)
 
     def containers(self) -> list[Container]:
         """Return all containers, the newest first."""

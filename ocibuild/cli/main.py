@@ -31,6 +31,7 @@ _COMMANDS = {
     "diff": ("containers", "diff", "Show what a container has changed."),
     "du": ("usage", "du", "Show what takes room beside the images."),
     "doctor": ("doctor", "doctor", "Show what this machine allows, and what to change."),
+    "exec": ("exec", "exec_", "Run a command in a container that runs."),
     "export": ("containers", "export", "Write the files of a container as a tar."),
     "history": ("images", "history", "Show the history of an image."),
     "import": ("archives", "import_", "Make an image of a tar of files."),
@@ -70,7 +71,7 @@ _IMAGE_COMMANDS = {
     "tag": "tag",
 }
 # what the command line will have, and has not yet: refused by name
-_LATER = frozenset({"exec", "start", "restart", "attach", "top", "stats", "rename", "pause"})
+_LATER = frozenset({"start", "restart", "attach", "top", "stats", "rename", "pause"})
 
 
 class LazyGroup(click.Group):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocibuild.cli.background import in_background
 from ocibuild.cli.common import forced_options, refused_options, resource_options, resources, session
+from ocibuild.cli.environment import environment, environment_options
 from ocibuild.cli.failures import report
 from ocibuild.errors import CannotStart, UsageError
 
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 @click.option("-d", "--detach", is_flag=True, help="Run it in the background, and print its ID.")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
 @click.option("-t", "--tty", "terminal", is_flag=True, help="Give the process a terminal.")
-@click.option("-e", "--env", multiple=True, metavar="K[=V]", help="Set an environment variable.")
-@click.option("--env-file", "env_files", multiple=True, metavar="FILE", help="Set those of a file, one a line.")
+@environment_options
 @click.option(
     "-v", "--volume", "volumes", multiple=True, metavar="PATH:TARGET[:ro]", help="Show a file or folder in it."
 )
 @click.option(
     "--mount", "mounts", multiple=True, metavar="SPEC", help="type=bind or tmpfs, source=, target=, readonly."
 )
+@click.option("--init", is_flag=True, help="Put an init before it: signals are passed on, and orphans reaped.")
 @click.option("--read-only", is_flag=True, help="Let it change nothing but what is mounted.")
 @click.option("-w", "--workdir", metavar="DIR", help="The working directory.")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="The user.")
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 @refused_options(
     "-p", "--publish", "-P", "--publish-all", remedy="the host's network is used: its ports are the host's"
 )
-@refused_options("--init", "--privileged", "--cap-add", "--cap-drop", "-l", "--label", "--restart")
+@refused_options("--privileged", "--cap-add", "--cap-drop", "-l", "--label", "--restart")
 @click.pass_context
 def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in a new container of IMAGE, which is pulled where it is not here.
@@ -88,54 +90,18 @@ def _run(
 
 
 def _detached(ctx: click.Context, name: str, command: tuple[str, ...], options: dict[str, Any]) -> int:
-    """Run the container in a process of its own, which goes on when this one has printed the container's ID.
-
-    What goes wrong before the container is there, that process says itself.
-    """
+    """Run the container in a process of its own, which goes on when this one has printed the container's ID."""
     from ocibuild.oci import Platform
 
     request = _request(command, options)
     platform = Platform.parse(options["platform"]) if options["platform"] else None
-    ours, theirs = os.pipe()
-    child = os.fork()  # this process has one thread
-    if child:
-        os.close(theirs)
-        with os.fdopen(ours, encoding="ascii") as told:
-            container_id = told.read()
-        if container_id:
-            click.echo(container_id)
-            return 0
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.close(ours)
-    os.setsid()
-    stderr = _be_silent()
-
-    def begun(container: Container) -> None:
-        nonlocal stderr
-        os.close(stderr)
-        stderr = -1
-        os.write(theirs, container.id.encode())
-        os.close(theirs)
-
-    try:
-        return _run(ctx, name, request, platform, pulls=options["pull"] == "missing", begun=begun)
-    except BaseException:
-        if stderr >= 0:  # nobody hears it any more where the container has begun
-            os.dup2(stderr, 2)
-        raise
-
-
-def _be_silent() -> int:
-    """Give this process no streams, and return what standard error was.
-
-    Whoever waits for the end of our output must not wait for what is started from here on.
-    """
-    stderr = os.dup(2)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
-    return stderr
+    pulls = options["pull"] == "missing"
+    container_id, status = in_background(
+        lambda begun: _run(ctx, name, request, platform, pulls=pulls, begun=lambda container: begun(container.id))
+    )
+    if container_id:
+        click.echo(container_id)
+    return status
 
 
 def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
@@ -144,11 +110,10 @@ def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
     from ocibuild.executor import Connection, Forced
 
     connections = {"none": Connection.NONE, "pasta": Connection.PASTA}
-    of_files = [setting for path in options["env_files"] for setting in _settings_in(path)]
     return RunRequest(
         command=command,
         entrypoint=options["entrypoint"],
-        env=tuple(_environment([*of_files, *options["env"]])),
+        env=environment(options["env_files"], options["env"]),
         user=options["user"],
         working_dir=options["workdir"],
         connection=connections.get(options["network"], Connection.MACHINE),
@@ -157,28 +122,10 @@ def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
         interactive=options["interactive"],
         terminal=options["terminal"],
         read_only=options["read_only"],
+        init=options["init"],
         name=options["name"],
         removes=options["removes"],
         keeps_log=options["detach"] or not options["removes"],
         **resources(options),
         forced=Forced(options["executor"], options["snapshotter"]),
     )
-
-
-def _settings_in(path: str) -> list[str]:
-    """Return the settings of a file, one a line, but for comments."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.rstrip("\n").lstrip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--env-file {path}: {error}") from error
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _environment(values: list[str]) -> list[str]:
-    """Return ``NAME=value`` for each; a name alone takes this process's value, and is left out where it has none."""
-    return [
-        value if "=" in value else f"{value}={os.environ[value]}"
-        for value in values
-        if "=" in value or value in os.environ
-    ]

@@ -2,6 +2,7 @@
 
 from ocibuild.containers.commit import CommitRequest, commit
 from ocibuild.containers.describe import describe_container
+from ocibuild.containers.entering import ExecRequest, run_in_container
 from ocibuild.containers.files import Difference, differences, export
 from ocibuild.containers.importing import ImportRequest, import_image
 from ocibuild.containers.run import RunRequest, container_config, process_of, run_attached
@@ -9,6 +10,7 @@ from ocibuild.containers.run import RunRequest, container_config, process_of, ru
 __all__ = [
     "CommitRequest",
     "Difference",
+    "ExecRequest",
     "ImportRequest",
     "RunRequest",
     "commit",
@@ -19,4 +21,5 @@ __all__ = [
     "import_image",
     "process_of",
     "run_attached",
+    "run_in_container",
 ]

@@ -50,6 +50,7 @@ class RunRequest:
     interactive: bool = False
     terminal: bool = False
     read_only: bool = False
+    init: bool = False
     name: str | None = None
     removes: bool = False
     keeps_log: bool = True
@@ -96,6 +97,7 @@ def process_of(config: RunConfig, request: RunRequest, *, hostname: str) -> Proc
         interactive=request.interactive,
         terminal=request.terminal,
         read_only=request.read_only,
+        init=request.init,
     )
 
 
@@ -120,6 +122,7 @@ def run_attached(
     stack = unpack_stored(store, image.layers, ownership=ownership, limits=limits)
     forced = request.forced.executor, request.forced.snapshotter
     told = {"config": config.to_json(), "tty": request.terminal, "hostname": request.hostname, "forced": forced}
+    told["lets_in"] = executor.lets_in
     with store.containers.begin(request.name, image.descriptor.digest, image_name, stack, told) as running:
         container, active = running.container, running.active
         hostname = request.hostname or container.id[:12]
@@ -129,7 +132,9 @@ def run_attached(
             with snapshotter.running(stack, active, keep=not request.removes) as root:
                 begun(container)
                 log = store.containers.log(container) if request.keeps_log else None
-                outcome = executor.run_attached(process, root, active.scratch, log=log)
+                outcome = executor.run_attached(
+                    process, root, active.scratch, log=log, door=store.containers.door(container)
+                )
                 if not request.removes:
                     snapshotter.forget_targets(active, outcome.created, outcome.touched)
             status = outcome.exit_status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import threading
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
@@ -18,9 +17,10 @@ from ocibuild.executor.emulation import Emulation
 from ocibuild.executor.netfiles import asks_pasta, hosts_file, resolv_conf
 from ocibuild.executor.process import Connection
 from ocibuild.executor.recording import Log, recorded
+from ocibuild.executor.signals import forwarded_to
 from ocibuild.executor.terminal import relay
 from ocibuild.graph import HOST_GATEWAY, Stream
-from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sysfs
+from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sysfs, open_door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,8 +91,20 @@ class SpawnedExecutor(ABC):
             raise Interrupted
         return outcome
 
+    @property
+    def lets_in(self) -> bool:
+        """See Executor."""
+        return False
+
     def run_attached(
-        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
+        self,
+        process: Process,
+        root: RootTree,
+        scratch: str,
+        *,
+        shown_on: int = 1,
+        log: str | None = None,
+        door: str | None = None,
     ) -> Outcome:
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, touched), ExitStack() as cleanup:
@@ -106,10 +118,15 @@ class SpawnedExecutor(ABC):
                 streams = stdin, 1, 2
             else:
                 streams = stdin, *cleanup.enter_context(recorded(kept))
-            with self.started(spec, *streams) as running, _forwarded_to(running):
-                if process.terminal:
+            if door is not None and isinstance(spec, StepSpec):
+                spec = spec._replace(lets_in=self.lets_in)
+            with self.started(spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
+                terminal = running.terminal() if process.terminal else None
+                if door is not None and self.lets_in:
+                    running.wait_for_root()  # who came before would be in another
+                    opened.enter_context(open_door(door, self._spawner))
+                if terminal is not None:
                     heard = partial(kept.add, Stream.STDOUT) if kept else None
-                    terminal = running.terminal()
                     if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):
                         running.kill()
                 outcome = running.wait()
@@ -161,6 +178,11 @@ class ChrootExecutor(SpawnedExecutor):
         self._identity = identity
         self._emulation = Emulation(self._attempt, warn)
 
+    @property
+    def lets_in(self) -> bool:
+        """See Executor: where there is one ID, nobody would answer further processes what they ask about owners."""
+        return self._identity.ids is not IDs.ONE
+
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, Sequence[str]]]:
         """See SpawnedExecutor."""
@@ -197,6 +219,7 @@ class ChrootExecutor(SpawnedExecutor):
             ulimits=process.ulimits,
             terminal=process.terminal,
             read_only=process.read_only,
+            init=process.init,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,
@@ -268,23 +291,6 @@ def _write(path: str, content: bytes) -> None:
     with open(fd, "wb") as file:
         os.fchmod(fd, 0o644)  # whatever our umask: any user of the step reads it
         file.write(content)
-
-
-@contextmanager
-def _forwarded_to(running: Running) -> Iterator[None]:
-    """Give the signals that mean to end this process to the one that runs."""
-    sent: list[int] = []
-
-    def forward(number: int, _frame: object) -> None:
-        sent.append(number)  # first: the next signal may come while this one is handled
-        running.kill() if len(sent) > 1 else running.signal(number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _pipe(cleanup: ExitStack, theirs: ExitStack) -> tuple[int, int]:

@@ -29,7 +29,7 @@ class Process:
     ``platform`` is what its programs are made for, None this machine. ``shm_size`` is that of /dev/shm in bytes, None
     for the usual one. A process that is run attached has our standard input where it is ``interactive``; with
     ``terminal`` its standard streams are a terminal of its own. Where it is ``read_only`` it can change nothing in its
-    tree but through ``mounts``.
+    tree but through ``mounts``. ``init`` puts a first process before it that passes signals on and reaps orphans.
     """
 
     args: tuple[str, ...]
@@ -47,3 +47,4 @@ class Process:
     interactive: bool = False
     terminal: bool = False
     read_only: bool = False
+    init: bool = False

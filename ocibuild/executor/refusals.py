@@ -21,6 +21,8 @@ def refuse_unshared(process: Process, *, where: str) -> None:
         )
     if process.read_only:
         raise SandboxError(f"--read-only: {where} gives a step a tree that it can write to", remedy=_REMEDY)
+    if process.init:
+        raise SandboxError(f"--init: {where} gives a step no PID namespace of its own", remedy=_REMEDY)
     if process.shm_size is not None:
         raise SandboxError(
             f"--shm-size: {where} gives a step an ordinary folder for /dev/shm, which has no size of its own",

@@ -1,6 +1,8 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
 from ocibuild.sandbox.accounts import read_accounts, user_of_image
+from ocibuild.sandbox.door import knock, open_door
+from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
@@ -19,6 +21,7 @@ __all__ = [
     "PASTA_RESOLVER",
     "Bind",
     "Emulator",
+    "EntrySpec",
     "FileSystem",
     "Folder",
     "Foreign",
@@ -42,7 +45,9 @@ __all__ = [
     "User",
     "birth_time",
     "enter",
+    "knock",
     "looker",
+    "open_door",
     "read_accounts",
     "refuse_where_steps_are_refused",
     "stay",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from contextlib import suppress
 from typing import Any
@@ -34,17 +35,38 @@ class Running:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        self._created: tuple[str, ...] | None = None
+        self._pretended = False
+        self._program: int | None = None  # a pipe that ends when it is one
+        self._status: int | None = None
+
+    def wait_for_root(self) -> None:
+        """Wait until its root is made, and it is in there; raise SandboxError where that fails. Before ``wait()``."""
+        while self._created is None and self._status is None:
+            self._hear()
+
+    def wait_for_program(self) -> None:
+        """Wait until one more process in a step is its program; raise as ``wait()`` does. Before that."""
+        self.wait_for_root()
+        if self._program is not None:
+            os.read(self._program, 1)
+            if select.select([self._channel], [], [], 0)[0]:
+                self._hear()
 
     def wait(self) -> Outcome:
         """Wait for the end; raise SandboxError where the process could not be started."""
-        created: tuple[str, ...] = ()
-        pretended = False
-        while True:
-            message, _ = self._next()
-            if "exit" in message:
-                return Outcome(message["exit"], created, pretended)
-            created = tuple(message.get("created", created))
-            pretended = message.get("pretended", pretended)
+        while self._status is None:
+            self._hear()
+        return Outcome(self._status, self._created or (), self._pretended)
+
+    def _hear(self) -> None:
+        """Take the next message, and note what it says."""
+        message, descriptors = self._next()
+        if "created" in message:
+            self._created = tuple(message["created"])
+            self._program = next(iter(descriptors), None)
+        self._pretended = message.get("pretended", self._pretended)
+        self._status = message.get("exit")
 
     def terminal(self) -> int:
         """Wait for the other end of the step's terminal, and return it: it is the caller's; before ``wait()``."""
@@ -83,3 +105,5 @@ class Running:
             for descriptor in received[1]:  # a terminal that nobody asked for
                 os.close(descriptor)
         self._channel.close()
+        if self._program is not None:
+            os.close(self._program)

@@ -69,7 +69,7 @@ class _Server:
     def _admit(self, request: Request) -> None:
         """Start a step, or tell its channel that this is not possible."""
         try:
-            child = self._starter.start(request, self._pids())
+            child = self._starter.start(request, list(self._children.values()))
         except OSError as error:
             request.refuse(error)
             return

@@ -56,24 +56,38 @@ class Spawner:
 
     def run(self, spec: Spec, *, stdin: int, stdout: int, stderr: int) -> Running:
         """Start a step with these descriptors as its standard streams; they stay the caller's."""
-        try:
-            channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError as error:
-            raise _no_start(error) from error
-        try:
-            with theirs, os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as file:
-                file.write(spec.to_json())
-                Request(theirs, file.fileno(), [stdin, stdout, stderr]).send(self._control)
-        except OSError as error:
-            channel.close()
-            raise _no_start(error) from error
-        return Running(channel)
+        return start_over(self._control, spec, [stdin, stdout, stderr])
+
+    def pass_on(self, request: Request, spec: Spec) -> None:
+        """Start what somebody else asks for, ``spec`` being what was read of it; raise OSError."""
+        _send(self._control, spec, request.channel, request.standard)
 
     def close(self) -> None:
         """End the spawner, and every step with it."""
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+
+def start_over(line: socket.socket, spec: Spec, standard: list[int]) -> Running:
+    """Ask for a process at the other end of ``line``, with standard streams that stay the caller's."""
+    try:
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        raise _no_start(error) from error
+    try:
+        with theirs:
+            _send(line, spec, theirs, standard)
+    except OSError as error:
+        channel.close()
+        raise _no_start(error) from error
+    return Running(channel)
+
+
+def _send(line: socket.socket, spec: Spec, channel: socket.socket, standard: list[int]) -> None:
+    with os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as file:
+        file.write(spec.to_json())
+        Request(channel, file.fileno(), standard).send(line)
 
 
 def _no_start(error: OSError) -> SandboxError:

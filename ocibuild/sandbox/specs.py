@@ -1,26 +1,30 @@
-"""What the spawner can be asked to start: a process in a root of its own, or a program of the machine."""
+"""What the spawner can be asked to start: a process in a root of its own, one more in there, or a program."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.machine_program import ProgramSpec, become_program
 from ocibuild.sandbox.step import StepSpec, become
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.request import Request
 
-Spec: TypeAlias = StepSpec | ProgramSpec
+FirstSpec: TypeAlias = StepSpec | ProgramSpec
+Spec: TypeAlias = FirstSpec | EntrySpec
 
 
 def load_spec(data: bytes) -> Spec:
     """Return the spec that ``to_json()`` of one of them wrote."""
     members = json.loads(data)
-    return StepSpec.load(members) if "root" in members else ProgramSpec.load(members)
+    if "root" in members:
+        return StepSpec.load(members)
+    return ProgramSpec.load(members) if "path" in members else EntrySpec.load(members)
 
 
-def become_step(spec: Spec, request: Request) -> NoReturn:
+def become_step(spec: FirstSpec, request: Request) -> NoReturn:
     """Become the process of ``spec``; tell the channel of the request what went wrong, if anything does."""
     if isinstance(spec, StepSpec):
         become(spec, request)

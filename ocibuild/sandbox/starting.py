@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited
 from ocibuild.sandbox.descendants import end_descendants
+from ocibuild.sandbox.entering import EntrySpec, fork_into
 from ocibuild.sandbox.keeper import Keeper
+from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.pasta import Connector
 from ocibuild.sandbox.spare import Spare, await_request
@@ -25,17 +28,21 @@ if TYPE_CHECKING:
 
     from ocibuild.sandbox.pasta import Pasta
     from ocibuild.sandbox.request import Request
-    from ocibuild.sandbox.specs import Spec
+    from ocibuild.sandbox.specs import FirstSpec, Spec
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A step's first process, or its keeper, which has the channel."""
+    """A step's first process, or its keeper, which has the channel; or one more process in a step.
+
+    ``step`` is what it is the first process of, where more can come.
+    """
 
     pid: int
     pidfd: int
     channel: socket.socket | None
     connector: Connector | None = None
+    step: StepSpec | None = None
 
     @property
     def descriptors(self) -> list[int]:
@@ -56,19 +63,23 @@ class Starter:
         """The process that waits for a step, where there is one."""
         return [self._spare.pid] if self._spare else []
 
-    def start(self, request: Request, others: Sequence[int]) -> Child:
+    def start(self, request: Request, others: Sequence[Child]) -> Child:
         """Start a step, whose descriptors but for the channel stay the caller's; raise OSError where that fails.
 
         ``others`` are the processes that were started before and have not ended.
         """
         spec = load_spec(request.read())
+        if isinstance(spec, EntrySpec):
+            return _start_inside(spec, request, others)
         if spec.foreign and spec.foreign.handlers:
             request = request.with_outside(users=self._handlers.namespace(spec.foreign.handlers))
         if spec.supervised:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
             prepare_supervision(spec)
-        spare = self._take_spare(spec, others)
+        if isinstance(spec, StepSpec) and spec.lets_in:
+            scope()
+        spare = self._take_spare(spec, [child.pid for child in others])
         self._last = spec
         return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
 
@@ -95,6 +106,14 @@ class Starter:
         return None
 
 
+def _start_inside(spec: EntrySpec, request: Request, others: Sequence[Child]) -> Child:
+    """Start one more process in the step that runs: whoever asks has just one."""
+    entered = next(((child.step, child.pidfd) for child in others if child.step is not None), None)
+    if entered is None:
+        raise OSError(errno.ESRCH, "it has ended")
+    return Child(*fork_into(*entered, spec, request), request.channel)
+
+
 def _kind(spec: Spec) -> object:
     """Return what a spare process must have in common with its step; None where a step must have one of its own."""
     if not isinstance(spec, StepSpec):
@@ -119,12 +138,14 @@ def _fork_spare(like: StepSpec) -> Spare:
     def wait_for_keeper(line: socket.socket) -> None:
         spare = Spare.fork(_kind(like), like.namespaces, wait_for_step)
         request = await_request(line, unused=spare.end)
-        _keep(load_spec(request.read()), request, spare, spawner)
+        spec = load_spec(request.read())
+        assert isinstance(spec, StepSpec)
+        _keep(spec, request, spare, spawner)
 
     return Spare.fork(_kind(like), 0, wait_for_keeper)
 
 
-def _start_step(spec: Spec, request: Request, spare: Spare | None) -> Child:
+def _start_step(spec: FirstSpec, request: Request, spare: Spare | None) -> Child:
     """Start a step beside what connects its network, where anything does."""
     link, connector = _start_connector(spec.pasta)
     try:
@@ -133,7 +154,7 @@ def _start_step(spec: Spec, request: Request, spare: Spare | None) -> Child:
         if connector is not None:
             connector.end()
         raise
-    return Child(*forked, request.channel, connector)
+    return Child(*forked, request.channel, connector, spec if isinstance(spec, StepSpec) and not spec.bare else None)
 
 
 def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connector | None]:
@@ -145,7 +166,7 @@ def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connect
         return ours, Connector.start(pasta, theirs)
 
 
-def _fork(spec: Spec, request: Request, spare: Spare | None) -> tuple[int, int]:
+def _fork(spec: FirstSpec, request: Request, spare: Spare | None) -> tuple[int, int]:
     """Have a step's first process, which takes its end of the link; return its number and a descriptor of it."""
     forked = spare and spare.give(request)
     if not forked:
@@ -157,7 +178,7 @@ def _fork(spec: Spec, request: Request, spare: Spare | None) -> tuple[int, int]:
     return forked
 
 
-def _start_keeper(spec: Spec, request: Request, spare: Spare | None) -> Child:
+def _start_keeper(spec: FirstSpec, request: Request, spare: Spare | None) -> Child:
     spawner = os.getpid()
     forked = spare and spare.give(request)
     if not forked:
@@ -172,7 +193,7 @@ def _start_keeper(spec: Spec, request: Request, spare: Spare | None) -> Child:
     return Child(*forked, None)
 
 
-def _keep(spec: Spec, request: Request, spare: Spare | None, spawner: int) -> None:
+def _keep(spec: FirstSpec, request: Request, spare: Spare | None, spawner: int) -> None:
     """Be the keeper of a step, in a process forked for it."""
 
     def begin(keeper: Keeper) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from ocibuild.sandbox.accounts import user_of_image
 from ocibuild.sandbox.channel import tell
 from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import furnish, place, stage
+from ocibuild.sandbox.init import fork_below_init
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
 from ocibuild.sandbox.privileges import (
@@ -54,7 +55,8 @@ class StepSpec(NamedTuple):
     kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
     ``own_network`` has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With
     ``terminal`` the process's streams are a terminal of its own.
-    Where it is ``read_only`` nothing but what is mounted can be changed in its root.
+    Where it is ``read_only`` nothing but what is mounted can be changed in its root. ``init`` puts one before it.
+    With ``lets_in`` further processes may come, with which it is in one Landlock domain: that of who forks them.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
     all IDs. ``foreign`` is how its programs are run, where they are for another processor.
@@ -76,6 +78,8 @@ class StepSpec(NamedTuple):
     ulimits: Sequence[tuple[str, int, int]] = ()
     terminal: bool = False
     read_only: bool = False
+    init: bool = False
+    lets_in: bool = False
     kept: bool = False
     bare: bool = False
     supervised: bool = False
@@ -214,6 +218,8 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
     tell(channel, {"created": created})
     if outside.users is not None:
         _enter_user_namespace(outside.users, insecure=spec.insecure)
+    if spec.init:
+        fork_below_init(terminal=spec.terminal)
     if outside.supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
     emulator = spec.foreign and spec.foreign.emulator
@@ -241,7 +247,7 @@ def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.s
     """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
     from ocibuild.sandbox.seccomp import profile
 
-    if spec.confined:
+    if spec.confined and not spec.lets_in:
         scope()
     if supervisor is not None:
         from ocibuild.sandbox.supervisor.handover import submit

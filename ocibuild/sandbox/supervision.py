@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocibuild.sandbox.keeper import Keeper
-    from ocibuild.sandbox.specs import Spec
+    from ocibuild.sandbox.specs import FirstSpec
     from ocibuild.sandbox.supervisor.views import View
 
 
-def prepare_supervision(spec: Spec) -> None:
+def prepare_supervision(spec: FirstSpec) -> None:
     """Make what supervised steps like this one have in common, in the process that forks them."""
     if isinstance(spec, StepSpec):
         prepare(step.further_rules(spec))
@@ -27,7 +27,9 @@ def prepare_supervision(spec: Spec) -> None:
         prepare(machine_program.further_rules(spec), capabilities=True)
 
 
-def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket], tuple[int, int]]) -> tuple[int, int]:
+def start_supervised(
+    spec: FirstSpec, keeper: Keeper, fork: Callable[[socket.socket], tuple[int, int]]
+) -> tuple[int, int]:
     """Start a step, and have its keeper attend to it; return its process and a descriptor of that."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     proc = open_proc()
@@ -39,7 +41,7 @@ def start_supervised(spec: Spec, keeper: Keeper, fork: Callable[[socket.socket],
     return process, descriptor
 
 
-def _view(spec: Spec, proc: int, process: int) -> View:
+def _view(spec: FirstSpec, proc: int, process: int) -> View:
     if isinstance(spec, StepSpec):
         syscalls.setns(process, syscalls.CLONE_NEWNS)
         return SameRoot(proc)

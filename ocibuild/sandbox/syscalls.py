@@ -51,8 +51,10 @@ PR_SET_NO_NEW_PRIVS = 38
 _PER_LINUX32 = 8
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
 PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT = 47
@@ -318,6 +320,18 @@ def prctl(option: int, value: int, third: int = 0) -> int:
     return _check(
         _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
     )
+
+
+def take_name(name: str) -> None:
+    """Have others see ``name`` in place of this process's command line; see proc_pid_cmdline(5). Needs /proc."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end
+    text = name.encode()[: end - start - 1]
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, text, len(text))
+    kept = ctypes.create_string_buffer(text)
+    prctl(PR_SET_NAME, ctypes.addressof(kept))
 
 
 def ptrace(request: int, pid: int) -> None:

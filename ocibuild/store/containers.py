@@ -2,7 +2,7 @@
 
 A container is a row, and a kept snapshot that nothing else has: its files are that on the ``stack`` of its image.
 Whoever runs it holds the lock ``container ID``; one that has begun and not ended, and whose lock is free, was left by a
-killed process. What it wrote is in ``containers/ID/log``.
+killed process. What it wrote is in ``containers/ID/log``; further processes come through ``containers/ID/door``.
 """
 
 from __future__ import annotations
@@ -165,6 +165,10 @@ class Containers:
     def log(self, container: Container) -> str:
         """Return the path of what a container wrote."""
         return os.path.join(self._place(container.id), "log")
+
+    def door(self, container: Container) -> str:
+        """Return the path at which a container that runs has a door, see ``sandbox.door``."""
+        return os.path.join(self._place(container.id), "door")
 
     def all(self) -> list[Container]:
         """Return all containers, the newest first; one whose runner was killed is taken for ended now."""

@@ -1,0 +1,155 @@
+"""One more process in a step that runs: how a freshly forked child joins its namespaces, and becomes it.
+
+What is in there already may be hostile, and sees this process before it is the program that was asked for. It must
+not get hold of our interpreter, a file of this machine (CVE-2019-5736): it may not look into a process that can do more
+than itself, nor into one that is not dumpable (ptrace(2), "Ptrace access mode checking"), and should it have a script
+run that names /proc/self/exe, that is a sealed copy in memory, from which the child starts anew before it goes in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ocibuild.sandbox import syscalls
+from ocibuild.sandbox.accounts import user_of_image
+from ocibuild.sandbox.privileges import drop_capabilities, last_capability, take_ids, take_real_ids
+from ocibuild.sandbox.program import execute, find_command
+from ocibuild.sandbox.step import StepSpec, begin, lead_session, prepare, reset_signals, take_streams
+from ocibuild.sandbox.terminal import give_terminal, take_terminal
+from ocibuild.sandbox.ulimits import take_ulimits
+
+if TYPE_CHECKING:
+    from ocibuild.sandbox.request import Request
+
+_MFD_EXEC = 0x10
+_PROGRAM = """\
+import sys
+sys.path.append(sys.argv[1])
+from ocibuild.sandbox.entering import go_in
+go_in(*map(int, sys.argv[2:]))
+"""
+
+
+class EntrySpec(NamedTuple):
+    """A further process of a step; what is not said here is as the step has it. The members are as in StepSpec."""
+
+    args: list[str]
+    env: list[str]
+    user: str
+    working_dir: str
+    terminal: bool = False
+
+    def to_json(self) -> bytes:
+        """Return the spec as JSON for the spawner."""
+        return json.dumps(self._asdict()).encode()
+
+    @classmethod
+    def load(cls, members: dict[str, Any]) -> EntrySpec:
+        """Return the spec whose members ``to_json()`` wrote; raise TypeError for others."""
+        return cls(**members)
+
+
+def fork_into(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> tuple[int, int]:
+    """Fork the process of ``spec`` into the PID namespace of a step; return its number and a descriptor of it.
+
+    ``first`` is a descriptor of the step's first process. Raises OSError, EINVAL before Linux 5.8.
+    """
+    own = os.pidfd_open(os.getpid())
+    try:
+        syscalls.setns(first, syscalls.CLONE_NEWPID)  # for children alone
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # which the child is not either
+        try:
+            forked = syscalls.clone(0, exit_signal=signal.SIGCHLD)
+            if forked[0] == 0:
+                begin(lambda: _start_anew(step, first, spec, request), request.channel)
+        finally:
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+            syscalls.setns(own, syscalls.CLONE_NEWPID)
+    finally:
+        os.close(own)
+    return forked
+
+
+def _start_anew(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> None:
+    """Become Python once more, from a copy of it that nobody can change, to go on in ``go_in()``."""
+    import ocibuild
+
+    take_streams(request.standard)
+    order = os.memfd_create("entry", os.MFD_CLOEXEC)
+    os.write(order, json.dumps([json.loads(step.to_json()), json.loads(spec.to_json())]).encode())
+    given = (request.channel.fileno(), first, order)
+    for fd in given:
+        os.set_inheritable(fd, True)
+    package = os.path.dirname(os.path.dirname(ocibuild.__file__))
+    libraries = os.path.dirname(os.path.dirname(os.__file__))  # where Python has its own: the copy has no $ORIGIN
+    args = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, *map(str, given)]
+    os.execve(_copy_of_this_program(), args, {"LD_LIBRARY_PATH": libraries})
+
+
+def _copy_of_this_program() -> int:
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        copy = os.memfd_create("python", flags | _MFD_EXEC)
+    except OSError:  # before Linux 6.3 all are
+        copy = os.memfd_create("python", flags)
+    program = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
+    while os.sendfile(copy, program, None, 1 << 30):
+        pass
+    os.close(program)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
+    return copy
+
+
+def go_in(channel: int, first: int, order: int) -> NoReturn:
+    """Go where the first process of a step is, and become what was asked for; the numbers are of descriptors."""
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # execve(2) has made us so again
+    for fd in (channel, first, order):
+        os.set_inheritable(fd, False)
+    line = socket.socket(fileno=channel)
+    step, spec = json.loads(os.pread(order, os.fstat(order).st_size, 0))
+    begin(lambda: _try_to_go_in(StepSpec.load(step), first, EntrySpec.load(spec), line), line)
+
+
+def _try_to_go_in(step: StepSpec, first: int, spec: EntrySpec, channel: socket.socket) -> None:
+    from ocibuild.sandbox.seccomp import profile
+
+    prepare()
+    lead_session()
+    last = last_capability()
+    # our PID namespace is the step's already
+    syscalls.setns(first, step.namespaces & ~syscalls.CLONE_NEWPID)
+    user = user_of_image(spec.user, _open_waiting_for_nothing)
+    if spec.terminal:
+        take_terminal(channel)
+        give_terminal(user.uid)
+    if step.foreign and step.foreign.handlers:
+        syscalls.setns(first, syscalls.CLONE_NEWUSER)
+    take_real_ids(user, extra_groups=step.extra_groups)
+    emulator = step.foreign and step.foreign.emulator
+    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
+    take_ulimits(step.ulimits, numbered=False)
+    profile.enforce()
+    drop_capabilities(last)
+    take_ids(user)
+    reset_signals()
+    _say_when_it_is_the_program(channel)
+    execute(command, foreign=step.foreign)
+
+
+def _say_when_it_is_the_program(channel: socket.socket) -> None:
+    """Give an end of a pipe, whose other end is closed when this process becomes its program or ends."""
+    reading, _ = os.pipe2(os.O_CLOEXEC)
+    socket.send_fds(channel, [json.dumps({"created": []}).encode()], [reading])
+    os.close(reading)
+
+
+def _open_waiting_for_nothing(path: str) -> int:
+    """Open a file whose name may lead anywhere by now, but not through a link of /proc to what this process has."""
+    return syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
