@@ -147,7 +147,7 @@ def test_unknown_target(shared: Program, busybox_base: str) -> None:
         (["build", "--label", "novalue", "."], ["novalue"]),
         (["build", "--network", "bridge", "."], ["bridge"]),
         (["--unknown", "build", "."], ["--unknown"]),
-        (["exec", "x"], ["exec"]),
+        (["attach", "x"], ["attach"]),
     ],
     ids=" ".join,
 )

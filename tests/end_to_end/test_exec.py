@@ -190,7 +190,7 @@ def test_a_hostile_container_gets_hold_of_nothing_of_the_machine(program: Progra
         assert program.run("exec", "-w", path, name, "true").returncode == 125, path
     seen = program.check("exec", name, "cat", "/seen")
     assert "busybox" in seen
-    assert not re.search(r"/python|\.venv|site-packages", seen), seen  # a script may have got the copy: memfd:python
+    assert re.findall(r".*(?:/python|\.venv|site-packages).*", seen) == []  # only the copy, memfd:python
     written = program.run("exec", name, "cat", "/written").stdout
     assert written == ""
 
