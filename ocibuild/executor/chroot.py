@@ -118,11 +118,11 @@ class SpawnedExecutor(ABC):
                 streams = stdin, 1, 2
             else:
                 streams = stdin, *cleanup.enter_context(recorded(kept))
-            if door is not None and isinstance(spec, StepSpec):
-                spec = spec._replace(lets_in=self.lets_in)
-            with self.started(spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
+            shared = isinstance(spec, StepSpec) and door is not None and self.lets_in
+            asked = spec._replace(lets_in=True) if isinstance(spec, StepSpec) and shared else spec
+            with self.started(asked, *streams) as running, forwarded_to(running), ExitStack() as opened:
                 terminal = running.terminal() if process.terminal else None
-                if door is not None and self.lets_in:
+                if door is not None and shared:
                     running.wait_for_root()  # who came before would be in another
                     opened.enter_context(open_door(door, self._spawner))
                 if terminal is not None:

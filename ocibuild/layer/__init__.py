@@ -5,6 +5,7 @@ from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import compression_threads, decompress
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import Entry, Kind, clean_name
+from ocibuild.layer.estargz import TABLE_DIGEST, pack_estargz
 from ocibuild.layer.header import split_header
 from ocibuild.layer.limits import Allowance, Meter
 from ocibuild.layer.materialise import copy_entry, link_from, materialise
@@ -14,13 +15,14 @@ from ocibuild.layer.pack import pack
 from ocibuild.layer.packing import packing
 from ocibuild.layer.plain import is_compressed, plain_bytes
 from ocibuild.layer.reader import Pieces, Readable, TarReader
-from ocibuild.layer.retime import retime
+from ocibuild.layer.retime import entries_of, retime
 from ocibuild.layer.settle import settle
 from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout, make_opaque, make_whiteout
 from ocibuild.layer.writer import TarWriter
 from ocibuild.layer.xattrs import put_xattrs, read_xattrs
 
 __all__ = [
+    "TABLE_DIGEST",
     "Allowance",
     "Applied",
     "Change",
@@ -47,6 +49,7 @@ __all__ = [
     "copy_attributes",
     "copy_entry",
     "decompress",
+    "entries_of",
     "is_compressed",
     "is_mark",
     "is_opaque",
@@ -56,6 +59,7 @@ __all__ = [
     "make_whiteout",
     "materialise",
     "pack",
+    "pack_estargz",
     "packing",
     "plain_bytes",
     "put_xattrs",

@@ -10,7 +10,9 @@ from ocibuild.layer.reader import Pieces, TarReader
 from ocibuild.layer.writer import TarWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ocibuild.layer.entry import Entry
 
 
 def retime(plain: Iterator[bytes], write: Callable[[bytes | memoryview], object], latest_ns: int) -> None:
@@ -18,8 +20,15 @@ def retime(plain: Iterator[bytes], write: Callable[[bytes | memoryview], object]
 
     ``plain`` are the bytes in pieces. Nothing else changes where ocibuild wrote the tar. Raises InvalidLayer.
     """
-    reader, writer = TarReader(Pieces(plain)), TarWriter(write)
+    writer = TarWriter(write)
+    for entry, body in entries_of(plain, latest_ns):
+        writer.add(entry, body)
+    writer.close()
+
+
+def entries_of(plain: Iterator[bytes], latest_ns: int | None = None) -> Iterator[tuple[Entry, Iterable[memoryview]]]:
+    """Yield the entries of a plain tar, with no time later than one that is given, each with what reads its body."""
+    reader = TarReader(Pieces(plain))
     for entry in reader:
         body = reader.body() if entry.kind is Kind.FILE else ()
-        writer.add(replace(entry, mtime_ns=min(entry.mtime_ns, latest_ns)), body)
-    writer.close()
+        yield entry if latest_ns is None else replace(entry, mtime_ns=min(entry.mtime_ns, latest_ns)), body

@@ -16,7 +16,8 @@ class Encoding:
 
     ``compression`` is that of the layers that were built, of all with ``force``, at a ``level`` of the compressor's own
     scale, None for the usual one. ``is_oci`` is whether media types are OCI's, not docker's. With ``rewrites_times`` no
-    file of the layers that were built has a later time than SOURCE_DATE_EPOCH.
+    file of the layers that were built has a later time than SOURCE_DATE_EPOCH. ``is_estargz`` says that layers of gzip
+    are to be eStargz.
     """
 
     compression: Compression | None = None
@@ -24,3 +25,4 @@ class Encoding:
     force: bool = False
     is_oci: bool = True
     rewrites_times: bool = False
+    is_estargz: bool = False

@@ -6,8 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import UsageError
-from ocibuild.layer import compression_threads, decompress, packing, retime
-from ocibuild.oci import compression_of, layer_type
+from ocibuild.layer import (
+    TABLE_DIGEST,
+    compression_threads,
+    decompress,
+    entries_of,
+    pack_estargz,
+    packing,
+    retime,
+)
+from ocibuild.oci import Compression, compression_of, layer_type
 from ocibuild.output.encoding import Encoding
 from ocibuild.output.image import write_image
 from ocibuild.store import Layer, load_image
@@ -44,7 +52,8 @@ class Rewriting:
 def rewrite_image(blobs: Blobs, descriptor: Descriptor, platform: Platform, wanted: Rewriting) -> Descriptor:
     """Return the manifest of the image as it is wanted, in the store with all that is new of it.
 
-    A layer keeps its blob unless it must be another; the image ID is another only where times were bounded. The same
+    A layer keeps its blob unless it must be another; the image ID is another only where times were bounded, or
+    layers made eStargz, which have entries of their own. The same
     image gives the same bytes. Raises UsageError for what cannot be had together, NotInStore.
     """
     encoding = wanted.encoding
@@ -66,7 +75,9 @@ def _rewritten(blobs: Blobs, layer: Layer, wanted: Rewriting, *, is_own: bool) -
     applies = is_own or encoding.force
     compression = (encoding.compression if applies else None) or now
     level = encoding.level if applies else None
-    latest = wanted.epoch if is_own and encoding.rewrites_times else None
+    latest = wanted.epoch * _NANOSECONDS if is_own and encoding.rewrites_times and wanted.epoch is not None else None
+    if applies and encoding.is_estargz:
+        return layer if _is_estargz(layer, level, latest) else _as_estargz(blobs, layer, level, latest)
     if compression is now and level is None and latest is None:
         return layer
     threads = compression_threads()
@@ -80,7 +91,20 @@ def _rewritten(blobs: Blobs, layer: Layer, wanted: Rewriting, *, is_own: bool) -
             for piece in plain:
                 packed.chunks.write(piece)
         else:
-            retime(plain, packed.chunks.write, latest * _NANOSECONDS)
+            retime(plain, packed.chunks.write, latest)
     described = new.describe(layer_type(compression))
     # what annotations say of a layer is not true of another tar
     return Layer(packed.diff_id, replace(described, annotations=layer.descriptor.annotations if latest is None else {}))
+
+
+def _is_estargz(layer: Layer, level: int | None, latest: int | None) -> bool:
+    """Tell whether a layer is one as it is wanted."""
+    return TABLE_DIGEST in layer.descriptor.annotations and level is None and latest is None
+
+
+def _as_estargz(blobs: Blobs, layer: Layer, level: int | None, latest: int | None) -> Layer:
+    with blobs.open(layer.descriptor.digest) as blob, blobs.writer() as new:
+        plain = decompress(blob, compression_of(layer.descriptor.media_type))
+        packed = pack_estargz(entries_of(plain, latest), new.write, level=level, threads=compression_threads())
+    described = new.describe(layer_type(Compression.GZIP))
+    return Layer(packed.diff_id, replace(described, annotations=packed.annotations))

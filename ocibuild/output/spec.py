@@ -43,7 +43,13 @@ _MEMBERS: Final = {
     Kind.LOCAL: frozenset({"dest"}),
     Kind.NOTHING: frozenset(),
 }
-_COMPRESSIONS: Final = {"gzip": Compression.GZIP, "zstd": Compression.ZSTD, "uncompressed": Compression.NONE}
+_ESTARGZ: Final = "estargz"
+_COMPRESSIONS: Final = {
+    "gzip": Compression.GZIP,
+    "zstd": Compression.ZSTD,
+    _ESTARGZ: Compression.GZIP,
+    "uncompressed": Compression.NONE,
+}
 _LEVELS: Final = {Compression.GZIP: 9, Compression.ZSTD: 22}
 _OF_MANIFEST: Final = ("annotation.", "annotation-manifest.")
 _OF_INDEX: Final = "annotation-index."
@@ -196,19 +202,24 @@ def _flag(members: Mapping[str, str], name: str, text: str, *, default: bool = F
 
 def _encoding(members: Mapping[str, str], text: str) -> Encoding:
     name, level = members.get("compression"), members.get("compression-level")
-    if name == "estargz":
-        raise UsageError(f"--output {text}: compression=estargz is not supported yet", remedy="take gzip or zstd")
     if name is not None and name not in _COMPRESSIONS:
         raise UsageError(
             f"--output {text}: unknown compression {name!r}", remedy=f"there are {', '.join(_COMPRESSIONS)}"
         )
     compression = _COMPRESSIONS[name] if name else None
+    is_oci = _flag(members, "oci-mediatypes", text, default=True)
+    if name == _ESTARGZ and not is_oci:
+        raise UsageError(
+            f"--output {text}: eStargz has annotations of layers, which docker's manifests have not",
+            remedy="leave out oci-mediatypes=false",
+        )
     return Encoding(
         compression=compression,
         level=None if level is None else _level(level, compression or Compression.GZIP, text),
         force=_flag(members, "force-compression", text),
-        is_oci=_flag(members, "oci-mediatypes", text, default=True),
+        is_oci=is_oci,
         rewrites_times=_flag(members, "rewrite-timestamp", text),
+        is_estargz=name == _ESTARGZ,
     )
 
 
