@@ -109,6 +109,17 @@ class CopySnapshotter(Snapshotter):
                 yield root
             _capture(tree, stack, active)
 
+    def give_time(
+        self, stack: Sequence[Snapshot], active: ActiveSnapshot, directories: Sequence[str], mtime_ns: int
+    ) -> None:
+        """See Snapshotter: the tree that stands there is what the next step begins with."""
+        super().give_time(stack, active, directories, mtime_ns)
+        tree = self._pool.idle_at((*(snapshot.id for snapshot in stack), active.id))
+        if tree is not None:
+            for name in directories:
+                os.utime(os.path.join(tree.path, name), ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+            tree.refresh(name for name in directories if name != ".")
+
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:
         """See Snapshotter."""

@@ -82,6 +82,17 @@ class Snapshotter(ABC):
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``; once the block is left what was changed in it is in ``active``."""
 
+    def give_time(
+        self,
+        stack: Sequence[Snapshot],  # noqa: ARG002  (trees may stand there)
+        active: ActiveSnapshot,
+        directories: Sequence[str],
+        mtime_ns: int,
+    ) -> None:
+        """Give directories among what was changed in the tree of ``stack`` another time, before that is committed."""
+        for name in directories:
+            os.utime(os.path.join(active.upper, name), ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
     @abstractmethod
     def reading(self, stack: Sequence[Snapshot]) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``, to be read."""

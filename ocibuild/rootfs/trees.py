@@ -104,6 +104,11 @@ class TreePool:
             tree.stack = (*tree.stack, number)
             tree.is_taken = False
 
+    def idle_at(self, stack: tuple[int, ...]) -> Tree | None:
+        """Return a tree that stands at a stack of which nobody else knows yet."""
+        with self._changed:
+            return next((tree for tree in self._trees if tree.stack == stack and not tree.is_taken), None)
+
     def _share(self, stack: Sequence[Snapshot]) -> Tree:
         numbers = _numbers(stack)
         with self._changed:

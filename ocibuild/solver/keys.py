@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ocibuild.graph import Mount, Vertex
 
-_FORMAT = b"3 "
+_FORMAT = b"4 "
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 Inputs: TypeAlias = dict[str, Any]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ocibuild.graph import Copy, Image
+from ocibuild.graph import Copy, Image, parse_time
 from ocibuild.oci import Digest, chain_id, chain_ids
 from ocibuild.solver.keys import Keys
 from ocibuild.solver.listings import Listings
+from ocibuild.solver.moments import is_of_files_alone
 from ocibuild.solver.plan import (
     LayerVertex,
     MadeVertex,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ocibuild.solver.keys import Inputs as Meaning
     from ocibuild.solver.plan import Plan
     from ocibuild.solver.workshop import Inputs
-    from ocibuild.store import Layer, Snapshot
+    from ocibuild.store import Layer, Snapshot, StoredImage
 
 
 class Known:
@@ -60,13 +61,16 @@ class Known:
         self.outdated: frozenset[Digest] = frozenset()
         self._store = inputs.store
         self._caches = inputs.elsewhere
-        self._images: dict[Digest, tuple[Layer, ...]] = {}  # by the manifest's digest
+        self._images: dict[Digest, StoredImage] = {}  # by the manifest's digest
+        self._of_files: set[int] = set()
 
     def compute_keys(self, target: Vertex) -> None:
         """Compute the keys of all that ``target`` reaches; raises SourceError where a file is missing."""
         for vertex in topological(target):
             with located(vertex):
                 self.keys.compute(vertex)
+            if is_of_files_alone(vertex, self._of_files):
+                self._of_files.add(id(vertex))
         self.anew, self.outdated = to_make_anew(target, self.keys)
 
     def plan(self, target: Vertex) -> Plan:
@@ -89,13 +93,32 @@ class Known:
 
     def image_layers(self, image: Vertex) -> tuple[Layer, ...]:
         """Return the layers of an image, none for the empty tree."""
+        known = self._image(image)
+        return known.layers if known else ()
+
+    def _image(self, image: Vertex) -> StoredImage | None:
+        """Return an image, None for the empty tree."""
         if not isinstance(image, Image) or image.digest is None:
-            return ()
+            return None
         known = self._images.get(image.digest)
         if known is None:
-            known = load_image(self._store.blobs, image.digest, image.platform).layers
+            known = load_image(self._store.blobs, image.digest, image.platform)
             self._images[image.digest] = known
         return known
+
+    def is_of_files_alone(self, vertex: Vertex) -> bool:
+        """Tell whether nothing runs to make a vertex."""
+        return id(vertex) in self._of_files
+
+    def created(self, vertex: Vertex) -> str | None:
+        """Return when a tree was made (RFC 3339), or the image that it is; None for what has no such time."""
+        key = self.keys[vertex]
+        if not isinstance(vertex, MadeVertex):
+            image = self._image(vertex)
+            return image.config.created if image else None
+        own = self.made[key].created if key in self.made else self.elsewhere[key].created
+        below = self.created(vertex.base) if isinstance(vertex, LayerVertex) and is_linked(vertex) else None
+        return max(own, below, key=lambda text: parse_time(text) or 0) if below else own
 
     def layer(self, vertex: LayerVertex) -> Layer:
         """Return the layer of a vertex that is packed, or that a cache elsewhere has."""

@@ -24,8 +24,9 @@ from ocibuild.graph import (
     format_time,
 )
 from ocibuild.solver.keys import key_of
+from ocibuild.solver.moments import moment_of
 from ocibuild.solver.operations.sources import context_digest, stage_digest
-from ocibuild.solver.plan import LayerVertex, waits_for
+from ocibuild.solver.plan import LayerVertex, is_linked, waits_for
 from ocibuild.solver.results import Made
 from ocibuild.solver.telling import located, told
 from ocibuild.store import Record, translate_errors
@@ -123,6 +124,7 @@ class Maker:
         self._ran.add(self._known.keys[vertex])
         with self._inputs.store.snapshots.begin() as active:
             self._operate(vertex, active, step)
+            created = self._created(vertex, active)
             if self._rests_on_disowned(vertex):
                 self._known.disown(vertex)
             elif isinstance(vertex, Copy) and self._has_changed(vertex):
@@ -135,7 +137,7 @@ class Maker:
                 self._reasons().is_like(vertex, made.snapshot.id)
                 self.record(vertex, made, by_content)
                 return made
-            made = Made(active.commit(), format_time(time.time_ns()))
+            made = Made(active.commit(), created)
             try:
                 self.record(vertex, made, by_content)
             except BaseException:
@@ -143,6 +145,16 @@ class Maker:
                 raise
             self._known.made_now.add(self._known.recorded_as(vertex))
         return made
+
+    def _created(self, vertex: MadeVertex, active: ActiveSnapshot) -> str:
+        """Return when a result was made, which is now where anything has run."""
+        if not (isinstance(vertex, Copy | MakeDirectory) and self._known.is_of_files_alone(vertex)):
+            return format_time(time.time_ns())
+        base = None if is_linked(vertex) else self._known.created(vertex.base)
+        moment = moment_of(active.upper, active.begun, base)
+        stack = self._known.base_stack(vertex)
+        self._shop().snapshotter.give_time(stack, active, moment.directories, moment.time_ns)
+        return moment.created
 
     def _rests_on_disowned(self, vertex: Vertex) -> bool:
         """Tell whether the key of a vertex says of what it is made from what is not so."""

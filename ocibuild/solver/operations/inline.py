@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ocibuild.layer import Entry, Kind
+from ocibuild.solver.moments import LONG_AGO
 from ocibuild.solver.operations.placing import Placer
 
 if TYPE_CHECKING:
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 
 def make_files(shop: Workshop, vertex: Inline, active: ActiveSnapshot) -> None:
-    """Make the files of ``vertex`` in ``active``, owned by root; as in BuildKit their time is now."""
-    now = time.time_ns()
+    """Make the files of ``vertex`` in ``active``, owned by root, and always of the same time."""
     with shop.snapshotter.writing((), active) as root:
         placer = Placer(root, shop.ownership)
         for file in vertex.files:
-            placer.file(Entry(file.name, Kind.FILE, file.mode, 0, 0, mtime_ns=now), _writer(file.content))
+            placer.file(Entry(file.name, Kind.FILE, file.mode, 0, 0, mtime_ns=LONG_AGO), _writer(file.content))
         placer.finish()
 
 
