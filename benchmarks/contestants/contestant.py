@@ -68,6 +68,22 @@ class Contestant(ABC):
         """Return the command that pushes an image that was made ready."""
         raise NotImplementedError(reference, destination)
 
+    def load(self, archive: str) -> Command:
+        """Return the command that takes the images of an archive into the contestant's store."""
+        raise NotImplementedError(archive)
+
+    def list_images(self) -> Command:
+        """Return the command that lists what is in the contestant's store, a line each after a heading."""
+        raise NotImplementedError
+
+    def place(self) -> str:
+        """Return a folder that the contestant can write to."""
+        raise NotImplementedError
+
+    def save(self, reference: str, path: str) -> Command:
+        """Return the command that writes an image that is there to a file."""
+        raise NotImplementedError(reference, path)
+
     def daemons(self) -> Sequence[int]:
         """Return the processes that work for the contestant and were there before its command."""
         return ()

@@ -83,7 +83,7 @@ class Ocibuild(Contestant):
         return self._in_store("build", *self._flags, *flags, "--progress", "rawjson", context)
 
     def run(self, reference: str, script: str) -> Command:
-        return self._in_store("run", *self._flags, reference, "sh", "-c", script)
+        return self._in_store("run", "--rm", *self._flags, reference, "sh", "-c", script)
 
     def pull(self, reference: str) -> Command:
         return self._in_store("pull", *_PLAIN, reference)
@@ -96,6 +96,18 @@ class Ocibuild(Contestant):
 
     def push(self, reference: str, destination: str) -> Command:
         return self._in_store("push", *_PLAIN, reference, destination)
+
+    def load(self, archive: str) -> Command:
+        return self._in_store("load", "-i", archive)
+
+    def list_images(self) -> Command:
+        return self._in_store("images")
+
+    def place(self) -> str:
+        return self._folder
+
+    def save(self, reference: str, path: str) -> Command:
+        return self._in_store("save", "-o", path, reference)
 
     @property
     def _store(self) -> str:

@@ -42,6 +42,15 @@ class Podman(Contestant):
     def pull(self, reference: str) -> Command:
         return self._command("pull", "--tls-verify=false", reference)
 
+    def run(self, reference: str, script: str) -> Command:
+        return self._command("run", "--rm", "--network", "host", "--ulimit", "host", reference, "sh", "-c", script)
+
+    def place(self) -> str:
+        return self._folder
+
+    def save(self, reference: str, path: str) -> Command:
+        return self._command("save", "-q", "-o", path, reference)
+
     @property
     def _store(self) -> str:
         return os.path.join(self._folder, f"root-{self._number}")

@@ -4,6 +4,7 @@ from benchmarks.images.debian import Debian
 from benchmarks.images.files import Files
 from benchmarks.images.huge import Huge
 from benchmarks.images.image import Image, Variant
+from benchmarks.images.layout import write_layout
 from benchmarks.images.publish import publish
 
 _KIB, _MIB = 1 << 10, 1 << 20
@@ -42,4 +43,17 @@ HUGE = Image("huge", (Huge(8704 * _MIB),))
 MANY = Image("many", (_DEBIAN, Files("small", 90_000, 64, 2 * _KIB)))
 """A Debian tree of 10,000 files, and 90,000 small ones."""
 
-__all__ = ["BASE", "BIG", "COMPILER", "COMPILER_LAYER", "HUGE", "MANY", "TEN", "TINY", "Image", "Variant", "publish"]
+__all__ = [
+    "BASE",
+    "BIG",
+    "COMPILER",
+    "COMPILER_LAYER",
+    "HUGE",
+    "MANY",
+    "TEN",
+    "TINY",
+    "Image",
+    "Variant",
+    "publish",
+    "write_layout",
+]

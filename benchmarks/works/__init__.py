@@ -5,12 +5,15 @@ from benchmarks.works.cached import Cached
 from benchmarks.works.changed import Changed
 from benchmarks.works.cold import Cold
 from benchmarks.works.copy import Copy
+from benchmarks.works.first import First
 from benchmarks.works.fromcache import FromCache
 from benchmarks.works.install import Install
+from benchmarks.works.listing import Listing
 from benchmarks.works.onemore import OneMore
 from benchmarks.works.onto import Onto
 from benchmarks.works.pull import Pull
 from benchmarks.works.push import Push
+from benchmarks.works.save import Save
 from benchmarks.works.stages import Stages
 from benchmarks.works.steps import Steps
 from benchmarks.works.together import Together
@@ -34,6 +37,9 @@ WORKS: tuple[Work, ...] = (
     Install("install", "apt-get install gcc, a range of IDs", "ocibuild, user", 1.05),
     Install("install-one", "apt-get install gcc, one ID", "ocibuild, one ID", 1.15),
     Install("install-proot", "apt-get install gcc, under proot", "ocibuild, proot", 2.0),
+    First(),
+    Listing(),
+    Save(),
     Push(),
     Copy("copy", "copy a 1 GiB image between registries", BIG, {"skopeo": 0.7}),
     Together(),

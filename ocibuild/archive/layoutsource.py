@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive.choice import chosen
@@ -14,7 +15,7 @@ from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.oci.verified import read_verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from ocibuild.archive.layout import Source
@@ -45,12 +46,11 @@ class NamedFiles:
 
 
 class LayoutSource:
-    """See ``ImageSource``; a blob that is missing raises NotFound."""
+    """See ``ImageSource``; ``choose`` returns its root. A blob that is missing raises NotFound."""
 
-    def __init__(self, layout: Source, subject: str, *, tag: str | None, digest: Digest | None) -> None:
+    def __init__(self, layout: Source, subject: str, choose: Callable[[], Descriptor]) -> None:
         self._layout = NamedFiles(layout, subject)
-        self._tag = tag
-        self._digest = digest
+        self._choose = choose
 
     @property
     def subject(self) -> str:
@@ -60,7 +60,7 @@ class LayoutSource:
     def root(self) -> Descriptor:
         """See ``ImageSource``; raises NotFound, InvalidDocument."""
         with naming(self.subject):
-            return chosen(self._layout.files, self._tag, self._digest)
+            return self._choose()
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
         """See ``ImageSource``."""
@@ -83,7 +83,7 @@ def layout_source(
         what, other = ("a folder", "oci:") if archive else ("no folder", "oci-archive:")
         raise OcibuildError(f"{subject}: {path} is {what}", remedy=f"copy from {other}{path}")
     with opened(open_source(path), subject) as layout:
-        yield LayoutSource(layout, subject, tag=tag, digest=digest)
+        yield LayoutSource(layout, subject, partial(chosen, layout, tag, digest))
 
 
 @contextmanager

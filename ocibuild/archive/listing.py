@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.archive.dockerarchive import parse_images
@@ -68,11 +69,13 @@ def _entries(path: str, subject: str, cleanup: ExitStack) -> tuple[ArchiveEntry,
 def _of_layout(layout: Source, subject: str) -> tuple[ArchiveEntry, ...]:
     with naming("index.json"):
         index = parse_manifest(read_file(layout, "index.json", limit=_INDEX_LIMIT), mediatypes.OCI_INDEX)
+    roots: dict[Digest, Descriptor] = {}
     names: dict[Digest, dict[Reference, None]] = {}
     for entry in index.manifests if isinstance(index, Index) else ():
+        roots.setdefault(entry.digest, entry)
         names.setdefault(entry.digest, {}).update(dict.fromkeys(_names(entry)))
     return tuple(
-        ArchiveEntry(LayoutSource(layout, subject, tag=None, digest=digest), tuple(found))
+        ArchiveEntry(LayoutSource(layout, subject, partial(roots.__getitem__, digest)), tuple(found))
         for digest, found in names.items()
     )
 
