@@ -17,6 +17,8 @@ _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("d
 
 def printable(text: str) -> str:
     """Return ``text`` without control characters: it may be a stranger's, and this is a terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char == "\t" else "?" for char in text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -19,6 +20,7 @@ def parse_duration(text: str) -> float | None:
     return total if text and place == len(text) else None
 
 
+@lru_cache(maxsize=4096)
 def parse_time(text: str | None) -> float | None:
     """Return seconds since 1970 for a time in RFC 3339, taken for UTC where it does not say.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import InvalidDigest, InvalidDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MAX_BYTES = 16 << 20  # four times what registries take for a manifest
 MAX_DEPTH = 64
@@ -42,12 +43,10 @@ def loads_objects(data: bytes, *, what: str) -> tuple[dict[str, Any], ...]:
 
 
 def _loads(data: bytes, what: str) -> Any:
-    import json
-
     if len(data) > MAX_BYTES:
         raise InvalidDocument(f"{what}: {len(data)} bytes are more than the limit of {MAX_BYTES}")
     try:
-        document = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = _decode()(data.decode())
     except RecursionError:
         raise InvalidDocument(f"{what}: nested too deeply") from None
     except ValueError as error:
@@ -56,6 +55,13 @@ def _loads(data: bytes, what: str) -> Any:
     if b"\\u" in data or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         _check(document, what)
     return _without_nulls(document) if b"null" in data else document
+
+
+@cache
+def _decode() -> Callable[[str], Any]:
+    import json
+
+    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 
 def dumps(document: Mapping[str, Any], *, what: str) -> bytes:
