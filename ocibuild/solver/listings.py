@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ocibuild.solver.operations.sources import context_digest
 from ocibuild.source import listing
-from ocibuild.source.listing import from_text, to_text
+from ocibuild.source.listing import entries, from_text, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from ocibuild.graph import Copy, CopySource
     from ocibuild.oci import Digest
@@ -39,8 +39,8 @@ class Listings:
         self._held = {digest: held for digest, held in self._held.items() if digest in digests}
         self._made = {digest: made for digest, made in self._made.items() if digest in digests}
 
-    def held(self) -> dict[str, Callable[[], str]]:
-        """Return what makes the text of each listing that is still held, by digest."""
+    def held(self) -> dict[str, Callable[[], Iterator[str]]]:
+        """Return what makes the text of each listing that is still held, in pieces, by digest."""
         return {digest: partial(self._text, digest) for digest in (*self._held, *self._made)}
 
     def get(self, digest: str) -> Listing | None:
@@ -50,8 +50,9 @@ class Listings:
         text = self._inputs.store.records.inputs.listing(digest)
         return from_text(text) if text is not None else None
 
-    def _text(self, digest: str) -> str:
-        return to_text(self._listing(digest))
+    def _text(self, digest: str) -> Iterator[str]:
+        made = self._made.get(digest)
+        return to_text(entries(*self._held[digest]) if made is None else made.items())
 
     def _listing(self, digest: str) -> Listing:
         if digest not in self._made:

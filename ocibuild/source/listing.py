@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.source.files import join
@@ -20,6 +21,7 @@ The digest is whole: where two listings have the same entry, one file is taken f
 
 _SOURCE = b"source "
 _DIGEST = b"sha256:"
+_AT_ONCE = 1000
 
 
 def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
@@ -27,7 +29,7 @@ def listing(names: Sequence[str], records: Iterable[bytes]) -> Listing:
 
     Paths begin with the name under which a file was selected, whatever symlinks that led through.
     """
-    return dict(_entries(iter(names), records))
+    return dict(entries(names, records))
 
 
 def in_one_directory(files: Listing) -> Listing | None:
@@ -43,9 +45,13 @@ def in_one_directory(files: Listing) -> Listing | None:
     return {path[len(prefix) :]: entry for path, entry in below.items()}
 
 
-def to_text(files: Listing) -> str:
-    """Return a listing as it is stored."""
-    return json.dumps(files, separators=(",", ":"))
+def to_text(files: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield in pieces how a listing of these entries is stored: it may have a million, and be held but once."""
+    left, separator = iter(files), "{"
+    while some := dict(islice(left, _AT_ONCE)):
+        yield separator + json.dumps(some, separators=(",", ":"))[1:-1]
+        separator = ","
+    yield "}" if separator == "," else "{}"
 
 
 def from_text(text: str) -> Listing:
@@ -54,11 +60,12 @@ def from_text(text: str) -> Listing:
     return found
 
 
-def _entries(names: Iterator[str], records: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    top = ""
+def entries(names: Sequence[str], records: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield the entries of the listing of what ``content_digest()`` has kept, as ``listing()`` has them."""
+    top, tops = "", iter(names)
     for record in records:
         if record.startswith(_SOURCE):
-            top = next(names)
+            top = next(tops)
             continue
         length, _, rest = record.partition(b":")
         name = os.fsdecode(rest[: int(length)])

@@ -29,12 +29,13 @@ _REMEMBERED = 10_000
 class MadeFrom:
     """What a step was made from: its ``inputs``, the ``places`` where it is looked for, and the listings of its files.
 
-    ``listings`` are by the digest that stands for them in the inputs; each is made only where it is not kept yet.
+    ``listings`` are by the digest that stands for them in the inputs; each is made, in pieces, only where it is not
+    kept yet.
     """
 
     inputs: str
     places: tuple[str, ...] = ()
-    listings: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    listings: Mapping[str, Callable[[], Iterable[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class RecordedInputs:
             self._database.execute_many("INSERT INTO places VALUES (?, ?)", rows)
             for digest, make in made_from.listings.items():
                 if not self._database.query("SELECT 1 FROM listings WHERE digest = ?", (digest,)):
-                    self._database.query("INSERT INTO listings VALUES (?, ?)", (digest, _packed(make())))
+                    self._database.query("INSERT INTO listings VALUES (?, ?)", (digest, _pressed(make())))
                 self._database.query("INSERT INTO listed VALUES (?, ?)", (number, digest))
 
     def near(self, place: str, limit: int) -> list[Earlier]:
@@ -120,6 +121,11 @@ class RecordedInputs:
 
 def _packed(text: str) -> str | bytes:
     return zlib.compress(text.encode(), _LEVEL) if len(text) > _SMALL else text
+
+
+def _pressed(pieces: Iterable[str]) -> bytes:
+    machine = zlib.compressobj(_LEVEL)
+    return b"".join([*(machine.compress(piece.encode()) for piece in pieces), machine.flush()])
 
 
 def _unpacked(kept: str | bytes) -> str:
