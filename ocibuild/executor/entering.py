@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocibuild.executor.process import Process
     from ocibuild.sandbox import Running
 
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 _PAUSE = 0.02
 
 
