@@ -124,13 +124,19 @@ class SpawnedExecutor(ABC):
                 terminal = running.terminal() if process.terminal else None
                 if door is not None and shared:
                     running.wait_for_root()  # who came before would be in another
-                    opened.enter_context(open_door(door, self._spawner))
+                    self._open_door(door, opened)
                 if terminal is not None:
                     heard = partial(kept.add, Stream.STDOUT) if kept else None
                     if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):
                         running.kill()
                 outcome = running.wait()
         return replace(outcome, touched=tuple(dict.fromkeys(touched)))
+
+    def _open_door(self, door: str, opened: ExitStack) -> None:
+        try:
+            opened.enter_context(open_door(door, self._spawner))
+        except OSError as error:  # not every file system has sockets
+            self.warn_once(f"nobody can come in with exec: {door}: {error.strerror}")
 
     def warn_once(self, text: str) -> None:
         """Say what a user should know, once however many steps it concerns."""

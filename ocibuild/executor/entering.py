@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.executor.signals import forwarded_to
-from ocibuild.executor.terminal import relay
+from ocibuild.executor.terminal import own_size, relay
 from ocibuild.sandbox import EntrySpec, knock
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def run_inside(
     whether there may be a door yet, where there is none. ``begun`` hears when the process is about to be its program.
     For the main thread. Raises CannotStart, SandboxError.
     """
-    spec = EntrySpec(list(process.args), list(process.env), process.user, process.working_dir, process.terminal)
+    size = own_size() if process.terminal else (0, 0)
+    spec = EntrySpec(list(process.args), list(process.env), process.user, process.working_dir, process.terminal, size)
     with closing(_enter(door, spec, process, is_open)) as running, forwarded_to(running):
         if process.terminal and not relay(running.terminal(), interactive=process.interactive):
             running.kill()

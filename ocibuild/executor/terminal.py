@@ -92,10 +92,20 @@ def _raw(fd: int) -> Iterator[None]:
             termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
+def own_size() -> tuple[int, int]:
+    """Return the rows and columns of our terminal, 0 where we have none."""
+    ours = _ours()
+    return (0, 0) if ours is None else termios.tcgetwinsize(ours)
+
+
+def _ours() -> int | None:
+    return next((fd for fd in (1, 0, 2) if os.isatty(fd)), None)
+
+
 @contextmanager
 def _same_size(terminal: int) -> Iterator[None]:
     """Give a terminal the size that ours has, now and whenever that changes."""
-    ours = next((fd for fd in (1, 0, 2) if os.isatty(fd)), None)
+    ours = _ours()
     if ours is None:
         yield
         return

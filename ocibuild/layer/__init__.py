@@ -5,7 +5,7 @@ from ocibuild.layer.changes import Change, Changed, Opaque, Removed
 from ocibuild.layer.compression import compression_threads, decompress
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.entry import Entry, Kind, clean_name
-from ocibuild.layer.estargz import TABLE_DIGEST, pack_estargz
+from ocibuild.layer.estargz import ANNOTATIONS, TABLE_DIGEST, is_estargz, pack_estargz
 from ocibuild.layer.header import split_header
 from ocibuild.layer.limits import Allowance, Meter
 from ocibuild.layer.materialise import copy_entry, link_from, materialise
@@ -22,6 +22,7 @@ from ocibuild.layer.writer import TarWriter
 from ocibuild.layer.xattrs import put_xattrs, read_xattrs
 
 __all__ = [
+    "ANNOTATIONS",
     "TABLE_DIGEST",
     "Allowance",
     "Applied",
@@ -51,6 +52,7 @@ __all__ = [
     "decompress",
     "entries_of",
     "is_compressed",
+    "is_estargz",
     "is_mark",
     "is_opaque",
     "is_whiteout",

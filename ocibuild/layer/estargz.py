@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import struct
 import time
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from ocibuild.layer.channel import pipeline
 from ocibuild.layer.compression import GZIP_LEVEL
@@ -29,10 +30,16 @@ if TYPE_CHECKING:
 
 TABLE_NAME: Final = "stargz.index.json"
 NO_PREFETCH: Final = ".no.prefetch.landmark"
+_MARKS: Final = (TABLE_NAME, NO_PREFETCH, ".prefetch.landmark")
 TABLE_DIGEST: Final = "containerd.io/snapshot/stargz/toc.digest"
 """The annotation of a layer that says what its table is."""
 PLAIN_SIZE: Final = "io.containers.estargz.uncompressed-size"
 """The annotation of a layer that says how many bytes its tar has."""
+
+ANNOTATIONS: Final = (TABLE_DIGEST, PLAIN_SIZE)
+"""What is said of a layer that is one."""
+_FOOTER = 51  # bytes
+_MAGIC: Final = b"STARGZ"
 
 PART = 4 << 20
 """Bytes of a part of a file, but for its last."""
@@ -117,7 +124,7 @@ class _Tar:
     def members(self, entries: Iterable[tuple[Entry, Iterable[bytes | memoryview]]]) -> Iterator[_Member]:
         """Yield them, the table's not among them."""
         landmark = Entry(NO_PREFETCH, Kind.FILE, size=len(_LANDMARK))
-        ours = ((entry, body) for entry, body in entries if entry.name not in (TABLE_NAME, NO_PREFETCH))
+        ours = ((entry, body) for entry, body in entries if entry.name not in _MARKS)
         for entry, body in chain([(landmark, [_LANDMARK])], ours):
             self._writer.begin(entry)
             row = _row_of(entry)
@@ -213,6 +220,15 @@ def _compress(level: int | None, plain: bytes) -> bytes:
     import zlib
 
     return zlib.compress(plain, level, wbits=_WBITS)
+
+
+def is_estargz(blob: BinaryIO) -> bool:
+    """Tell whether a blob ends as one does."""
+    if blob.seek(0, os.SEEK_END) < _FOOTER:
+        return False
+    blob.seek(-_FOOTER, os.SEEK_END)
+    footer = blob.read(_FOOTER)
+    return footer.startswith(b"\x1f\x8b\x08\x04") and footer[12:14] == b"SG" and footer[32:38] == _MAGIC
 
 
 def _footer(table: int) -> bytes:

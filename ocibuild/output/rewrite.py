@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import UsageError
 from ocibuild.layer import (
+    ANNOTATIONS,
     TABLE_DIGEST,
     compression_threads,
     decompress,
     entries_of,
+    is_estargz,
     pack_estargz,
     packing,
     retime,
@@ -77,7 +79,8 @@ def _rewritten(blobs: Blobs, layer: Layer, wanted: Rewriting, *, is_own: bool) -
     level = encoding.level if applies else None
     latest = wanted.epoch * _NANOSECONDS if is_own and encoding.rewrites_times and wanted.epoch is not None else None
     if applies and encoding.is_estargz:
-        return layer if _is_estargz(layer, level, latest) else _as_estargz(blobs, layer, level, latest)
+        is_one = level is None and latest is None and _is_estargz(blobs, layer)
+        return layer if is_one else _as_estargz(blobs, layer, level, latest)
     if compression is now and level is None and latest is None:
         return layer
     threads = compression_threads()
@@ -93,13 +96,19 @@ def _rewritten(blobs: Blobs, layer: Layer, wanted: Rewriting, *, is_own: bool) -
         else:
             retime(plain, packed.chunks.write, latest)
     described = new.describe(layer_type(compression))
-    # what annotations say of a layer is not true of another tar
-    return Layer(packed.diff_id, replace(described, annotations=layer.descriptor.annotations if latest is None else {}))
+    # what annotations say of a layer is not true of another tar, nor what they say of its members
+    kept = {} if latest is not None else layer.descriptor.annotations
+    annotations = {name: value for name, value in kept.items() if name not in ANNOTATIONS}
+    return Layer(packed.diff_id, replace(described, annotations=annotations))
 
 
-def _is_estargz(layer: Layer, level: int | None, latest: int | None) -> bool:
-    """Tell whether a layer is one as it is wanted."""
-    return TABLE_DIGEST in layer.descriptor.annotations and level is None and latest is None
+def _is_estargz(blobs: Blobs, layer: Layer) -> bool:
+    """Tell whether a layer is one, and says so: zstd has an annotation of that name, too."""
+    described = layer.descriptor
+    if TABLE_DIGEST not in described.annotations or compression_of(described.media_type) is not Compression.GZIP:
+        return False
+    with blobs.open(described.digest) as blob:
+        return is_estargz(blob)
 
 
 def _as_estargz(blobs: Blobs, layer: Layer, level: int | None, latest: int | None) -> Layer:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox.entering import EntrySpec
-from ocibuild.sandbox.request import Request
+from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.spawner import start_over
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.running import Running
     from ocibuild.sandbox.spawner import Spawner
 
-_PATIENCE = 10.0
+_PATIENCE = 1.0
+_LONGEST = 4 << 20  # bytes of a command with its environment
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: PID, user, group
 
 
@@ -32,11 +33,13 @@ def open_door(path: str, spawner: Spawner) -> Iterator[None]:
             listening.bind(name)
         os.chmod(path, 0o600)
         listening.listen()
-        thread = threading.Thread(target=_attend, args=(listening, spawner), name="door", daemon=True)
+        closed = threading.Event()
+        thread = threading.Thread(target=_attend, args=(listening, spawner, closed), name="door", daemon=True)
         thread.start()
         try:
             yield
         finally:
+            closed.set()
             listening.shutdown(socket.SHUT_RDWR)  # which wakes the thread
             thread.join()
             with suppress(FileNotFoundError):
@@ -64,13 +67,13 @@ def _short(path: str) -> Iterator[str]:
         os.close(folder)
 
 
-def _attend(listening: socket.socket, spawner: Spawner) -> None:
-    while True:
+def _attend(listening: socket.socket, spawner: Spawner, closed: threading.Event) -> None:
+    while not closed.is_set():
         try:
             line, _ = listening.accept()
         except OSError:
             return
-        with line, suppress(OSError):
+        with line, suppress(Exception):  # whatever a stranger sends, the next one is let in
             line.settimeout(_PATIENCE)
             if _user_of(line) == os.geteuid():
                 _let_in(line, spawner)
@@ -87,8 +90,10 @@ def _let_in(line: socket.socket, spawner: Spawner) -> None:
     if request is None:
         return
     try:
-        with suppress(ValueError, TypeError):  # nothing that ``knock()`` sends
+        if os.fstat(request.file).st_size <= _LONGEST and request.outside == Outside():
             spawner.pass_on(request, EntrySpec.load(json.loads(request.read())))
     finally:
         request.close()
         request.channel.close()
+        if request.outside.users is not None:
+            os.close(request.outside.users)

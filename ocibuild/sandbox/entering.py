@@ -14,6 +14,8 @@ import os
 import signal
 import socket
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.sandbox import syscalls
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.request import Request
 
 _MFD_EXEC = 0x10
+_PATIENCE = 1.0
+_PAUSE = 0.005
 _PROGRAM = """\
 import sys
 sys.path.append(sys.argv[1])
@@ -37,13 +41,17 @@ go_in(*map(int, sys.argv[2:]))
 
 
 class EntrySpec(NamedTuple):
-    """A further process of a step; what is not said here is as the step has it. The members are as in StepSpec."""
+    """A further process of a step; what is not said here is as the step has it. The members are as in StepSpec.
+
+    ``size`` is that of its terminal, in rows and columns.
+    """
 
     args: list[str]
     env: list[str]
     user: str
     working_dir: str
     terminal: bool = False
+    size: tuple[int, int] = (0, 0)
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -62,7 +70,7 @@ def fork_into(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> 
     """
     own = os.pidfd_open(os.getpid())
     try:
-        syscalls.setns(first, syscalls.CLONE_NEWPID)  # for children alone
+        _go_below(first)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # which the child is not either
         try:
             forked = syscalls.clone(0, exit_signal=signal.SIGCHLD)
@@ -74,6 +82,23 @@ def fork_into(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> 
     finally:
         os.close(own)
     return forked
+
+
+def _go_below(first: int) -> None:
+    """Have further children in the PID namespace of a process; raise OSError.
+
+    Between its change of user and its program the kernel lets nobody into those of a process.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            syscalls.setns(first, syscalls.CLONE_NEWPID)
+        except PermissionError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _start_anew(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> None:
@@ -110,6 +135,7 @@ def _copy_of_this_program() -> int:
 def go_in(channel: int, first: int, order: int) -> NoReturn:
     """Go where the first process of a step is, and become what was asked for; the numbers are of descriptors."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # execve(2) has made us so again
+    syscalls.take_name("exec")  # anybody may read a command line, and it has paths of the machine
     for fd in (channel, first, order):
         os.set_inheritable(fd, False)
     line = socket.socket(fileno=channel)
@@ -128,6 +154,7 @@ def _try_to_go_in(step: StepSpec, first: int, spec: EntrySpec, channel: socket.s
     user = user_of_image(spec.user, _open_waiting_for_nothing)
     if spec.terminal:
         take_terminal(channel)
+        termios.tcsetwinsize(0, spec.size)  # its program may ask before whoever shows it says so
         give_terminal(user.uid)
     if step.foreign and step.foreign.handlers:
         syscalls.setns(first, syscalls.CLONE_NEWUSER)

@@ -60,7 +60,11 @@ class Request(NamedTuple):
         data, descriptors = receive(line, _LONGEST, _ALWAYS + len(Outside._fields))
         if not data:
             return None
-        names = json.loads(data)
+        names = _names(data)
+        if names is None:
+            for fd in descriptors:
+                os.close(fd)
+            raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
         if len(descriptors) < _ALWAYS + len(names):
             error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             _refuse(descriptors, error)
@@ -84,6 +88,16 @@ class Request(NamedTuple):
     def _outside(self) -> dict[str, int]:
         found = self.outside._asdict().items()
         return {name: one if isinstance(one, int) else one.fileno() for name, one in found if one is not None}
+
+
+def _names(data: bytes) -> list[str] | None:
+    """Return the names of what is given from outside; None for what is no such list."""
+    try:
+        names = json.loads(data)
+    except ValueError:
+        return None
+    fits = isinstance(names, list) and all(name in Outside._fields for name in names)
+    return names if fits and len(set(names)) == len(names) else None
 
 
 def _refuse(descriptors: list[int], error: OSError) -> None:

@@ -14,6 +14,7 @@ from ocibuild.sandbox.channel import receive
 from ocibuild.values import dataclass
 
 _MESSAGE_LIMIT = 1 << 16
+_TOO_LATE = "all has ended before the process was in there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Running:
     def wait_for_program(self) -> None:
         """Wait until one more process in a step is its program; raise as ``wait()`` does. Before that."""
         self.wait_for_root()
+        if self._created is None:
+            raise SandboxError(_TOO_LATE)
         if self._program is not None:
             os.read(self._program, 1)
             if select.select([self._channel], [], [], 0)[0]:
@@ -70,8 +73,10 @@ class Running:
 
     def terminal(self) -> int:
         """Wait for the other end of the step's terminal, and return it: it is the caller's; before ``wait()``."""
-        _, (descriptor,) = self._next()
-        return descriptor
+        _, descriptors = self._next()
+        if not descriptors:
+            raise SandboxError(_TOO_LATE)
+        return descriptors[0]
 
     def _next(self) -> tuple[dict[str, Any], list[int]]:
         data, descriptors = self._receive()

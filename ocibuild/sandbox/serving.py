@@ -92,7 +92,7 @@ class _Server:
     def _obey(self, child: Child, channel: socket.socket) -> None:
         """Pass on a signal; end the step where the builder has closed the channel, as it wants no more of it."""
         number = channel.recv(1)
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(child.pidfd, number[0] if number else signal.SIGKILL)
         if not number:
             self._forget(channel.fileno())

@@ -57,6 +57,7 @@ class Starter:
         self._handlers = Handlers()
         self._spare: Spare | None = None
         self._last: Spec | None = None
+        self._is_scoped = False  # this process, for the steps that let others in: a second time would part it from them
 
     @property
     def waiting(self) -> list[int]:
@@ -77,7 +78,8 @@ class Starter:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
             prepare_supervision(spec)
-        if isinstance(spec, StepSpec) and spec.lets_in:
+        if isinstance(spec, StepSpec) and spec.lets_in and not self._is_scoped:
+            self._is_scoped = True
             scope()
         spare = self._take_spare(spec, [child.pid for child in others])
         self._last = spec
@@ -108,17 +110,20 @@ class Starter:
 
 def _start_inside(spec: EntrySpec, request: Request, others: Sequence[Child]) -> Child:
     """Start one more process in the step that runs: whoever asks has just one."""
-    entered = next(((child.step, child.pidfd) for child in others if child.step is not None), None)
+    entered = next(((child.step, child.pidfd) for child in others if child.step and child.step.lets_in), None)
     if entered is None:
         raise OSError(errno.ESRCH, "it has ended")
-    return Child(*fork_into(*entered, spec, request), request.channel)
+    try:
+        return Child(*fork_into(*entered, spec, request), request.channel)
+    except AttributeError as error:  # a Python that was built where the kernel was older
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
 
 
 def _kind(spec: Spec) -> object:
     """Return what a spare process must have in common with its step; None where a step must have one of its own."""
     if not isinstance(spec, StepSpec):
         return None
-    return spec.kept, spec.namespaces, spec.system, spec.links, spec.confined
+    return spec.kept, spec.namespaces, spec.system, spec.links, spec.confined, spec.lets_in
 
 
 def _fork_spare(like: StepSpec) -> Spare:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Listings:
-    """The files behind the digests of build contexts: this build's, and those of builds before."""
+    """The files behind the digests of build contexts: this build's, and those of builds before; for threads."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._held: dict[str, tuple[list[str], list[bytes]]] = {}
+        self._changing = threading.RLock()  # what is held becomes what was made
         self._made: dict[str, Listing] = {}  # what was asked for, in place of what it was made of
 
     def digest(self, vertex: Copy, source: CopySource) -> Digest:
@@ -41,18 +43,21 @@ class Listings:
 
     def held(self) -> dict[str, Callable[[], Iterator[str]]]:
         """Return what makes the text of each listing that is still held, in pieces, by digest."""
-        return {digest: partial(self._text, digest) for digest in (*self._held, *self._made)}
+        with self._changing:
+            return {digest: partial(self._text, digest) for digest in (*self._held, *self._made)}
 
     def get(self, digest: str) -> Listing | None:
         """Return the files that a digest stands for, None where they are not known."""
-        if digest in self._held or digest in self._made:
-            return self._listing(digest)
+        with self._changing:
+            if digest in self._held or digest in self._made:
+                return self._listing(digest)
         text = self._inputs.store.records.inputs.listing(digest)
         return from_text(text) if text is not None else None
 
     def _text(self, digest: str) -> Iterator[str]:
-        made = self._made.get(digest)
-        return to_text(entries(*self._held[digest]) if made is None else made.items())
+        with self._changing:
+            made = self._made.get(digest)
+            return to_text(entries(*self._held[digest]) if made is None else made.items())
 
     def _listing(self, digest: str) -> Listing:
         if digest not in self._made:

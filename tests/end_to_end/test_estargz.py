@@ -73,6 +73,9 @@ def test_what_is_made_of_an_estargz_is_one(shared: Program, context: Path) -> No
     layers = _layers(shared, home / "of-child")
     assert layers[:-1] == _layers(shared, home / "base")
     assert TABLE in layers[-1]["annotations"]
+    anew = "compression-level=9,force-compression=true"
+    shared.build(child, "-o", f"type=oci,tar=false,dest={home}/gzip,compression=gzip,{anew}")
+    assert not any(layer.get("annotations") for layer in _layers(shared, home / "gzip"))
 
 
 def test_podman_pulls_in_parts_what_it_is(shared: Program, context: Path, registry: str, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_it_is_in_there_and_may_do_what_the_containers_own_process_may(program: 
     program.check("exec", running, "killall", "-15", "sleep")  # the first handles no signal
     wait_until(lambda: not processes_with(f"sleep\0{token}\0"), seconds=30)
     assert program.check("exec", running, "sh", "-c", "umask; cat /proc/$$/comm; true") == "0022\nsh\n"
-    assert program.check("exec", running, "sh", "-c", "ls /proc/$$/fd").split() == ["0", "1", "2"]
+    assert program.check("exec", running, "sh", "-c", "ls /proc/$$/fd; true").split() == ["0", "1", "2"]
 
 
 def test_settings_are_the_containers_unless_given(program: Program, running: str) -> None:
@@ -211,6 +211,8 @@ def test_only_who_owns_the_container_comes_in_and_only_into_it(program: Program,
         os.close(null)
     assert refused == stranger == "lost"
     assert not made.exists()
+    for packet in (b"", b"{", b"[]", b'["users"]', b'["nothing"]', b"7", b"[[]]", b"[" * 200):
+        _send_as(program.user.account.uid, door, packet)
     assert program.check("exec", running, "echo", "well") == "well\n"
 
 
@@ -234,6 +236,30 @@ def _knock_as(uid: int, door: Path, spec: ProgramSpec, null: int) -> str:
     os.waitpid(child, 0)
     with ours, theirs:
         return ours.recv(100).decode()
+
+
+def _send_as(uid: int, door: Path, packet: bytes) -> None:
+    """Send a packet to a door, as some user, in a child."""
+    child = os.fork()
+    if child == 0:
+        try:
+            fd = os.open(door.parent, os.O_PATH)
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+                line.connect(f"/proc/self/fd/{fd}/door")
+                socket.send_fds(line, [packet], [0, 1, 2, fd])
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_one_comes_into_a_container_for_another_processor(program: Program, name: str, arm64_base: str) -> None:
+    options = ("--platform", "linux/arm64", "--name", name)
+    program.check("run", "-d", *options, arm64_base, "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done")
+    assert program.check("exec", name, "uname", "-m") == "aarch64\n"
+    program.check("exec", name, "sh", "-c", "kill -0 1")
+    program.check("stop", "-t", "60", name)
+    assert program.check("wait", name) == "3\n"
 
 
 def test_where_there_is_one_id_nobody_comes_in(everywhere: Program, busybox_base: str) -> None:

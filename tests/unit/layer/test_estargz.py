@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer import Entry, Kind, Pieces, TarReader, entries_of, pack_estargz
+from ocibuild.layer import Entry, Kind, Pieces, TarReader, entries_of, is_estargz, pack_estargz
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,6 +136,21 @@ def test_made_of_one_it_is_the_same_once_more() -> None:
     again = io.BytesIO()
     assert pack_estargz(entries_of(iter([gzip.decompress(first)])), again.write) == packed
     assert again.getvalue() == first
+
+
+def test_one_is_told_by_its_end() -> None:
+    blob, _ = _pack()
+    assert is_estargz(io.BytesIO(blob))
+    for other in (b"", blob[-50:], blob[:-1], gzip.compress(bytes(100)), blob + gzip.compress(b"")):
+        assert not is_estargz(io.BytesIO(other))
+
+
+def test_what_another_was_prefetched_by_is_left_out() -> None:
+    written = io.BytesIO()
+    marks = (".prefetch.landmark", ".no.prefetch.landmark", "stargz.index.json", "kept")
+    pack_estargz([(Entry(name, Kind.FILE), ()) for name in marks], written.write)
+    names = [row["name"] for row in json.loads(_table(written.getvalue())[0])["entries"]]
+    assert names == [".no.prefetch.landmark", "kept"]
 
 
 def test_a_body_of_another_size_is_refused() -> None:
