@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.graph import Run, format_time, inputs, parse_time
-from ocibuild.layer import is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -44,6 +43,8 @@ def moment_of(changes: str, begun: int, base: str | None) -> Moment:
     It is the newest time of a file among them, or ``base`` (RFC 3339) where that is newer. A time that is still to come
     counts for nothing. ``begun`` is when the changes began, in nanoseconds since 1970.
     """
+    from ocibuild.layer import is_whiteout  # not for a build that is all cached
+
     begun, now = begun - _GRAIN, time.time_ns()
     at = parse_time(base)
     newest = LONG_AGO if at is None else int(at * 10**9)
