@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from benchmarks.machine import User
     from benchmarks.peers import Peers
 
+_RUN = ("--rm", "--network", "host", "--ulimit", "host", "--cgroups", "disabled")  # what works on any machine
+
 
 class Podman(Contestant):
     """``folder`` holds its stores."""
@@ -43,7 +45,7 @@ class Podman(Contestant):
         return self._command("pull", "--tls-verify=false", reference)
 
     def run(self, reference: str, script: str) -> Command:
-        return self._command("run", "--rm", "--network", "host", "--ulimit", "host", reference, "sh", "-c", script)
+        return self._command("run", *_RUN, reference, "sh", "-c", script)
 
     def place(self) -> str:
         return self._folder
