@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,6 +90,14 @@ def refused_options(*names: str, remedy: str = "") -> Callable[[Callable[..., An
         return command
 
     return add
+
+
+def check_streams(options: Mapping[str, Any]) -> None:
+    """Raise UsageError where ``-d``, ``-i`` and ``-t`` do not go together, or with the terminal that there is."""
+    if options["detach"] and (options["interactive"] or options["terminal"]):
+        raise UsageError("-d has no streams", remedy="leave out -i and -t")
+    if options["terminal"] and options["interactive"] and not os.isatty(0):
+        raise UsageError("the input device is not a TTY", remedy="leave out -t where standard input is no terminal")
 
 
 def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:

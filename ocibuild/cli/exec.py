@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ocibuild.cli.background import in_background
-from ocibuild.cli.common import refused_options, session
+from ocibuild.cli.common import check_streams, refused_options, session
 from ocibuild.cli.environment import environment, environment_options
 from ocibuild.cli.failures import report
-from ocibuild.errors import CannotStart, UsageError
+from ocibuild.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +33,7 @@ def exec_(ctx: click.Context, /, name: str, command: tuple[str, ...], **options:
     """Run COMMAND in a container that runs; it ends with the container's own process at the latest."""
     from ocibuild.containers import ExecRequest
 
-    if options["detach"] and (options["interactive"] or options["terminal"]):
-        raise UsageError("-d has no streams", remedy="leave out -i and -t")
-    if options["terminal"] and options["interactive"] and not os.isatty(0):
-        raise UsageError("the input device is not a TTY", remedy="leave out -t where standard input is no terminal")
+    check_streams(options)
     request = ExecRequest(
         command,
         env=environment(options["env_files"], options["env"]),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ocibuild.cli.background import in_background
-from ocibuild.cli.common import forced_options, refused_options, resource_options, resources, session
+from ocibuild.cli.common import check_streams, forced_options, refused_options, resource_options, resources, session
 from ocibuild.cli.environment import environment, environment_options
 from ocibuild.cli.failures import report
-from ocibuild.errors import CannotStart, UsageError
+from ocibuild.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,12 +62,9 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
     """
     from ocibuild.oci import Platform
 
+    check_streams(options)
     if options["detach"]:
-        if options["interactive"] or options["terminal"]:
-            raise UsageError("-d has no streams", remedy="leave out -i and -t")
         ctx.exit(_detached(ctx, reference, command, options))
-    if options["terminal"] and options["interactive"] and not os.isatty(0):
-        raise UsageError("the input device is not a TTY", remedy="leave out -t where standard input is no terminal")
     platform = Platform.parse(options["platform"]) if options["platform"] else None
     ctx.exit(_run(ctx, reference, _request(command, options), platform, pulls=options["pull"] == "missing"))
 

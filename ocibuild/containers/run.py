@@ -126,15 +126,17 @@ def run_attached(
     with store.containers.begin(request.name, image.descriptor.digest, image_name, stack, told) as running:
         container, active = running.container, running.active
         hostname = request.hostname or container.id[:12]
-        process = replace(process_of(config, request, hostname=hostname), platform=image.config.platform)
+        process = replace(
+            process_of(config, request, hostname=hostname),
+            platform=image.config.platform,
+            door=store.containers.door(container),
+        )
         status = _NOT_RUN
         try:
             with snapshotter.running(stack, active, keep=not request.removes) as root:
                 begun(container)
                 log = store.containers.log(container) if request.keeps_log else None
-                outcome = executor.run_attached(
-                    process, root, active.scratch, log=log, door=store.containers.door(container)
-                )
+                outcome = executor.run_attached(process, root, active.scratch, log=log)
                 if not request.removes:
                     snapshotter.forget_targets(active, outcome.created, outcome.touched)
             status = outcome.exit_status

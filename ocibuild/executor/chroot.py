@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner, Spec
+    from ocibuild.sandbox import FirstSpec, Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner
 
 _PIECE = 64 << 10
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -61,7 +61,7 @@ class SpawnedExecutor(ABC):
     @abstractmethod
     def prepared(
         self, process: Process, root: RootTree, scratch: str
-    ) -> AbstractContextManager[tuple[Spec, Sequence[str]]]:
+    ) -> AbstractContextManager[tuple[FirstSpec, Sequence[str]]]:
         """Make ready what a process needs until the block is left, and give what the spawner is to start.
 
         With it comes a list, in which are at the end the names of what was touched in the tree and is as before.
@@ -77,7 +77,7 @@ class SpawnedExecutor(ABC):
             self.warn_once(_PRETENDED)
         return replace(outcome, touched=tuple(dict.fromkeys(touched)))
 
-    def run_spec(self, spec: Spec, output: Callable[[Stream, bytes], None]) -> Outcome:
+    def run_spec(self, spec: FirstSpec, output: Callable[[Stream, bytes], None]) -> Outcome:
         """Run what the spawner is to start to its end."""
         with ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -97,14 +97,7 @@ class SpawnedExecutor(ABC):
         return False
 
     def run_attached(
-        self,
-        process: Process,
-        root: RootTree,
-        scratch: str,
-        *,
-        shown_on: int = 1,
-        log: str | None = None,
-        door: str | None = None,
+        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
     ) -> Outcome:
         """See Executor."""
         with self.prepared(process, root, scratch) as (spec, touched), ExitStack() as cleanup:
@@ -118,13 +111,11 @@ class SpawnedExecutor(ABC):
                 streams = stdin, 1, 2
             else:
                 streams = stdin, *cleanup.enter_context(recorded(kept))
-            shared = isinstance(spec, StepSpec) and door is not None and self.lets_in
-            asked = spec._replace(lets_in=True) if isinstance(spec, StepSpec) and shared else spec
-            with self.started(asked, *streams) as running, forwarded_to(running), ExitStack() as opened:
+            with self.started(spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
                 terminal = running.terminal() if process.terminal else None
-                if door is not None and shared:
+                if spec.lets_in and process.door is not None:
                     running.wait_for_root()  # who came before would be in another
-                    self._open_door(door, opened)
+                    self._open_door(process.door, opened)
                 if terminal is not None:
                     heard = partial(kept.add, Stream.STDOUT) if kept else None
                     if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):
@@ -159,7 +150,7 @@ class SpawnedExecutor(ABC):
             self.stopped = False
 
     @contextmanager
-    def started(self, spec: Spec, stdin: int, stdout: int, stderr: int) -> Iterator[Running]:
+    def started(self, spec: FirstSpec, stdin: int, stdout: int, stderr: int) -> Iterator[Running]:
         """Start what is ended with the block, and by ``stop()``; raise Interrupted where that was called already."""
         with self._lock:
             if self.stopped:
@@ -226,6 +217,7 @@ class ChrootExecutor(SpawnedExecutor):
             terminal=process.terminal,
             read_only=process.read_only,
             init=process.init,
+            lets_in=self.lets_in and process.door is not None,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,

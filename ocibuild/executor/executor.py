@@ -29,20 +29,12 @@ class Executor(Protocol):
         """Whether further processes can be started beside one that is run attached: see ``run_inside()``."""
 
     def run_attached(
-        self,
-        process: Process,
-        root: RootTree,
-        scratch: str,
-        *,
-        shown_on: int = 1,
-        log: str | None = None,
-        door: str | None = None,
+        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
     ) -> Outcome:
         """Run a process to its end with the standard streams of this one; for the main thread.
 
         Where it is to have a terminal, that is shown on the stream ``shown_on``. What it writes is kept in the file
-        ``log``, too, where there is one. Where this executor ``lets_in`` further processes, they come through ``door``,
-        a path that does not exist yet.
+        ``log``, too, where there is one.
         SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
         """
 

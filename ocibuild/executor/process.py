@@ -30,6 +30,7 @@ class Process:
     for the usual one. A process that is run attached has our standard input where it is ``interactive``; with
     ``terminal`` its standard streams are a terminal of its own. Where it is ``read_only`` it can change nothing in its
     tree but through ``mounts``. ``init`` puts a first process before it that passes signals on and reaps orphans.
+    Where the executor ``lets_in`` further processes, they come through ``door``, a path that does not exist yet.
     """
 
     args: tuple[str, ...]
@@ -48,3 +49,4 @@ class Process:
     terminal: bool = False
     read_only: bool = False
     init: bool = False
+    door: str | None = None

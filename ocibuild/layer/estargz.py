@@ -39,7 +39,9 @@ PLAIN_SIZE: Final = "io.containers.estargz.uncompressed-size"
 ANNOTATIONS: Final = (TABLE_DIGEST, PLAIN_SIZE)
 """What is said of a layer that is one."""
 _FOOTER = 51  # bytes
-_MAGIC: Final = b"STARGZ"
+_FOOTER_START: Final = b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff" + struct.pack("<H2sH", 26, b"SG", 22)
+"""A gzip header with one field, of 22 bytes: where the table's member is, and a word. See RFC 1952, section 2.3.1.1."""
+_FOOTER_WORD: Final = b"STARGZ"
 
 PART = 4 << 20
 """Bytes of a part of a file, but for its last."""
@@ -228,11 +230,9 @@ def is_estargz(blob: BinaryIO) -> bool:
         return False
     blob.seek(-_FOOTER, os.SEEK_END)
     footer = blob.read(_FOOTER)
-    return footer.startswith(b"\x1f\x8b\x08\x04") and footer[12:14] == b"SG" and footer[32:38] == _MAGIC
+    return footer.startswith(_FOOTER_START) and footer[32:38] == _FOOTER_WORD
 
 
 def _footer(table: int) -> bytes:
     """Return the member that says where the table's is."""
-    extra = b"SG" + struct.pack("<H", 22) + b"%016xSTARGZ" % table
-    header = b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff" + struct.pack("<H", len(extra))
-    return header + extra + b"\x01\0\0\xff\xff" + bytes(8)
+    return _FOOTER_START + b"%016x" % table + _FOOTER_WORD + b"\x01\0\0\xff\xff" + bytes(8)

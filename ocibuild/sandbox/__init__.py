@@ -10,7 +10,7 @@ from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, Ro
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
-from ocibuild.sandbox.specs import Spec
+from ocibuild.sandbox.specs import FirstSpec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.trial import refuse_where_steps_are_refused
@@ -23,6 +23,7 @@ __all__ = [
     "Emulator",
     "EntrySpec",
     "FileSystem",
+    "FirstSpec",
     "Folder",
     "Foreign",
     "Handler",
@@ -37,7 +38,6 @@ __all__ = [
     "Running",
     "Secret",
     "Spawner",
-    "Spec",
     "StepSpec",
     "Sysfs",
     "Tmpfs",

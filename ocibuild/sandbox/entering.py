@@ -22,7 +22,15 @@ from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.accounts import user_of_image
 from ocibuild.sandbox.privileges import drop_capabilities, last_capability, take_ids, take_real_ids
 from ocibuild.sandbox.program import execute, find_command
-from ocibuild.sandbox.step import StepSpec, begin, lead_session, prepare, reset_signals, take_streams
+from ocibuild.sandbox.step import (
+    StepSpec,
+    begin,
+    lead_session,
+    open_waiting_for_nothing,
+    prepare,
+    reset_signals,
+    take_streams,
+)
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 
@@ -151,7 +159,7 @@ def _try_to_go_in(step: StepSpec, first: int, spec: EntrySpec, channel: socket.s
     last = last_capability()
     # our PID namespace is the step's already
     syscalls.setns(first, step.namespaces & ~syscalls.CLONE_NEWPID)
-    user = user_of_image(spec.user, _open_waiting_for_nothing)
+    user = user_of_image(spec.user, open_waiting_for_nothing)
     if spec.terminal:
         take_terminal(channel)
         termios.tcsetwinsize(0, spec.size)  # its program may ask before whoever shows it says so
@@ -175,8 +183,3 @@ def _say_when_it_is_the_program(channel: socket.socket) -> None:
     reading, _ = os.pipe2(os.O_CLOEXEC)
     socket.send_fds(channel, [json.dumps({"created": []}).encode()], [reading])
     os.close(reading)
-
-
-def _open_waiting_for_nothing(path: str) -> int:
-    """Open a file whose name may lead anywhere by now, but not through a link of /proc to what this process has."""
-    return syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)

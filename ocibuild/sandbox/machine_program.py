@@ -68,6 +68,11 @@ class ProgramSpec(NamedTuple):
         """Its network is the machine's."""
 
     @property
+    def lets_in(self) -> bool:
+        """No further process can come where it is."""
+        return False
+
+    @property
     def foreign(self) -> None:
         """How it runs programs for another processor is its own concern."""
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Child:
     """A step's first process, or its keeper, which has the channel; or one more process in a step.
 
-    ``step`` is what it is the first process of, where more can come.
+    ``step`` is what it is the first process of.
     """
 
     pid: int
@@ -78,7 +78,7 @@ class Starter:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
             prepare_supervision(spec)
-        if isinstance(spec, StepSpec) and spec.lets_in and not self._is_scoped:
+        if spec.lets_in and not self._is_scoped:
             self._is_scoped = True
             scope()
         spare = self._take_spare(spec, [child.pid for child in others])
@@ -159,7 +159,7 @@ def _start_step(spec: FirstSpec, request: Request, spare: Spare | None) -> Child
         if connector is not None:
             connector.end()
         raise
-    return Child(*forked, request.channel, connector, spec if isinstance(spec, StepSpec) and not spec.bare else None)
+    return Child(*forked, request.channel, connector, spec if isinstance(spec, StepSpec) else None)
 
 
 def _start_connector(pasta: Pasta | None) -> tuple[socket.socket | None, Connector | None]:

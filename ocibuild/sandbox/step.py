@@ -202,7 +202,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
     else:
         _change_root(spec)
     # while there is no /proc or /dev that the image's files could lead to
-    user = user_of_image(spec.user, _open_waiting_for_nothing)
+    user = user_of_image(spec.user, open_waiting_for_nothing)
     created = furnish([*beginning.furniture, *opened])
     if spec.terminal:
         if not spec.bare:
@@ -337,8 +337,9 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, 0x8914, request)
 
 
-def _open_waiting_for_nothing(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_waiting_for_nothing(path: str) -> int:
+    """Open a file of the root, whatever its name leads to, but through no link of /proc to what this process has."""
+    return syscalls.open_without_magic(path, os.O_RDONLY | os.O_NONBLOCK)
 
 
 def reset_signals() -> None:
