@@ -112,7 +112,7 @@ class Containers:
         Raises UsageError where ``name`` is none, or somebody has it.
         """
         if name is not None and not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name of a container", remedy="use letters, digits, '_', '.' and '-'")
+            raise UsageError(f"{name!r} is no name of a container", remedy="take two or more of a-z, 0-9, '_.-'")
         container_id = secrets.token_hex(32)
         lock = self._locks.hold(_lock_name(container_id))
         try:
