@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.mounts import own_mounts
 from tests.support.peers import require_peer
 from tests.support.trees import describe, tree_of_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from tests.support.mounts import OwnMounts
     from tests.support.program import Program
     from tests.support.trees import Tree
 
@@ -87,8 +89,7 @@ def test_podman_pulls_in_parts_what_it_is(shared: Program, context: Path, regist
         said = podman("--log-level", "debug", "pull", name).stderr
         layers = json.loads(podman("image", "inspect", name).stdout)[0]["RootFS"]["Layers"]
         assert said.count("Retrieved partial blob") == len(layers) == 3
-        place = podman("image", "mount", name).stdout.strip()
-        pulled = tree_of_folder(place)
+        pulled = tree_of_folder(podman.mounts.path(podman("image", "mount", name).stdout.strip()))
     expected = tree_of_folder(shared.user.home / "files")
     assert _files(pulled, shared) == _files(expected, shared)
 
@@ -105,8 +106,20 @@ def _files(tree: Tree, program: Program) -> list[str]:
     return describe(files)
 
 
+@dataclass(frozen=True, slots=True)
+class _Podman:
+    program: str
+    environ: Mapping[str, str]
+    mounts: OwnMounts
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        result = self.mounts.run(self.program, *words, environ=self.environ)
+        assert result.returncode == 0, f"podman {' '.join(words)}\n{result.stdout}{result.stderr}"
+        return result
+
+
 @contextmanager
-def _podman(folder: Path, registry: str) -> Iterator[Any]:
+def _podman(folder: Path, registry: str) -> Iterator[_Podman]:
     (folder / "storage.conf").write_text(
         f'[storage]\ndriver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
         '[storage.options]\npull_options = {enable_partial_images = "true", use_hard_links = "false"}\n'
@@ -114,13 +127,10 @@ def _podman(folder: Path, registry: str) -> Iterator[Any]:
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
     settings = {"STORAGE": folder / "storage.conf", "REGISTRIES": folder / "registries.conf"}
     environ = os.environ | {f"CONTAINERS_{name}_CONF": str(path) for name, path in settings.items()}
-    program = require_peer("podman")
-
-    def podman(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *words], env=environ, capture_output=True, text=True, check=True)
-
-    try:
-        yield podman
-    finally:
-        podman("image", "umount", "--all")
-        podman("system", "reset", "--force")
+    with own_mounts() as mounts:
+        podman = _Podman(require_peer("podman"), environ, mounts)
+        try:
+            yield podman
+        finally:
+            podman("image", "umount", "--all")
+            podman("system", "reset", "--force")

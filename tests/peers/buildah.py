@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.support.peers import require_peer, require_root
+from tests.support.mounts import OwnMounts, own_mounts
+from tests.support.peers import require_peer
 from tests.support.trees import tree_of_folder
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class Buildah:
     program: str
     folder: Path
+    mounts: OwnMounts
 
     def __call__(self, *words: str | Path) -> str:
         """Run a command of buildah, which must succeed, and return its output."""
         store = ("--root", str(self.folder / "root"), "--runroot", str(self.folder / "run"))
         command = [self.program, *store, *map(str, words)]
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        result = self.mounts.run(*command)
         assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
         return result.stdout.strip()
 
@@ -43,22 +44,26 @@ class Buildah:
         config: dict[str, Any] = json.loads(self("inspect", "--type", "image", image))["Docker"]["config"]
         return config
 
+    def mounted(self, container: str) -> Path:
+        """Mount a container, until it is removed, and return where its tree is seen."""
+        return self.mounts.path(self("mount", container))
+
     def tree(self, image: str) -> Tree:
         """Return the tree of an image, of its own or of a registry."""
         container = self("from", "--tls-verify=false", image)
         try:
-            return tree_of_folder(self("mount", container))
+            return tree_of_folder(self.mounted(container))
         finally:
             self("rm", container)
 
 
 @contextmanager
 def buildah_in(folder: Path) -> Iterator[Buildah]:
-    """Yield buildah with a store in ``folder``, which is left empty of mounts."""
-    require_root()
-    buildah = Buildah(require_peer("buildah"), folder)
-    try:
-        yield buildah
-    finally:
-        buildah("rm", "--all")
-        buildah("rmi", "--all", "--force")
+    """Yield buildah with a store in ``folder``."""
+    with own_mounts() as mounts:
+        buildah = Buildah(require_peer("buildah"), folder, mounts)
+        try:
+            yield buildah
+        finally:
+            buildah("rm", "--all")
+            buildah("rmi", "--all", "--force")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.support.peers import require_peer, require_root
+from tests.support.mounts import OwnMounts, own_mounts
+from tests.support.peers import require_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Podman:
     program: str
     folder: Path
+    mounts: OwnMounts
 
     def __call__(self, *words: str | Path) -> str:
         """Run a command of podman, which must succeed, and return its output."""
@@ -25,7 +26,7 @@ class Podman:
         # neither systemd nor a logging service need be there; Debian 12's crun wants cgroups of one version
         how = ("--runtime", require_peer("runc"), "--cgroup-manager", "cgroupfs", "--events-backend", "none")
         command = [self.program, *map(str, store), *how, *map(str, words)]
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        result = self.mounts.run(*command)
         assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
         return result.stdout.strip()
 
@@ -37,10 +38,10 @@ class Podman:
 
 @contextmanager
 def podman_in(folder: Path) -> Iterator[Podman]:
-    """Yield podman with a store in ``folder``, which is left empty of mounts."""
-    require_root()
-    podman = Podman(require_peer("podman"), folder)
-    try:
-        yield podman
-    finally:
-        podman("rmi", "--all", "--force")
+    """Yield podman with a store in ``folder``."""
+    with own_mounts() as mounts:
+        podman = Podman(require_peer("podman"), folder, mounts)
+        try:
+            yield podman
+        finally:
+            podman("rmi", "--all", "--force")

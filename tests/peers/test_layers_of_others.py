@@ -8,7 +8,6 @@ import os
 import struct
 import subprocess
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +23,7 @@ from tests.support.peers import require_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.layers.row import Tree
     from tests.peers.buildah import Buildah
@@ -195,7 +195,7 @@ def test_umoci(folder: Path) -> None:
 def test_buildah_and_skopeo(folder: Path, buildah: Buildah, compression: str) -> None:
     container = buildah("from", "scratch")
     try:
-        top = Path(buildah("mount", container))
+        top = buildah.mounted(container)
         expected = _odd_tree(top / "tree")
         buildah("commit", container, f"oci:{folder / 'first'}:latest")
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,8 @@ from tests.unit.archive.images import put_image, write_oci_layout
 from tests.unit.layer.helpers import OWNERS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.peers.buildah import Buildah
     from tests.peers.podman import Podman
     from tests.support.docker import Docker
@@ -84,7 +85,7 @@ def test_docker_pulls_them(docker: Docker, registry: str, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("diff_id")
 def test_podman_pulls_them(podman: Podman, tmp_path: Path) -> None:
     image = podman("pull", "-q", f"oci:{tmp_path}/layout")
-    assert (Path(podman("image", "mount", image)) / "chunks").read_bytes() == CONTENT
+    assert (podman.mounts.path(podman("image", "mount", image)) / "chunks").read_bytes() == CONTENT
     podman("image", "umount", image)
     podman("rmi", image)
 
@@ -93,6 +94,6 @@ def test_podman_pulls_them(podman: Podman, tmp_path: Path) -> None:
 def test_buildah_mounts_them(buildah: Buildah, tmp_path: Path) -> None:
     container = buildah("from", f"oci:{tmp_path}/layout")
     try:
-        assert (Path(buildah("mount", container)) / "chunks").read_bytes() == CONTENT
+        assert (buildah.mounted(container) / "chunks").read_bytes() == CONTENT
     finally:
         buildah("rm", container)

@@ -112,10 +112,20 @@ def test_umoci_unpacks_our_layout(compression: Compression, store: Store, tmp_pa
 
 @pytest.fixture
 def podman() -> Iterator[list[str]]:
-    """Podman with a store of its own; its path must be short."""
+    """Podman with a store of its own; its path must be short. Its mounts are its own."""
     program = require_peer("podman")
     with tempfile.TemporaryDirectory(prefix="podman") as folder:
-        command = [program, "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+        command = [
+            "unshare",
+            "--mount",
+            program,
+            "--root",
+            f"{folder}/root",
+            "--runroot",
+            f"{folder}/run",
+            "--storage-driver",
+            "vfs",
+        ]
         yield command
         subprocess.run([*command, "rmi", "--all", "--force"], capture_output=True, check=False)
 
