@@ -2,7 +2,8 @@
 
 A build that is all cached makes 139 of them, which was half of its start-up: ``dataclasses`` writes up to seven methods
 of each class as text, and compiles each alone. Here it does what needs no compiler (fields, defaults, slots,
-``replace()``), ``__init__`` alone is compiled, and the other methods are functions that all classes share.
+``replace()``), ``__init__`` alone is compiled, when the first instance is made, and the other methods are functions
+that all classes share.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def dataclass(
 def _complete(cls: Any, own: Any, *, frozen: bool, eq: bool) -> None:
     """Give a class the methods of a data class, but for those that it has as its ``own``."""
     fields = dataclasses.fields(cls)
-    cls.__init__ = _init(cls, fields, frozen=frozen)
+    cls.__init__ = _init_later(cls, fields, frozen=frozen)
     if "__repr__" not in own:
         cls.__repr__ = _repr
     if eq and "__eq__" not in own:
@@ -49,6 +50,17 @@ def _complete(cls: Any, own: Any, *, frozen: bool, eq: bool) -> None:
     if frozen:
         cls.__setattr__, cls.__delattr__ = _refuse_to_set, _refuse_to_delete
         cls.__getstate__, cls.__setstate__ = _state, _set_state
+
+
+def _init_later(cls: Any, fields: Fields, *, frozen: bool) -> Callable[..., None]:
+    """Return an ``__init__`` that puts the compiled one in its place: most classes of a command have no instance."""
+
+    def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        cls.__init__ = _init(cls, fields, frozen=frozen)
+        cls.__init__(self, *args, **kwargs)
+
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    return __init__
 
 
 def _init(cls: type, fields: Fields, *, frozen: bool) -> Callable[..., None]:

@@ -16,11 +16,9 @@ from ocibuild.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.build import (
-        Machine,
-    )
     from ocibuild.executor import Forced
     from ocibuild.graph import Emit
+    from ocibuild.machine import Machine
     from ocibuild.oci import Limits
     from ocibuild.progress import Display
     from ocibuild.registry import Registry, RegistryConfig
@@ -86,8 +84,8 @@ class SessionBase:
     @contextmanager
     def _machine(self, forced: Forced | None = None) -> Iterator[Machine]:
         """Enter this process's namespaces: before there is a thread, and before the database is open."""
-        from ocibuild.build import Machine
         from ocibuild.executor import Forced
+        from ocibuild.machine import Machine
 
         machine = Machine.enter(forced or Forced(), self._proot)
         try:

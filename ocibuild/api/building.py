@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ocibuild.api.base import SessionBase
 from ocibuild.errors import UsageError
-from ocibuild.output import check_outputs
 from ocibuild.store import translate_errors
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ class Building(SessionBase):
     def build(self, request: BuildRequest) -> BuildResult:
         """Build an image, put it into the store, and write its outputs."""
         from ocibuild.build import Builder, Delivery
+        from ocibuild.output import check_outputs
 
         is_annotated = bool(request.index_annotations)
         check_outputs(request.outputs, request.tags, of_index=request.is_index, is_annotated=is_annotated)

@@ -14,9 +14,12 @@ from ocibuild.store import Store, load_image, translate_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.build import Machine
-    from ocibuild.containers import CommitRequest, Difference, ExecRequest, RunRequest
+    from ocibuild.containers.commit import CommitRequest
+    from ocibuild.containers.entering import ExecRequest
+    from ocibuild.containers.files import Difference
+    from ocibuild.containers.run import RunRequest
     from ocibuild.layer import Ownership
+    from ocibuild.machine import Machine
     from ocibuild.oci import Digest
     from ocibuild.rootfs import Snapshotter
     from ocibuild.store import Container, StoredImage
@@ -39,7 +42,7 @@ class Containers(Transfers):
         ``platform`` is what the image must be for, any where it is None. An image that the store does not have is
         pulled, if ``pulls``. ``begun`` hears of the container before its process starts.
         """
-        from ocibuild.containers import run_attached
+        from ocibuild.containers.run import run_attached
 
         with self._working(request.forced) as machine, translate_errors(self._settings.root):
             machine.use(self.store)
@@ -54,7 +57,7 @@ class Containers(Transfers):
 
     def execute(self, name: str, request: ExecRequest, *, begun: Callable[[], None] = lambda: None) -> int:
         """Run a command in a container that runs, and return its exit status: see ``containers.run_in_container``."""
-        from ocibuild.containers import run_in_container
+        from ocibuild.containers.entering import run_in_container
 
         return run_in_container(self.store, self.find_container(name), request, begun)
 
@@ -68,7 +71,7 @@ class Containers(Transfers):
 
     def inspect_container(self, name: str) -> dict[str, Any]:
         """Return what ``docker inspect`` shows of a container; raise NotInStore."""
-        from ocibuild.containers import describe_container
+        from ocibuild.containers.describe import describe_container
 
         container = self.find_container(name)
         try:
@@ -119,7 +122,7 @@ class Containers(Transfers):
 
     def commit(self, name: str, request: CommitRequest, reference: Reference | None) -> Digest:
         """Make an image of a container, under a name or none, and return its ID: see ``containers.commit``."""
-        from ocibuild.containers import commit
+        from ocibuild.containers.commit import commit
 
         with self._files_of(name) as (container, snapshotter, _):
             descriptor = commit(self.store, snapshotter, container, request)
@@ -128,7 +131,7 @@ class Containers(Transfers):
 
     def differences(self, name: str) -> list[Difference]:
         """Return what a container has changed of its image."""
-        from ocibuild.containers import differences
+        from ocibuild.containers.files import differences
 
         with self._files_of(name) as (container, _, _):
             return list(differences(self.store, container))
@@ -136,7 +139,7 @@ class Containers(Transfers):
     def export(self, name: str, to: str) -> None:
         """Write all files of a container as a tar to a path, or to stdout for ``-``."""
         from ocibuild.archive import destination
-        from ocibuild.containers import export
+        from ocibuild.containers.files import export
 
         with self._files_of(name) as (container, snapshotter, ownership), destination(to) as stream:
             export(self.store, snapshotter, ownership, container, stream.write)

@@ -11,7 +11,6 @@ from ocibuild.api.base import SessionBase
 from ocibuild.errors import InvalidReference, NoMatchingPlatform, NotInStore, UsageError
 from ocibuild.graph import told
 from ocibuild.oci import Platform, Reference, select
-from ocibuild.output import describe_history, describe_image
 from ocibuild.store import find_entry, find_image, list_images, load_image, translate_errors
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class LocalImages(SessionBase):
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what ``docker inspect`` shows of an image."""
+        from ocibuild.output import describe_image
+
         image = self.find(name)
         names = [
             listed.reference
@@ -71,6 +72,8 @@ class LocalImages(SessionBase):
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Return what ``docker history`` shows of an image, newest first."""
+        from ocibuild.output import describe_history
+
         return describe_history(self.find(name))
 
     def validate(self, target: str, *, all_faults: bool = False) -> Report:

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ocibuild.archive import ArchiveForm, NamedImage
-    from ocibuild.build import (
-        Machine,
-    )
-    from ocibuild.containers import ImportRequest
+    from ocibuild.containers.importing import ImportRequest
     from ocibuild.graph import Emit
+    from ocibuild.machine import Machine
     from ocibuild.oci import Descriptor, Digest
     from ocibuild.registry import Kept
     from ocibuild.store import Layer
@@ -154,7 +152,7 @@ class Transfers(LocalImages):
 
     def import_image(self, request: ImportRequest, name: Reference | None) -> Digest:
         """Make an image of a tar of files, under a name or none, and return its ID: see ``containers.import_image``."""
-        from ocibuild.containers import import_image
+        from ocibuild.containers.importing import import_image
 
         with self._working() as machine, self._shown(f"import {request.path}") as emit:
             machine.use(self.store)

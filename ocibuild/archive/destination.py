@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -47,7 +46,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     and OcibuildError where the path cannot be written.
     """
     path = os.path.realpath(path)
-    temporary = f"{path}.{secrets.token_hex(4)}.partial"
+    temporary = f"{path}.{os.urandom(4).hex()}.partial"
     with translating(path):
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -67,7 +66,7 @@ def new_folder(path: str) -> Iterator[str]:
 
     Folders above it are made. Raises OcibuildError where ``path`` cannot be made, or somebody else made it meanwhile.
     """
-    temporary = f"{path.rstrip('/')}.{secrets.token_hex(4)}.partial"
+    temporary = f"{path.rstrip('/')}.{os.urandom(4).hex()}.partial"
     with translating(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         os.mkdir(temporary)

@@ -5,7 +5,6 @@ from ocibuild.build.build import Builder
 from ocibuild.build.check import CheckReport, Inspector, OutlineReport, TargetsReport
 from ocibuild.build.delivery import Delivery, finish_push
 from ocibuild.build.entitlements import entitlements
-from ocibuild.build.machine import Machine
 from ocibuild.build.request import BuildRequest, BuildResult
 from ocibuild.build.secrets import SecretSpec, parse_secret
 
@@ -16,7 +15,6 @@ __all__ = [
     "CheckReport",
     "Delivery",
     "Inspector",
-    "Machine",
     "OutlineReport",
     "SSHSpec",
     "SecretSpec",

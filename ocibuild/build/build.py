@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from ocibuild.build.machine import Machine
     from ocibuild.build.maincontext import MainContext
     from ocibuild.build.request import BuildRequest
     from ocibuild.dockerfile import Dockerfile, NamedContext, Target
     from ocibuild.dockerfile.lint import Linter
     from ocibuild.executor import Executor
     from ocibuild.graph import Emit, Vertex
+    from ocibuild.machine import Machine
     from ocibuild.oci import Descriptor, Limits
     from ocibuild.registry import Registry
     from ocibuild.solver import Elsewhere, Outlet, Solution

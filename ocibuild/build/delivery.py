@@ -16,10 +16,10 @@ from ocibuild.output import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ocibuild.build.machine import Machine
     from ocibuild.build.request import BuildRequest
     from ocibuild.cache import Caches, CacheTo
     from ocibuild.graph import Emit
+    from ocibuild.machine import Machine
     from ocibuild.oci import Descriptor, Limits, Platform, Reference
     from ocibuild.output import Encoding, OutputSpec
     from ocibuild.registry import Registry

@@ -16,7 +16,7 @@ from ocibuild.sandbox import IDs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.build.machine import Machine
+    from ocibuild.machine import Machine
     from ocibuild.oci import Limits
     from ocibuild.output import OutputSpec
     from ocibuild.output.tree import Lost

@@ -79,7 +79,7 @@ def import_(
 
     The tar holds a root file system; it may be compressed.
     """
-    from ocibuild.containers import ImportRequest
+    from ocibuild.containers.importing import ImportRequest
     from ocibuild.errors import UsageError
     from ocibuild.oci import Platform, Reference
 

@@ -260,7 +260,7 @@ def commit(
 
     Its settings are those that the container was run with, as --change changes them.
     """
-    from ocibuild.containers import CommitRequest
+    from ocibuild.containers.commit import CommitRequest
     from ocibuild.oci import Reference
 
     wanted = Reference.parse(reference) if reference else None

@@ -15,7 +15,7 @@ from ocibuild.errors import CannotStart
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.containers import ExecRequest
+    from ocibuild.containers.entering import ExecRequest
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def exec_(ctx: click.Context, /, name: str, command: tuple[str, ...], **options: Any) -> None:
     """Run COMMAND in a container that runs; it ends with the container's own process at the latest."""
-    from ocibuild.containers import ExecRequest
+    from ocibuild.containers.entering import ExecRequest
 
     check_streams(options)
     request = ExecRequest(

@@ -6,13 +6,13 @@ import gc
 import importlib
 import os
 import pwd
-import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from ocibuild.cli.failures import report, report_usage
+from ocibuild.cli.stopping import Terminated, raise_when_stopped
 from ocibuild.errors import ConfigError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def run() -> NoReturn:
     # what is imported stays: looking through it for garbage again and again is a tenth of a short command's time
     gc.set_threshold(100_000)
     _be_utf8()
-    signal.signal(signal.SIGTERM, _terminate)
+    raise_when_stopped()
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))
     try:
         _have_streams()
@@ -178,7 +178,7 @@ def run() -> NoReturn:
         status = report_usage(error)
     except UsageError as error:
         status = report(error, 2)
-    except _Terminated:
+    except Terminated:
         status = report(Interrupted("terminated"), _TERMINATED)
     except (KeyboardInterrupt, Interrupted, click.Abort):
         status = report(Interrupted(), _INTERRUPTED)
@@ -197,14 +197,6 @@ def _exit(status: int) -> NoReturn:
         except OSError:  # nobody reads any more
             status = status or 1
     os._exit(status)
-
-
-def _terminate(number: int, frame: object) -> NoReturn:  # noqa: ARG001
-    raise _Terminated
-
-
-class _Terminated(BaseException):
-    """Somebody asked this process to end."""
 
 
 def _be_utf8() -> None:

@@ -15,7 +15,7 @@ from ocibuild.errors import CannotStart
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.containers import RunRequest
+    from ocibuild.containers.run import RunRequest
     from ocibuild.oci import Platform
     from ocibuild.store import Container
 
@@ -102,7 +102,7 @@ def _detached(ctx: click.Context, name: str, command: tuple[str, ...], options: 
 
 def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
     from ocibuild.cli.runmounts import parse_mount, parse_volume
-    from ocibuild.containers import RunRequest
+    from ocibuild.containers.run import RunRequest
     from ocibuild.executor import Connection, Forced
 
     connections = {"none": Connection.NONE, "pasta": Connection.PASTA}

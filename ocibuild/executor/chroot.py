@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import threading
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
@@ -269,6 +268,8 @@ def network_files(scratch: str, process: Process, resolver_file: bytes | None = 
 
 def _pasta(scratch: str, process: Process, resolver_file: bytes) -> Pasta:
     """Return what connects the step; raise SandboxError where there is no pasta."""
+    import shutil
+
     program = shutil.which("pasta")
     if program is None:
         raise SandboxError(

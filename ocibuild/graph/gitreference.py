@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Self
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
 _SCHEMES = ("http", "https", "ssh", "git")
 _SCHEME = re.compile(r"[a-zA-Z0-9]+://")
@@ -61,6 +61,8 @@ class GitReference:
 
     @classmethod
     def _from_url(cls, text: str) -> Self | None:
+        from urllib.parse import quote, unquote
+
         url = _split(text)
         if url is None or url.scheme not in _SCHEMES:
             return None
@@ -92,12 +94,16 @@ class GitReference:
 
 def _is_file(text: str) -> bool:
     """Tell whether a URL is that of a file, not of a repository."""
+    from urllib.parse import unquote
+
     url = _split(text)
     return url is None or (url.scheme in ("http", "https") and not unquote(url.path).endswith(".git"))
 
 
 def _split(text: str) -> SplitResult | None:
     """Return the parts of a URL, None where it is none."""
+    from urllib.parse import urlsplit
+
     if re.search(r"[\x00-\x1f\x7f]", text) or _BAD_ESCAPE.search(text.partition("?")[0]):
         return None
     try:
@@ -109,6 +115,8 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _parameters(query: str) -> Mapping[str, str]:
+    from urllib.parse import parse_qsl
+
     asked: dict[str, str] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in _PARAMETERS:

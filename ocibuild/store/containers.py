@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -113,7 +112,7 @@ class Containers:
         """
         if name is not None and not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name of a container", remedy="take two or more of a-z, 0-9, '_.-'")
-        container_id = secrets.token_hex(32)
+        container_id = os.urandom(32).hex()
         lock = self._locks.hold(_lock_name(container_id))
         try:
             active = self._snapshots.begin(kept=True)

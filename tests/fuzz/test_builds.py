@@ -19,10 +19,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from ocibuild.build import Builder, BuildRequest, Machine
+from ocibuild.build import Builder, BuildRequest
 from ocibuild.errors import OcibuildError
 from ocibuild.executor import Forced
 from ocibuild.graph import Finished
+from ocibuild.machine import Machine
 from ocibuild.oci import Limits, Platform, Reference
 from ocibuild.store import Store, load_image
 from tests.fuzz.builds import BASE, BASE_TEXT, EDITS, FILES, SEE, USUAL, Edit, FileEdit, Project, dockerfiles

@@ -71,6 +71,18 @@ def test_a_build_that_is_all_cached_imports_nothing_that_makes_layers(cached_bui
     assert "ocibuild.solver.solve" in found
 
 
+def test_run_imports_nothing_that_builds(cached_build: Bench) -> None:
+    """Nor what makes or unpacks layers, where they are unpacked."""
+    root = str(cached_build.root)
+    words = ("--root", root, "build", "-q", "-t", "app", str(cached_build.context))
+    subprocess.run([sys.executable, "-m", "ocibuild", *words], cwd=_CHECKOUT, capture_output=True, check=True)
+    found = imported("--root", root, "run", "--rm", "app", "/bin/busybox", "true")
+    of_builds = frozenset(f"ocibuild.{name}" for name in ("build", "solver", "dockerfile", "output"))
+    unwanted = _NEVER - {"ocibuild.executor.chroot", "ocibuild.executor.emulation", "ocibuild.rootfs.overlay"}
+    assert offending(found, unwanted | of_builds | {"secrets", "urllib", "shutil"}) == []
+    assert "ocibuild.sandbox.step" in found
+
+
 @pytest.mark.parametrize(
     "words", [("validate", "{}/layout"), ("copy", "-q", "oci:{}/layout", "oci-archive:{}/copy.tar")], ids=lambda w: w[0]
 )

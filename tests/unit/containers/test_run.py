@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocibuild.containers import RunRequest, container_config, process_of
+from ocibuild.containers.run import RunRequest, container_config, process_of
 from ocibuild.errors import UsageError
 from ocibuild.executor import Connection, Process
 from ocibuild.oci import RunConfig

@@ -7,10 +7,11 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ocibuild.build import Builder, BuildRequest, Machine
+from ocibuild.build import Builder, BuildRequest
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.executor import Row
 from ocibuild.graph import Finished, Noted, Output, Started
+from ocibuild.machine import Machine
 from ocibuild.oci import Limits, Platform
 from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.overlay import OverlaySnapshotter

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ocibuild.build import Machine
+from ocibuild.machine import Machine
 from ocibuild.solver.operations import copy as copying
 from ocibuild.store import Blobs
 from tests.unit.solver.bench import SHELL, Bench, Built, refusing_machine

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.build import Machine
 from ocibuild.executor import Forced
+from ocibuild.machine import Machine
 from tests.unit.solver.bench import SHELL
 from tests.unit.solver.test_archive import tar
 from tests.unit.solver.test_copy import built, changes, kit

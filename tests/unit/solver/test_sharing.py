@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from demo.remove import remove
-from ocibuild.build import Machine
 from ocibuild.executor import Forced
+from ocibuild.machine import Machine
 from ocibuild.store import Store
 from tests.unit.solver.bench import SHELL, Bench, Built
 from tests.unit.solver.test_cache import works

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.build import Machine
 from ocibuild.errors import SandboxError
 from ocibuild.executor import Forced, Row
+from ocibuild.machine import Machine
 from ocibuild.sandbox.privileges import drop_capabilities, last_capability
 from ocibuild.sandbox.syscalls import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 from ocibuild.store import Store
