@@ -29,7 +29,7 @@ class LocalImages(SessionBase):
         from ocibuild.store import ImageFilter
 
         found = list(list_images(self.store, Platform.host()))[::-1]
-        found.sort(key=lambda listed: listed.image.created_at, reverse=True)
+        found.sort(key=lambda listed: listed.summary.created_at, reverse=True)
         return (chosen or ImageFilter()).chosen(found, self.find)
 
     def remove_image(self, name: str, *, force: bool = False, keep: bool = False) -> RemovedImage:
@@ -66,7 +66,7 @@ class LocalImages(SessionBase):
         names = [
             listed.reference
             for listed in self.images()
-            if listed.reference and listed.image.descriptor.digest == image.descriptor.digest
+            if listed.reference and listed.summary.manifest == image.descriptor.digest
         ]
         return describe_image(image, names)
 

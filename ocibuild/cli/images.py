@@ -77,17 +77,14 @@ def images(
 
 
 def _image_row(image: ListedImage, *, whole_id: bool) -> dict[str, Any]:
-    from ocibuild.output import size_of
-
-    reference, image_id = image.reference, image.image.manifest.config.digest
-    created = image.image.config.created
-    shown = size(size_of(image.image))
+    reference, summary = image.reference, image.summary
+    shown = size(summary.size)
     return {
         "Containers": "N/A",
-        "CreatedAt": utc(created),
-        "CreatedSince": age(created, time.time()),
-        "Digest": image.image.descriptor.digest,
-        "ID": image_id if whole_id else image_id.short,
+        "CreatedAt": utc(summary.created),
+        "CreatedSince": age(summary.created, time.time()),
+        "Digest": summary.manifest,
+        "ID": summary.image_id if whole_id else summary.image_id.short,
         "Repository": reference.familiar_name() if reference else _NONE,
         "SharedSize": "N/A",
         "Size": shown,

@@ -3,7 +3,7 @@
 What only some outputs need, ``rewrite`` and ``tree``, is imported by those.
 """
 
-from ocibuild.output.describe import describe_config, describe_history, describe_image, size_of
+from ocibuild.output.describe import describe_config, describe_history, describe_image
 from ocibuild.output.encoding import Encoding
 from ocibuild.output.image import assemble, write_image
 from ocibuild.output.spec import Kind, OutputSpec, check_destination, check_outputs, parse_output
@@ -19,6 +19,5 @@ __all__ = [
     "describe_history",
     "describe_image",
     "parse_output",
-    "size_of",
     "write_image",
 ]

@@ -28,7 +28,7 @@ def describe_image(image: StoredImage, names: Sequence[Reference]) -> dict[str, 
         "Variant": platform.variant or "",
         "Os": platform.os,
         "OsVersion": platform.os_version or "",
-        "Size": size_of(image),
+        "Size": image.size,
         "Config": describe_config(config.config),
         "RootFS": {"Type": "layers", "Layers": list(config.diff_ids)},
         "Descriptor": image.descriptor.to_json(),
@@ -70,8 +70,3 @@ def describe_history(image: StoredImage) -> list[dict[str, Any]]:
             }
         )
     return rows[::-1]
-
-
-def size_of(image: StoredImage) -> int:
-    """Return the bytes of an image's blobs: its config and layers."""
-    return image.manifest.config.size + sum(layer.size for layer in image.manifest.layers)

@@ -13,7 +13,7 @@ from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 6
+VERSION = 7
 """The schema's version, kept in SQLite's ``user_version``."""
 
 _SCHEMA = """
@@ -84,6 +84,13 @@ CREATE TABLE IF NOT EXISTS containers (
     created INTEGER NOT NULL,
     finished INTEGER,
     status INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS summaries (
+    manifest TEXT PRIMARY KEY,
+    image_id TEXT NOT NULL,
+    created TEXT,
+    size INTEGER NOT NULL,
+    labels TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Reference
     from ocibuild.store.images import StoredImage
     from ocibuild.store.lookup import ListedImage
+    from ocibuild.store.summaries import ImageSummary
 
 
 class _Label(NamedTuple):
@@ -23,8 +24,8 @@ class _Label(NamedTuple):
     name: str
     value: str | None
 
-    def is_of(self, image: StoredImage) -> bool:
-        labels = image.config.config.labels
+    def is_of(self, image: ImageSummary) -> bool:
+        labels = image.labels
         return self.name in labels and self.value in (None, labels[self.name])
 
 
@@ -77,9 +78,9 @@ class ImageFilter:
             for listed in images
             if self.dangling in (None, listed.reference is None)
             and (not patterns or (listed.reference is not None and _matches(patterns, listed.reference)))
-            and all(label.is_of(listed.image) for label in self.labels)
-            and all(listed.image.created_at < limit for limit in before)
-            and all(listed.image.created_at > limit for limit in since)
+            and all(label.is_of(listed.summary) for label in self.labels)
+            and all(listed.summary.created_at < limit for limit in before)
+            and all(listed.summary.created_at > limit for limit in since)
         ]
 
 

@@ -34,6 +34,11 @@ class StoredImage:
         """When it was made, in seconds since 1970; 0 where it does not say so."""
         return parse_time(self.config.created) or 0.0
 
+    @property
+    def size(self) -> int:
+        """The bytes of its blobs: its config and layers."""
+        return self.manifest.config.size + sum(layer.size for layer in self.manifest.layers)
+
 
 def pair_layers(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:
     """Return the layers of a manifest with their diff IDs; raise InvalidDocument where the numbers differ."""
@@ -52,12 +57,22 @@ def load_image(blobs: Blobs, digest: Digest, platform: Platform) -> StoredImage:
     data = blobs.read(digest)
     document = parse_manifest(data, trusted=True)
     if isinstance(document, Index):
-        chosen = select(document.manifests, platform)
-        if chosen is None or is_index(chosen.media_type):
-            raise NotInStore(f"{digest}: no image for {platform} in this index")
-        return load_image(blobs, chosen.digest, platform)
+        return load_image(blobs, _selected(document, digest, platform), platform)
     config = ImageConfig.from_bytes(blobs.read(document.config.digest), trusted=True)
     return StoredImage(Descriptor(document.media_type, digest, len(data)), document, config)
+
+
+def selected_manifest(blobs: Blobs, digest: Digest, platform: Platform) -> Digest:
+    """Return the digest of the manifest that ``load_image`` loads; raise NotInStore where there is none."""
+    document = parse_manifest(blobs.read(digest), trusted=True)
+    return _selected(document, digest, platform) if isinstance(document, Index) else digest
+
+
+def _selected(index: Index, digest: Digest, platform: Platform) -> Digest:
+    chosen = select(index.manifests, platform)
+    if chosen is None or is_index(chosen.media_type):
+        raise NotInStore(f"{digest}: no image for {platform} in this index")
+    return chosen.digest
 
 
 def describe_manifest(blobs: Blobs, digest: Digest) -> Descriptor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidReference, NotInStore
 from ocibuild.oci import Reference, is_index
-from ocibuild.store.images import describe_manifest, load_image
+from ocibuild.store.images import describe_manifest, load_image, selected_manifest
 from ocibuild.store.tags import REF_NAME
 from ocibuild.values import dataclass
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ocibuild.oci import Descriptor, Platform
     from ocibuild.store.images import StoredImage
     from ocibuild.store.store import Store
+    from ocibuild.store.summaries import ImageSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ListedImage:
     """
 
     reference: Reference | None
-    image: StoredImage
+    summary: ImageSummary
     entry: Descriptor
 
 
@@ -37,13 +39,18 @@ def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
 
     Of an index, the image for ``platform``; one that the store does not have whole is left out.
     """
+    named = []
     for entry in store.tags.entries():
         name = entry.annotations.get(REF_NAME)
-        try:
-            image = load_image(store.blobs, entry.digest, entry.platform or platform)
-            yield ListedImage(Reference.parse(name) if name else None, image, entry)
-        except (NotInStore, InvalidReference):  # another tool may have put it there under a name of its own
-            continue
+        with suppress(NotInStore, InvalidReference):  # another tool may have put it there under a name of its own
+            manifest = entry.digest
+            if is_index(entry.media_type):
+                manifest = selected_manifest(store.blobs, entry.digest, entry.platform or platform)
+            named.append((Reference.parse(name) if name else None, manifest, entry))
+    summaries = store.summaries.of_all({manifest for _, manifest, _ in named})
+    for reference, manifest, entry in named:
+        if manifest in summaries:
+            yield ListedImage(reference, summaries[manifest], entry)
 
 
 def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
@@ -52,7 +59,7 @@ def find_image(store: Store, text: str, platform: Platform) -> StoredImage:
     Raises NotInStore where there is none or more than one, InvalidReference where it can be neither.
     """
     if by_id := images_by_id(store, text, platform):
-        return by_id[0].image
+        return load_image(store.blobs, by_id[0].summary.manifest, platform)
     return load_image(store.blobs, _named(store, text).digest, platform)
 
 
@@ -61,7 +68,8 @@ def find_entry(store: Store, text: str, platform: Platform) -> Descriptor:
     if by_id := images_by_id(store, text, platform):
         if _is_index_with(by_id[0].entry, text):
             return by_id[0].entry
-        return replace(by_id[0].image.descriptor, platform=by_id[0].image.config.platform)
+        image = load_image(store.blobs, by_id[0].summary.manifest, platform)
+        return replace(image.descriptor, platform=image.config.platform)
     return _named(store, text)
 
 
@@ -91,11 +99,9 @@ def images_by_id(store: Store, text: str, platform: Platform) -> list[ListedImag
     wanted = text.removeprefix("sha256:")
     listed = list(list_images(store, platform))
     found = [
-        one
-        for one in listed
-        if one.image.manifest.config.digest.encoded.startswith(wanted) or _is_index_with(one.entry, text)
+        one for one in listed if one.summary.image_id.encoded.startswith(wanted) or _is_index_with(one.entry, text)
     ]
-    ids = {one.image.manifest.config.digest for one in found}
+    ids = {one.summary.image_id for one in found}
     if len(ids) > 1:
         raise NotInStore(f"{text}: {len(ids)} images have an ID that begins so", remedy="give more of it")
     return found

@@ -34,6 +34,7 @@ from ocibuild.store.locks import Locks
 from ocibuild.store.origins import Origins
 from ocibuild.store.records import Records
 from ocibuild.store.snapshots import Snapshots
+from ocibuild.store.summaries import Summaries
 from ocibuild.store.tags import Tags
 from ocibuild.store.trees import Trees
 from ocibuild.store.usage import Usage
@@ -70,6 +71,7 @@ class Store:
         self.downloads = Downloads(root)
         self.files = KnownDigests(self._database)
         self.origins = Origins(self._database)
+        self.summaries = Summaries(self._database, self.blobs)
         self.leases = Leases(self._database, self.locks)
         self.usage = Usage(self)
 

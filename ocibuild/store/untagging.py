@@ -67,7 +67,7 @@ def _familiar(name: str) -> str:
 
 def _ids(store: Store, platform: Platform) -> dict[Descriptor, Digest]:
     """Return the image ID of each entry that has one."""
-    return {listed.entry: listed.image.manifest.config.digest for listed in list_images(store, platform)}
+    return {listed.entry: listed.summary.image_id for listed in list_images(store, platform)}
 
 
 def _meant(store: Store, text: str, platform: Platform, *, force: bool) -> Sequence[Descriptor]:

@@ -17,7 +17,7 @@ from ocibuild.oci import (
     mediatypes,
     parse_manifest,
 )
-from ocibuild.output import assemble, describe_history, describe_image, size_of, write_image
+from ocibuild.output import assemble, describe_history, describe_image, write_image
 from ocibuild.store import Layer, Store, load_image
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_an_image_is_described_with_dockers_names(store: Store) -> None:
     digest = stored.descriptor.digest
     assert shown["RepoTags"] == ["one:latest", "one:2", "host.example/two:3"]
     assert shown["RepoDigests"] == [f"host.example/two@{digest}", f"one@{digest}"]
-    assert shown["Size"] == size_of(stored) == stored.manifest.config.size + 4 + 9
+    assert shown["Size"] == stored.size == stored.manifest.config.size + 4 + 9
     assert shown["Created"] == "2021-01-01T00:00:00Z"
     assert shown["RootFS"]["Layers"] == [one.diff_id for one in layers]
     rows = describe_history(stored)

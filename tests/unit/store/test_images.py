@@ -80,7 +80,7 @@ def test_images_are_listed_by_each_of_their_names(store: Store) -> None:
     store.tags.set(APP, one)
     store.tags.set(APP.with_tag("2"), one)
     store.tags.keep(two)
-    found = [(listed.reference, listed.image.descriptor.digest) for listed in list_images(store, AMD64)]
+    found = [(listed.reference, listed.summary.manifest) for listed in list_images(store, AMD64)]
     assert found == [(APP, one.digest), (APP.with_tag("2"), one.digest), (None, two.digest)]
 
 
