@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from benchmarks.machine import User
     from benchmarks.peers import Peers
 
-_RUN = ("--rm", "--network", "host", "--ulimit", "host", "--cgroups", "disabled")  # what works on any machine
+_RUNTIME = "runc"  # crun refuses machines with cgroups of both versions
+_RUN = ("--rm", "--network", "host", "--ulimit", "host")
 
 
 class Podman(Contestant):
@@ -45,7 +46,7 @@ class Podman(Contestant):
         return self._command("pull", "--tls-verify=false", reference)
 
     def run(self, reference: str, script: str) -> Command:
-        return self._command("run", *_RUN, reference, "sh", "-c", script)
+        return self._command("--runtime", _RUNTIME, "run", *_RUN, reference, "sh", "-c", script)
 
     def place(self) -> str:
         return self._folder

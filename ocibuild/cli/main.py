@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import pwd
@@ -163,8 +162,6 @@ def _usual_config() -> str | None:
 
 def run() -> NoReturn:
     """Run the command line: the one place that prints errors and exits."""
-    # what is imported stays: looking through it for garbage again and again is a tenth of a short command's time
-    gc.set_threshold(100_000)
     _be_utf8()
     raise_when_stopped()
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("OCIBUILD_DEBUG"))

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import Interrupted, SandboxError
-from ocibuild.executor.chroot import DEVICES, LINKS, SpawnedExecutor, network_files
+from ocibuild.executor.chroot import DEVICES, LINKS, Prepared, SpawnedExecutor, network_files
 from ocibuild.executor.foreign import as_it_is
 from ocibuild.executor.placing import placing
 from ocibuild.executor.refusals import refuse_unshared
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ocibuild.executor.placing import Placer
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import Mount, RootTree
+    from ocibuild.sandbox import EntrySpec, Mount, RootTree
 
 NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
@@ -43,7 +43,7 @@ class BareExecutor(SpawnedExecutor):
     """Runs processes through a spawner without namespaces; ``warn`` hears once what cannot be offered."""
 
     @contextmanager
-    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, list[str]]]:
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[Prepared]:
         """See SpawnedExecutor."""
         refuse_unshared(process, where="this container")
         assert isinstance(root, Folder)
@@ -53,7 +53,8 @@ class BareExecutor(SpawnedExecutor):
             placer.put("/dev", _make_dev, folder=True)
             for mount in (*network_files(scratch, process), *process.mounts):
                 self._place(placer, mount)
-            yield _spec(process, root), touched
+            spec = _spec(process, root)
+            yield Prepared(spec, touched, lambda asked: _beside(spec, asked))
 
     def _place(self, placer: Placer, mount: Mount) -> None:
         """Put what a mount shows into the tree."""
@@ -142,6 +143,13 @@ def _spec(process: Process, root: Folder) -> StepSpec:
         kept=True,
         bare=True,
         foreign=foreign and foreign._replace(remedy=_NO_EMULATOR),
+    )
+
+
+def _beside(spec: StepSpec, asked: EntrySpec) -> StepSpec:
+    """Return one more process in the tree of a step."""
+    return spec._replace(
+        args=asked.args, env=asked.env, user=asked.user, working_dir=asked.working_dir, terminal=asked.terminal
     )
 
 

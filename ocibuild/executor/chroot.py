@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.emulation import Emulation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import FirstSpec, Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner
+    from ocibuild.sandbox import Admission, FirstSpec, Foreign, Identity, Mount, Outcome, RootTree, Running, Spawner
 
 _PIECE = 64 << 10
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -46,6 +46,19 @@ _PRETENDED = (
 )
 
 
+class Prepared(NamedTuple):
+    """What the spawner is to start for a process.
+
+    ``touched`` has at the end the names of what was touched in the tree and is as before. ``admitted`` makes what is to
+    be started for one more process beside it, where such a one does not join the namespaces of the first: see
+    ``open_door()``.
+    """
+
+    spec: FirstSpec
+    touched: Sequence[str] = ()
+    admitted: Admission | None = None
+
+
 class SpawnedExecutor(ABC):
     """What executors have in common that run processes through the spawner, from any thread."""
 
@@ -58,23 +71,18 @@ class SpawnedExecutor(ABC):
         self.stopped = False
 
     @abstractmethod
-    def prepared(
-        self, process: Process, root: RootTree, scratch: str
-    ) -> AbstractContextManager[tuple[FirstSpec, Sequence[str]]]:
-        """Make ready what a process needs until the block is left, and give what the spawner is to start.
-
-        With it comes a list, in which are at the end the names of what was touched in the tree and is as before.
-        """
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> AbstractContextManager[Prepared]:
+        """Make ready what a process needs until the block is left, and give what the spawner is to start."""
 
     def run(
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
     ) -> Outcome:
         """See Executor."""
-        with self.prepared(process, root, scratch) as (spec, touched):
-            outcome = self.run_spec(spec, output)
+        with self.prepared(process, root, scratch) as prepared:
+            outcome = self.run_spec(prepared.spec, output)
         if outcome.pretended:
             self.warn_once(_PRETENDED)
-        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
+        return replace(outcome, touched=tuple(dict.fromkeys(prepared.touched)))
 
     def run_spec(self, spec: FirstSpec, output: Callable[[Stream, bytes], None]) -> Outcome:
         """Run what the spawner is to start to its end."""
@@ -93,13 +101,13 @@ class SpawnedExecutor(ABC):
     @property
     def lets_in(self) -> bool:
         """See Executor."""
-        return False
+        return True
 
     def run_attached(
         self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
     ) -> Outcome:
         """See Executor."""
-        with self.prepared(process, root, scratch) as (spec, touched), ExitStack() as cleanup:
+        with self.prepared(process, root, scratch) as prepared, ExitStack() as cleanup:
             null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
             cleanup.callback(os.close, null)
             stdin = 0 if process.interactive else null
@@ -110,21 +118,21 @@ class SpawnedExecutor(ABC):
                 streams = stdin, 1, 2
             else:
                 streams = stdin, *cleanup.enter_context(recorded(kept))
-            with self.started(spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
+            with self.started(prepared.spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
                 terminal = running.terminal() if process.terminal else None
-                if spec.lets_in and process.door is not None:
+                if self.lets_in and process.door is not None:
                     running.wait_for_root()  # who came before would be in another
-                    self._open_door(process.door, opened)
+                    self._open_door(process.door, prepared.admitted, opened)
                 if terminal is not None:
                     heard = partial(kept.add, Stream.STDOUT) if kept else None
                     if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):
                         running.kill()
                 outcome = running.wait()
-        return replace(outcome, touched=tuple(dict.fromkeys(touched)))
+        return replace(outcome, touched=tuple(dict.fromkeys(prepared.touched)))
 
-    def _open_door(self, door: str, opened: ExitStack) -> None:
+    def _open_door(self, door: str, admitted: Admission | None, opened: ExitStack) -> None:
         try:
-            opened.enter_context(open_door(door, self._spawner))
+            opened.enter_context(open_door(door, self._spawner, admitted))
         except OSError as error:  # not every file system has sockets
             self.warn_once(f"nobody can come in with exec: {door}: {error.strerror}")
 
@@ -180,9 +188,9 @@ class ChrootExecutor(SpawnedExecutor):
         return self._identity.ids is not IDs.ONE
 
     @contextmanager
-    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[StepSpec, Sequence[str]]]:
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[Prepared]:
         """See SpawnedExecutor."""
-        yield self._spec(process, root, scratch), ()
+        yield Prepared(self._spec(process, root, scratch))
 
     def _attempt(self, process: Process, root: RootTree, scratch: str, foreign: Foreign) -> int:
         """See emulation.Attempt."""

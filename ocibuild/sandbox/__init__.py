@@ -10,7 +10,7 @@ from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, Ro
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
-from ocibuild.sandbox.specs import FirstSpec
+from ocibuild.sandbox.specs import Admission, FirstSpec
 from ocibuild.sandbox.step import StepSpec
 from ocibuild.sandbox.syscalls import birth_time, looker
 from ocibuild.sandbox.trial import refuse_where_steps_are_refused
@@ -19,6 +19,7 @@ from ocibuild.sandbox.users import User
 __all__ = [
     "PASTA_GATEWAY",
     "PASTA_RESOLVER",
+    "Admission",
     "Bind",
     "Emulator",
     "EntrySpec",

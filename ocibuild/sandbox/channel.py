@@ -9,14 +9,24 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ocibuild.errors import CannotStart
+
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ocibuild.errors import OcibuildError
 
 
 def tell(channel: socket.socket, message: dict[str, Any]) -> None:
     """Send a message to the builder, which may have given the step up."""
     with suppress(OSError):
         channel.send(json.dumps(message).encode())
+
+
+def explained(error: OcibuildError) -> dict[str, Any]:
+    """Return the message that a step's process could not be started."""
+    status = {"status": error.exit_status} if isinstance(error, CannotStart) else {}
+    return {"error": error.message, "remedy": error.remedy, **status}
 
 
 def receive(channel: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:

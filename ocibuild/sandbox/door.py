@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import struct
 import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ocibuild.errors import OcibuildError
+from ocibuild.sandbox.channel import explained, tell
 from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.spawner import start_over
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from ocibuild.sandbox.running import Running
     from ocibuild.sandbox.spawner import Spawner
+    from ocibuild.sandbox.specs import Admission
 
 _PATIENCE = 1.0
 _LONGEST = 4 << 20  # bytes of a command with its environment
@@ -26,22 +30,27 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: PID, user, group
 
 
 @contextmanager
-def open_door(path: str, spawner: Spawner) -> Iterator[None]:
-    """Have a door at ``path`` while the block lasts, to the one step that the spawner runs, whose root is made."""
+def open_door(path: str, spawner: Spawner, admitted: Admission | None = None) -> Iterator[None]:
+    """Have a door at ``path`` while the block lasts, to the one step that the spawner runs, whose root is made.
+
+    Where a step has no namespaces that others could join, ``admitted`` makes of what is asked for a step of its own in
+    the same tree; such steps are ended with the block. It is called in another thread, and may raise CannotStart or
+    SandboxError.
+    """
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as listening:
         with _short(path) as name:
             listening.bind(name)
         os.chmod(path, 0o600)
         listening.listen()
-        closed = threading.Event()
-        thread = threading.Thread(target=_attend, args=(listening, spawner, closed), name="door", daemon=True)
+        porter = _Porter(listening, spawner, admitted)
+        thread = threading.Thread(target=porter.attend, name="door", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            closed.set()
-            listening.shutdown(socket.SHUT_RDWR)  # which wakes the thread
+            porter.close()
             thread.join()
+            porter.end_all()
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
@@ -67,33 +76,78 @@ def _short(path: str) -> Iterator[str]:
         os.close(folder)
 
 
-def _attend(listening: socket.socket, spawner: Spawner, closed: threading.Event) -> None:
-    while not closed.is_set():
-        try:
-            line, _ = listening.accept()
-        except OSError:
+class _Porter:
+    """Lets in who comes to the door, and ends at last what ends with it; ``_leashes`` are of what has its own steps."""
+
+    def __init__(self, listening: socket.socket, spawner: Spawner, admitted: Admission | None) -> None:
+        self._listening = listening
+        self._spawner = spawner
+        self._admitted = admitted
+        self._leashes: list[socket.socket] = []
+        self._closed = threading.Event()
+
+    def attend(self) -> None:
+        """Let in who comes, until ``close()``."""
+        while not self._closed.is_set():
+            try:
+                line, _ = self._listening.accept()
+            except OSError:
+                return
+            with line, suppress(Exception):  # whatever a stranger sends, the next one is let in
+                line.settimeout(_PATIENCE)
+                if _user_of(line) == os.geteuid():
+                    self._let_in(line)
+
+    def close(self) -> None:
+        """Have ``attend()`` end."""
+        self._closed.set()
+        self._listening.shutdown(socket.SHUT_RDWR)  # which wakes it
+
+    def end_all(self) -> None:
+        """End what was let in and has a leash, and wait until nothing of it is left."""
+        for leash in self._leashes:
+            with suppress(OSError):
+                leash.shutdown(socket.SHUT_WR)
+        for leash in self._leashes:
+            leash.recv(1)
+            leash.close()
+
+    def _let_in(self, line: socket.socket) -> None:
+        """Pass on what is asked for, if it is a process in the step: what runs in there might reach the door, too."""
+        request = Request.receive(line)
+        if request is None:
             return
-        with line, suppress(Exception):  # whatever a stranger sends, the next one is let in
-            line.settimeout(_PATIENCE)
-            if _user_of(line) == os.geteuid():
-                _let_in(line, spawner)
+        try:
+            if os.fstat(request.file).st_size <= _LONGEST and request.outside == Outside():
+                self._pass_on(request, EntrySpec.load(json.loads(request.read())))
+        finally:
+            request.close()
+            request.channel.close()
+            if request.outside.users is not None:
+                os.close(request.outside.users)
+
+    def _pass_on(self, request: Request, asked: EntrySpec) -> None:
+        if self._admitted is None:
+            self._spawner.pass_on(request, asked)
+            return
+        try:
+            spec = self._admitted(asked)
+        except OcibuildError as error:
+            tell(request.channel, explained(error))
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._forget_ended()
+        self._leashes.append(ours)
+        with theirs:
+            self._spawner.pass_on(request, spec, theirs)
+
+    def _forget_ended(self) -> None:
+        ended = [leash for leash in self._leashes if select.select([leash], [], [], 0)[0]]
+        for leash in ended:
+            self._leashes.remove(leash)
+            leash.close()
 
 
 def _user_of(line: socket.socket) -> int:
     found: int = _CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
     return found
-
-
-def _let_in(line: socket.socket, spawner: Spawner) -> None:
-    """Pass on what is asked for, if it is a process in the step: what runs in there might reach the door, too."""
-    request = Request.receive(line)
-    if request is None:
-        return
-    try:
-        if os.fstat(request.file).st_size <= _LONGEST and request.outside == Outside():
-            spawner.pass_on(request, EntrySpec.load(json.loads(request.read())))
-    finally:
-        request.close()
-        request.channel.close()
-        if request.outside.users is not None:
-            os.close(request.outside.users)

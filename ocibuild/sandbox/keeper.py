@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+_KILLED = 128 + signal.SIGKILL
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -136,6 +137,23 @@ class Keeper:
             if found.si_pid == first:
                 return True
             os.waitpid(found.si_pid, 0)
+        return False
+
+
+class Leash:
+    """A step's end from outside, beside its channel: when the other end of this socket is shut; for a keeper's loop."""
+
+    def __init__(self, line: socket.socket, conclude: Callable[[int], None]) -> None:
+        self._line = line
+        self._conclude = conclude
+
+    def fileno(self) -> int:
+        """See Attended."""
+        return self._line.fileno()
+
+    def attend(self) -> bool:
+        """See Attended."""
+        self._conclude(_KILLED)
         return False
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
-from ocibuild.sandbox.request import Request
+from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.running import Running
 from ocibuild.sandbox.serving import serve_and_exit
 
@@ -58,9 +58,12 @@ class Spawner:
         """Start a step with these descriptors as its standard streams; they stay the caller's."""
         return start_over(self._control, spec, [stdin, stdout, stderr])
 
-    def pass_on(self, request: Request, spec: Spec) -> None:
-        """Start what somebody else asks for, ``spec`` being what was read of it; raise OSError."""
-        _send(self._control, spec, request.channel, request.standard)
+    def pass_on(self, request: Request, spec: Spec, leash: socket.socket | None = None) -> None:
+        """Start what somebody else asks for, ``spec`` being what becomes of it; raise OSError.
+
+        What has a keeper may have a ``leash``: see ``Outside``.
+        """
+        _send(self._control, spec, request.channel, request.standard, Outside(leash=leash))
 
     def close(self) -> None:
         """End the spawner, and every step with it."""
@@ -77,17 +80,17 @@ def start_over(line: socket.socket, spec: Spec, standard: list[int]) -> Running:
         raise _no_start(error) from error
     try:
         with theirs:
-            _send(line, spec, theirs, standard)
+            _send(line, spec, theirs, standard, Outside())
     except OSError as error:
         channel.close()
         raise _no_start(error) from error
     return Running(channel)
 
 
-def _send(line: socket.socket, spec: Spec, channel: socket.socket, standard: list[int]) -> None:
+def _send(line: socket.socket, spec: Spec, channel: socket.socket, standard: list[int], outside: Outside) -> None:
     with os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as file:
         file.write(spec.to_json())
-        Request(channel, file.fileno(), standard).send(line)
+        Request(channel, file.fileno(), standard, outside).send(line)
 
 
 def _no_start(error: OSError) -> SandboxError:

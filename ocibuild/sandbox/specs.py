@@ -10,10 +10,14 @@ from ocibuild.sandbox.machine_program import ProgramSpec, become_program
 from ocibuild.sandbox.step import StepSpec, become
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocibuild.sandbox.request import Request
 
 FirstSpec: TypeAlias = StepSpec | ProgramSpec
 Spec: TypeAlias = FirstSpec | EntrySpec
+Admission: TypeAlias = "Callable[[EntrySpec], FirstSpec]"
+"""What makes a step of its own of what is asked for beside another."""
 
 
 def load_spec(data: bytes) -> Spec:

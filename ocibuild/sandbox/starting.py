@@ -14,7 +14,7 @@ from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.entering import EntrySpec, fork_into
-from ocibuild.sandbox.keeper import Keeper
+from ocibuild.sandbox.keeper import Keeper, Leash
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.pasta import Connector
@@ -202,6 +202,8 @@ def _keep(spec: FirstSpec, request: Request, spare: Spare | None, spawner: int) 
     """Be the keeper of a step, in a process forked for it."""
 
     def begin(keeper: Keeper) -> tuple[int, int]:
+        if request.outside.leash is not None:
+            keeper.attend(Leash(request.outside.leash, keeper.conclude))
         if isinstance(spec, ProgramSpec) and spec.report is not None:
             keeper.attend(StatusReport(spec.report, keeper.conclude))
         link, connector = _start_connector(spec.pasta)

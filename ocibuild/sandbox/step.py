@@ -16,10 +16,10 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ocibuild.errors import CannotStart, OcibuildError, SandboxError
+from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.accounts import user_of_image
-from ocibuild.sandbox.channel import tell
+from ocibuild.sandbox.channel import explained, tell
 from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.furnishing import furnish, place, stage
 from ocibuild.sandbox.init import fork_below_init
@@ -178,10 +178,8 @@ def begin(become_it: Callable[[], None], channel: socket.socket) -> NoReturn:
     except OSError as error:
         status = 127 if error.errno == errno.ENOENT else 126
         tell(channel, {"error": explain(error), "remedy": None, "status": status})
-    except CannotStart as error:
-        tell(channel, {"error": error.message, "remedy": error.remedy, "status": error.exit_status})
     except OcibuildError as error:
-        tell(channel, {"error": error.message, "remedy": error.remedy})
+        tell(channel, explained(error))
     except BaseException as error:  # noqa: BLE001  (a forked child must never return into its parent's code)
         tell(channel, {"error": f"the process cannot be started: {error!r}", "remedy": None})
     finally:

@@ -85,9 +85,9 @@ class Bench:
 
 def on_terminal(executor: SpawnedExecutor, process: Process, root: RootTree, scratch: str) -> tuple[str, int]:
     """Run a process that has a terminal; return what it shows there and its status."""
-    with executor.prepared(process, root, scratch) as (spec, _):
+    with executor.prepared(process, root, scratch) as prepared:
         null = os.open("/dev/null", os.O_RDWR)
-        with executor.started(spec, null, null, null) as running:
+        with executor.started(prepared.spec, null, null, null) as running:
             terminal = running.terminal()
             shown = b""
             with suppress(OSError):  # EIO, where nobody has it any more

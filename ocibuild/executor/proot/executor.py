@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import CannotStart, Interrupted, SandboxError
-from ocibuild.executor.chroot import SpawnedExecutor, network_files
+from ocibuild.executor.chroot import Prepared, SpawnedExecutor, network_files
 from ocibuild.executor.foreign import as_it_is, find_emulator
 from ocibuild.executor.placing import placing
 from ocibuild.executor.proot.program import LOADER, NO_SECCOMP, SCRATCH, try_proot
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ocibuild.executor.proot.program import Proot
     from ocibuild.fs import Root
     from ocibuild.oci import Platform
-    from ocibuild.sandbox import RootTree, Spawner, User
+    from ocibuild.sandbox import EntrySpec, RootTree, Spawner
 
 
 class ProotExecutor(SpawnedExecutor):
@@ -40,7 +41,7 @@ class ProotExecutor(SpawnedExecutor):
         self._trying = threading.Lock()
 
     @contextmanager
-    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[tuple[ProgramSpec, list[str]]]:
+    def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[Prepared]:
         """See SpawnedExecutor."""
         refuse_unshared(process, where="proot")
         emulator = _emulator(process.platform)
@@ -53,23 +54,27 @@ class ProotExecutor(SpawnedExecutor):
             for mount in (*network_files(scratch, process), *process.mounts):
                 view.show(mount)
             tree = placer.root
-            user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
-            view.make_folder(process.working_dir)
-            command, report = view.reporting(_located(tree, process))
-            options = [*emulator, "-r", root.path, "-w", process.working_dir, *view.options()]
-            spec = ProgramSpec(
-                proot.path,
-                [proot.path, "-v", "-1", *options, *command],
-                _environment(process, user, proot, view),
-                "/",
-                proot.unknown,
-                folder=root.path,
-                believes=user,
-                report=report,
-                ulimits=process.ulimits,
-                terminal=process.terminal,
-            )
-            yield spec, touched
+            of_proot = _own_environment(proot, view)
+
+            def spec_of(process: Process) -> ProgramSpec:
+                user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
+                view.make_folder(process.working_dir)
+                command, report = view.reporting(_located(tree, process))
+                options = [*emulator, "-r", root.path, "-w", process.working_dir, *view.options()]
+                return ProgramSpec(
+                    proot.path,
+                    [proot.path, "-v", "-1", *options, *command],
+                    {"HOME": user.home or "/", **_variables(process), **of_proot},
+                    "/",
+                    proot.unknown,
+                    folder=root.path,
+                    believes=user,
+                    report=report,
+                    ulimits=process.ulimits,
+                    terminal=process.terminal,
+                )
+
+            yield Prepared(spec_of(process), touched, lambda asked: spec_of(_beside(process, asked)))
 
     def _tried(self, scratch: str) -> Proot:
         with self._trying:
@@ -83,15 +88,29 @@ class ProotExecutor(SpawnedExecutor):
             return self._proot
 
 
-def _environment(process: Process, user: User, proot: Proot, view: View) -> dict[str, str]:
-    """Return the step's environment, with what proot reads there."""
+def _own_environment(proot: Proot, view: View) -> dict[str, str]:
+    """Return what proot reads in the environment of a process."""
     return {
-        "HOME": user.home or "/",
-        **dict(entry.partition("=")[::2] for entry in process.env),
         NO_SECCOMP: "1",
         SCRATCH: view.new_folder("scratch", 0o1777),
         LOADER: view.write("loader", proot.loader, 0o755),
     }
+
+
+def _variables(process: Process) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in process.env)
+
+
+def _beside(process: Process, asked: EntrySpec) -> Process:
+    """Return one more process in the tree of a process."""
+    return replace(
+        process,
+        args=tuple(asked.args),
+        env=tuple(asked.env),
+        user=asked.user,
+        working_dir=asked.working_dir,
+        terminal=asked.terminal,
+    )
 
 
 def _emulator(platform: Platform | None) -> Sequence[str]:

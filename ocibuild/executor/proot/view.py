@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from typing import TYPE_CHECKING, assert_never
@@ -29,6 +30,7 @@ class View:
         os.mkdir(self._folder, 0o711)
         os.chmod(self._folder, 0o711)  # whatever our umask: other users of the step go through it
         self._shown: dict[str, str] = {}
+        self._reports = itertools.count()
         self._ours: set[str] = set()  # targets of directories that we may make something in
 
     def options(self) -> list[str]:
@@ -46,10 +48,11 @@ class View:
         """
         if not is_program(self._placer.root, "/bin/sh"):
             return args, None
-        report = os.path.join(self._shown["/dev"], _REPORT)
+        name = f"{_REPORT}-{next(self._reports)}"
+        report = os.path.join(self._shown["/dev"], name)
         os.mkfifo(report)
         os.chmod(report, 0o622)
-        script = f'unset {LOADER} {NO_SECCOMP} {SCRATCH}; "$@"; echo $? >/dev/{_REPORT}'
+        script = f'unset {LOADER} {NO_SECCOMP} {SCRATCH}; "$@"; echo $? >/dev/{name}'
         return ["/bin/sh", "-c", script, "sh", *args], report
 
     def write(self, name: str, content: bytes, mode: int) -> str:

@@ -155,9 +155,9 @@ def test_signals_reach_the_program(tmp_path: Path, uid: int) -> None:
         )
         executor = bench.executor
         assert isinstance(executor, ProotExecutor)
-        with executor.prepared(process, Folder(str(bench.tree)), str(bench.folder / "scratch")) as (spec, _):
+        with executor.prepared(process, Folder(str(bench.tree)), str(bench.folder / "scratch")) as prepared:
             null = os.open("/dev/null", os.O_RDWR)
-            running = executor._spawner.run(spec, stdin=null, stdout=null, stderr=null)
+            running = executor._spawner.run(prepared.spec, stdin=null, stdout=null, stderr=null)
             wait_until((bench.tree / "ready").exists)
             running.signal(signal.SIGTERM)
             assert running.wait().exit_status == 5
