@@ -42,7 +42,7 @@ def run_in_container(
     if not container.config.get("lets_in"):
         raise StoreError(
             f"{container.name}: it is run in a way in which nobody can come in later",
-            remedy="that takes namespaces and a range of IDs, see `ocibuild doctor`",
+            remedy="run it with --executor proot, or give the user a range of IDs: see `ocibuild doctor`",
         )
     run = RunRequest(
         command=request.command,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.sandbox import ProgramSpec, knock
-from tests.support.lab import LONELY
 from tests.support.processes import processes_with, wait_until
+from tests.support.program import ROWS
 from tests.support.screen import on_a_terminal
 
 if TYPE_CHECKING:
@@ -262,15 +262,12 @@ def test_one_comes_into_a_container_for_another_processor(program: Program, name
     assert program.check("wait", name) == "3\n"
 
 
-def test_where_there_is_one_id_nobody_comes_in(everywhere: Program, busybox_base: str) -> None:
-    everywhere.build(everywhere.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
-    ways: list[tuple[str, ...]] = [("--executor", "proot")]
-    if everywhere.user.account.uid == LONELY:
-        ways.append(())
-    for way in ways:
-        everywhere.check("run", "-d", *way, "--name", "closed", "image")
-        result = everywhere.run("exec", "closed", "true")
-        everywhere.check("rm", "-f", "closed")
+def test_where_there_is_one_id_nobody_comes_in(busybox_base: str) -> None:
+    with ROWS["one-id"]() as lonely:
+        lonely.build(lonely.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
+        lonely.check("run", "-d", "--name", "closed", "image")
+        result = lonely.run("exec", "closed", "true")
+        lonely.check("rm", "-f", "closed")
         assert result.returncode == 1
         assert "it is run in a way in which nobody can come in later" in result.stderr
 
