@@ -33,17 +33,12 @@ def run_in_container(
 ) -> int:
     """Run a command in a container, with our standard streams, and return its exit status, as a shell shows it.
 
-    ``begun`` is as in ``run_inside()``. Raises StoreError where the container does not run, or lets nobody in.
+    ``begun`` is as in ``run_inside()``. Raises StoreError where the container does not run.
     """
     if not request.command:
         raise UsageError("there is no command", remedy="give one after the container")
     if not container.is_running:
         raise StoreError(f"{container.name}: the container does not run", remedy="run it with `ocibuild run -d`")
-    if not container.config.get("lets_in"):
-        raise StoreError(
-            f"{container.name}: it is run in a way in which nobody can come in later",
-            remedy="run it with --executor proot, or give the user a range of IDs: see `ocibuild doctor`",
-        )
     run = RunRequest(
         command=request.command,
         entrypoint="",

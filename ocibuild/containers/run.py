@@ -122,7 +122,6 @@ def run_attached(
     stack = unpack_stored(store, image.layers, ownership=ownership, limits=limits)
     forced = request.forced.executor, request.forced.snapshotter
     told = {"config": config.to_json(), "tty": request.terminal, "hostname": request.hostname, "forced": forced}
-    told["lets_in"] = executor.lets_in
     with store.containers.begin(request.name, image.descriptor.digest, image_name, stack, told) as running:
         container, active = running.container, running.active
         hostname = request.hostname or container.id[:12]

@@ -98,11 +98,6 @@ class SpawnedExecutor(ABC):
             raise Interrupted
         return outcome
 
-    @property
-    def lets_in(self) -> bool:
-        """See Executor."""
-        return True
-
     def run_attached(
         self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
     ) -> Outcome:
@@ -120,7 +115,7 @@ class SpawnedExecutor(ABC):
                 streams = stdin, *cleanup.enter_context(recorded(kept))
             with self.started(prepared.spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
                 terminal = running.terminal() if process.terminal else None
-                if self.lets_in and process.door is not None:
+                if process.door is not None:
                     running.wait_for_root()  # who came before would be in another
                     self._open_door(process.door, prepared.admitted, opened)
                 if terminal is not None:
@@ -182,11 +177,6 @@ class ChrootExecutor(SpawnedExecutor):
         self._identity = identity
         self._emulation = Emulation(self._attempt, warn)
 
-    @property
-    def lets_in(self) -> bool:
-        """See Executor: where there is one ID, nobody would answer further processes what they ask about owners."""
-        return self._identity.ids is not IDs.ONE
-
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[Prepared]:
         """See SpawnedExecutor."""
@@ -224,7 +214,7 @@ class ChrootExecutor(SpawnedExecutor):
             terminal=process.terminal,
             read_only=process.read_only,
             init=process.init,
-            lets_in=self.lets_in and process.door is not None,
+            lets_in=process.door is not None,
             kept=self._identity.ids is IDs.ONE,
             supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,

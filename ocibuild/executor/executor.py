@@ -24,10 +24,6 @@ class Executor(Protocol):
         started; its status is the caller's to judge.
         """
 
-    @property
-    def lets_in(self) -> bool:
-        """Whether further processes can be started beside one that is run attached: see ``run_inside()``."""
-
     def run_attached(
         self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
     ) -> Outcome:

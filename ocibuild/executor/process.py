@@ -30,7 +30,7 @@ class Process:
     for the usual one. A process that is run attached has our standard input where it is ``interactive``; with
     ``terminal`` its standard streams are a terminal of its own. Where it is ``read_only`` it can change nothing in its
     tree but through ``mounts``. ``init`` puts a first process before it that passes signals on and reaps orphans.
-    Where the executor ``lets_in`` further processes, they come through ``door``, a path that does not exist yet.
+    Further processes come through ``door``, a path that does not exist yet, where it is not None.
     """
 
     args: tuple[str, ...]

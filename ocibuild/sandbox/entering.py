@@ -29,6 +29,7 @@ from ocibuild.sandbox.step import (
     open_waiting_for_nothing,
     prepare,
     reset_signals,
+    restrict_calls,
     take_streams,
 )
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
@@ -116,7 +117,8 @@ def _start_anew(step: StepSpec, first: int, spec: EntrySpec, request: Request) -
     take_streams(request.standard)
     order = os.memfd_create("entry", os.MFD_CLOEXEC)
     os.write(order, json.dumps([json.loads(step.to_json()), json.loads(spec.to_json())]).encode())
-    given = (request.channel.fileno(), first, order)
+    supervisor = request.outside.supervisor
+    given = [request.channel.fileno(), first, order, *([supervisor.fileno()] if supervisor else [])]
     for fd in given:
         os.set_inheritable(fd, True)
     package = os.path.dirname(os.path.dirname(ocibuild.__file__))
@@ -140,21 +142,25 @@ def _copy_of_this_program() -> int:
     return copy
 
 
-def go_in(channel: int, first: int, order: int) -> NoReturn:
+def go_in(channel: int, first: int, order: int, supervisor: int | None = None) -> NoReturn:
     """Go where the first process of a step is, and become what was asked for; the numbers are of descriptors."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # execve(2) has made us so again
     syscalls.take_name("exec")  # anybody may read a command line, and it has paths of the machine
-    for fd in (channel, first, order):
+    for fd in (channel, first, order, *([] if supervisor is None else [supervisor])):
         os.set_inheritable(fd, False)
     line = socket.socket(fileno=channel)
+    submits = None if supervisor is None else socket.socket(fileno=supervisor)
     step, spec = json.loads(os.pread(order, os.fstat(order).st_size, 0))
-    begin(lambda: _try_to_go_in(StepSpec.load(step), first, EntrySpec.load(spec), line), line)
+    begin(lambda: _try_to_go_in(StepSpec.load(step), first, EntrySpec.load(spec), line, submits), line)
 
 
-def _try_to_go_in(step: StepSpec, first: int, spec: EntrySpec, channel: socket.socket) -> None:
-    from ocibuild.sandbox.seccomp import profile
-
+def _try_to_go_in(
+    step: StepSpec, first: int, spec: EntrySpec, channel: socket.socket, supervisor: socket.socket | None
+) -> None:
     prepare()
+    if supervisor is not None:
+        import ocibuild.sandbox.supervisor.handover  # noqa: F401  (in there is no standard library to import from)
+
     lead_session()
     last = last_capability()
     # our PID namespace is the step's already
@@ -166,11 +172,12 @@ def _try_to_go_in(step: StepSpec, first: int, spec: EntrySpec, channel: socket.s
         give_terminal(user.uid)
     if step.foreign and step.foreign.handlers:
         syscalls.setns(first, syscalls.CLONE_NEWUSER)
-    take_real_ids(user, extra_groups=step.extra_groups)
+    if supervisor is None:
+        take_real_ids(user, extra_groups=step.extra_groups)
     emulator = step.foreign and step.foreign.emulator
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
-    take_ulimits(step.ulimits, numbered=False)
-    profile.enforce()
+    take_ulimits(step.ulimits, numbered=supervisor is not None)
+    restrict_calls(step, channel, supervisor, user)
     drop_capabilities(last)
     take_ids(user)
     reset_signals()

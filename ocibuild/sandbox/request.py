@@ -18,14 +18,16 @@ class Outside(NamedTuple):
     """What a step's process is given from outside.
 
     ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``link`` leads to what
-    connects the network, where anything does; ``supervisor`` is where a supervised one submits; ``leash`` is for its
-    keeper, which ends the step when nobody has the other end any more, and has its own until it is ended.
+    connects the network, where anything does; ``supervisor`` is where a supervised one submits. Two are for its keeper:
+    it ends the step when nobody has the other end of ``leash`` any more, and has its own until all is ended; and over
+    ``first`` it tells a descriptor of the step's first process.
     """
 
     users: int | None = None
     link: socket.socket | None = None
     supervisor: socket.socket | None = None
     leash: socket.socket | None = None
+    first: socket.socket | None = None
 
 
 class Request(NamedTuple):
@@ -78,7 +80,7 @@ class Request(NamedTuple):
         return cls(socket.socket(fileno=channel), file, others[:3], Outside(users, **sockets))
 
     def close(self) -> None:
-        """Close all but the channel, and what is given from outside to the process alone."""
+        """Close all but the channel, and what is given from outside to the step's process."""
         for fd in (self.file, *self.standard):
             os.close(fd)
         if self.outside.leash is not None:

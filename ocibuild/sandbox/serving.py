@@ -116,6 +116,8 @@ class _Server:
         os.close(child.pidfd)
         if child.connector is not None:
             child.connector.end()
+        if child.first is not None:
+            child.first.close()
         return status
 
     def _forget(self, fd: int) -> None:

@@ -6,12 +6,13 @@ import errno
 import os
 import signal
 import socket
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
-from ocibuild.sandbox.channel import close_inherited
+from ocibuild.sandbox.channel import close_inherited, receive
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.entering import EntrySpec, fork_into
 from ocibuild.sandbox.keeper import Keeper, Leash
@@ -24,18 +25,41 @@ from ocibuild.sandbox.step import Beginning, StepSpec, become
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ocibuild.sandbox.pasta import Pasta
     from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.specs import FirstSpec, Spec
 
 
+class FirstProcess:
+    """The first process of a step that has a keeper, which tells it over a line; close it."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._descriptor: int | None = None
+
+    def descriptor(self) -> int:
+        """Return a descriptor of it, which stays ours; raise OSError where it was not started."""
+        if self._descriptor is None:
+            _, found = receive(self._line, 1, 1)
+            if not found:
+                raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+            self._descriptor = found[0]
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let go."""
+        self._line.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A step's first process, or its keeper, which has the channel; or one more process in a step.
 
-    ``step`` is what it is the first process of.
+    ``step`` is what it is the first process of, or keeps; ``first`` is that process, where it is another.
     """
 
     pid: int
@@ -43,6 +67,7 @@ class Child:
     channel: socket.socket | None
     connector: Connector | None = None
     step: StepSpec | None = None
+    first: FirstProcess | None = None
 
     @property
     def descriptors(self) -> list[int]:
@@ -110,13 +135,35 @@ class Starter:
 
 def _start_inside(spec: EntrySpec, request: Request, others: Sequence[Child]) -> Child:
     """Start one more process in the step that runs: whoever asks has just one."""
-    entered = next(((child.step, child.pidfd) for child in others if child.step and child.step.lets_in), None)
-    if entered is None:
+    entered = next((child for child in others if child.step and child.step.lets_in), None)
+    if entered is None or entered.step is None:
         raise OSError(errno.ESRCH, "it has ended")
     try:
-        return Child(*fork_into(*entered, spec, request), request.channel)
+        if entered.first is None:
+            return Child(*fork_into(entered.step, entered.pidfd, spec, request), request.channel)
+        return _start_kept_inside(entered.step, entered.first.descriptor(), spec, request)
     except AttributeError as error:  # a Python that was built where the kernel was older
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
+
+
+def _start_kept_inside(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> Child:
+    """Start it below a keeper of its own, which supervises it as that of the step does the others."""
+
+    def begin(keeper: Keeper) -> tuple[int, int]:
+        from ocibuild.sandbox.supervision import start_supervised
+
+        def fork(supervisor: socket.socket) -> tuple[int, int]:
+            return fork_into(step, first, spec, request.with_outside(supervisor=supervisor))
+
+        forked = start_supervised(step, keeper, fork)
+        for fd in request.standard:
+            os.close(fd)
+        return forked
+
+    spawner = os.getpid()
+    return _fork_keeper(
+        request, lambda: Keeper(request.channel, depth=0).keep(begin, spawner), kept=(*request.descriptors, first)
+    )
 
 
 def _kind(spec: Spec) -> object:
@@ -184,16 +231,37 @@ def _fork(spec: FirstSpec, request: Request, spare: Spare | None) -> tuple[int, 
 
 
 def _start_keeper(spec: FirstSpec, request: Request, spare: Spare | None) -> Child:
-    spawner = os.getpid()
-    forked = spare and spare.give(request)
-    if not forked:
-        forked = syscalls.clone(0, exit_signal=signal.SIGCHLD)
-        if forked[0] == 0:
-            try:
-                close_inherited(request.descriptors)
-                _keep(spec, request, None, spawner)
-            finally:
-                os._exit(1)
+    first, tells = _told_of_first(spec)
+    with tells or nullcontext():
+        request = request.with_outside(first=tells)
+        spawner = os.getpid()
+        forked = spare and spare.give(request)
+        if forked:
+            request.channel.close()
+            keeper = Child(*forked, None)
+        else:
+            keeper = _fork_keeper(request, lambda: _keep(spec, request, None, spawner), kept=request.descriptors)
+    return replace(keeper, step=spec if isinstance(spec, StepSpec) else None, first=first)
+
+
+def _told_of_first(spec: FirstSpec) -> tuple[FirstProcess | None, socket.socket | None]:
+    """Return what hears of the first process of a step that lets others in, and where its keeper tells it."""
+    if not spec.lets_in:
+        return None, None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return FirstProcess(ours), theirs
+
+
+def _fork_keeper(request: Request, keep: Callable[[], None], *, kept: Collection[int]) -> Child:
+    """Fork a process that becomes a keeper, and has of our descriptors those that are ``kept``."""
+    forked = syscalls.clone(0, exit_signal=signal.SIGCHLD)
+    if forked[0] == 0:
+        try:
+            close_inherited(kept)
+            keep()
+            os._exit(0)
+        finally:
+            os._exit(1)
     request.channel.close()
     return Child(*forked, None)
 
@@ -211,7 +279,8 @@ def _keep(spec: FirstSpec, request: Request, spare: Spare | None, spawner: int) 
             keeper.end_too(connector.end)
 
         def fork(supervisor: socket.socket | None = None) -> tuple[int, int]:
-            return _fork(spec, request.with_outside(link=link, supervisor=supervisor), spare)
+            its_own = request.with_outside(link=link, supervisor=supervisor, leash=None, first=None)
+            return _fork(spec, its_own, spare)
 
         if spec.supervised:
             from ocibuild.sandbox.supervision import start_supervised
@@ -219,6 +288,9 @@ def _keep(spec: FirstSpec, request: Request, spare: Spare | None, spawner: int) 
             forked = start_supervised(spec, keeper, fork)
         else:
             forked = fork()
+        if request.outside.first is not None:
+            socket.send_fds(request.outside.first, [b"1"], [forked[1]])
+            request.outside.first.close()
         for fd in request.standard:
             os.close(fd)
         return forked

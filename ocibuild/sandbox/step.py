@@ -224,7 +224,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
     command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
     take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
-    _restrict_calls(spec, channel, outside.supervisor, user)
+    restrict_calls(spec, channel, outside.supervisor, user)
     if spec.insecure:
         take_ids_and_keep_capabilities(user)
     else:
@@ -241,7 +241,7 @@ def further_rules(spec: StepSpec) -> tuple[Rule, ...]:
     return profile.rules(os.uname().machine) if spec.confined else ()
 
 
-def _restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
+def restrict_calls(spec: StepSpec, channel: socket.socket, supervisor: socket.socket | None, user: User) -> None:
     """Have the system calls of a step filtered, and those about owners answered where that is asked for."""
     from ocibuild.sandbox.seccomp import profile
 

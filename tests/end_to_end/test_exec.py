@@ -7,13 +7,13 @@ import re
 import secrets
 import signal
 import socket
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocibuild.sandbox import ProgramSpec, knock
 from tests.support.processes import processes_with, wait_until
-from tests.support.program import ROWS
 from tests.support.screen import on_a_terminal
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ TRAPPED = "trap 'echo interrupted; exit 5' INT; echo ready $word; while :; do sl
 
 
 @pytest.fixture(scope="module")
-def program(shared: Program, busybox_base: str) -> Program:
-    shared.build(shared.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
-    return shared
+def program(everywhere: Program, busybox_base: str) -> Program:
+    everywhere.build(everywhere.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
+    return everywhere
 
 
 @pytest.fixture
@@ -70,6 +70,23 @@ def test_it_is_in_there_and_may_do_what_the_containers_own_process_may(program: 
     wait_until(lambda: not processes_with(f"sleep\0{token}\0"), seconds=30)
     assert program.check("exec", running, "sh", "-c", "umask; cat /proc/$$/comm; true") == "0022\nsh\n"
     assert program.check("exec", running, "sh", "-c", "ls /proc/$$/fd; true").split() == ["0", "1", "2"]
+
+
+def test_owners_are_those_of_the_image(program: Program, running: str) -> None:
+    """Also where there is one ID: the process is supervised as the container's own is."""
+    made = "cd /; touch given; chown other:7 given; stat -c %u:%g given; mkdir open; chmod 1777 open"
+    assert program.check("exec", running, "sh", "-c", made) == "5:7\n"
+    assert (
+        program.check("exec", "-u", "other", running, "sh", "-c", "touch /open/own; stat -c %u:%g /open/own") == "5:6\n"
+    )
+    refused = program.run("exec", "-u", "other", running, "chown", "root", "/open/own")
+    assert (refused.returncode, "Operation not permitted" in refused.stderr) == (1, True)
+    program.check("kill", running)
+    tar = program.user.home / f"{running}.tar"
+    program.check("export", "-o", tar, running)
+    with tarfile.open(tar) as exported:
+        owners = {name: (exported.getmember(name).uid, exported.getmember(name).gid) for name in ("given", "open/own")}
+    assert owners == {"given": (5, 7), "open/own": (5, 6)}
 
 
 def test_settings_are_the_containers_unless_given(program: Program, running: str) -> None:
@@ -260,16 +277,6 @@ def test_one_comes_into_a_container_for_another_processor(program: Program, name
     program.check("exec", name, "sh", "-c", "kill -0 1")
     program.check("stop", "-t", "60", name)
     assert program.check("wait", name) == "3\n"
-
-
-def test_where_there_is_one_id_nobody_comes_in(busybox_base: str) -> None:
-    with ROWS["one-id"]() as lonely:
-        lonely.build(lonely.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
-        lonely.check("run", "-d", "--name", "closed", "image")
-        result = lonely.run("exec", "closed", "true")
-        lonely.check("rm", "-f", "closed")
-        assert result.returncode == 1
-        assert "it is run in a way in which nobody can come in later" in result.stderr
 
 
 def test_an_init_passes_signals_on_and_reaps_what_is_lost(everywhere: Program, busybox_base: str) -> None:
