@@ -15,7 +15,7 @@ _PAUSE = 0.01
 """Seconds until an exception that must not be raised now, or was lost, is raised."""
 
 _WAITS = frozenset({"wait", "_wait_for_tstate_lock"})
-"""Functions of ``threading`` that wait, and put their locks in order when they are interrupted."""
+"""Functions of ``threading`` that wait, perhaps for long, and leave no lock behind when they are interrupted."""
 
 
 class Terminated(BaseException):
@@ -32,6 +32,7 @@ def raise_when_stopped() -> None:
     signal.signal(signal.SIGTERM, partial(_raise, Terminated))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, partial(_raise, KeyboardInterrupt))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     sys.unraisablehook = _take_up
 
 
@@ -39,6 +40,7 @@ def _raise(error: type[BaseException], _number: int, frame: FrameType | None) ->
     if _leaves_locks(frame):
         _raise_soon(error)
     else:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # what was put off is not to come into the cleaning up
         raise error
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ocibuild.executor.placing import Placer
     from ocibuild.executor.process import Process
-    from ocibuild.sandbox import EntrySpec, Mount, RootTree
+    from ocibuild.sandbox import Mount, RootTree
 
 NO_PROC = (
     "steps have no /proc and no /sys, as this container lets nothing be mounted: install proot, or start it with "
@@ -54,7 +54,7 @@ class BareExecutor(SpawnedExecutor):
             for mount in (*network_files(scratch, process), *process.mounts):
                 self._place(placer, mount)
             spec = _spec(process, root)
-            yield Prepared(spec, touched, lambda asked: _beside(spec, asked))
+            yield Prepared(spec, touched, lambda asked: spec._replace(**asked.settings()))
 
     def _place(self, placer: Placer, mount: Mount) -> None:
         """Put what a mount shows into the tree."""
@@ -140,16 +140,10 @@ def _spec(process: Process, root: Folder) -> StepSpec:
         insecure=process.insecure,
         ulimits=process.ulimits,
         terminal=process.terminal,
+        lets_in=process.door is not None,
         kept=True,
         bare=True,
         foreign=foreign and foreign._replace(remedy=_NO_EMULATOR),
-    )
-
-
-def _beside(spec: StepSpec, asked: EntrySpec) -> StepSpec:
-    """Return one more process in the tree of a step."""
-    return spec._replace(
-        args=asked.args, env=asked.env, user=asked.user, working_dir=asked.working_dir, terminal=asked.terminal
     )
 
 

@@ -11,7 +11,7 @@ import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import OcibuildError
+from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox.channel import explained, tell
 from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.request import Outside, Request
@@ -104,7 +104,7 @@ class _Porter:
         self._listening.shutdown(socket.SHUT_RDWR)  # which wakes it
 
     def end_all(self) -> None:
-        """End what was let in and has a leash, and wait until nothing of it is left."""
+        """End what is on a leash, and wait until nothing of it is left: then its keeper's end is gone."""
         for leash in self._leashes:
             with suppress(OSError):
                 leash.shutdown(socket.SHUT_WR)
@@ -135,6 +135,9 @@ class _Porter:
         except OcibuildError as error:
             tell(request.channel, explained(error))
             return
+        except OSError as error:
+            tell(request.channel, explained(SandboxError(f"nothing can be started there: {error.strerror}")))
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._forget_ended()
         self._leashes.append(ours)
@@ -142,8 +145,11 @@ class _Porter:
             self._spawner.pass_on(request, spec, theirs)
 
     def _forget_ended(self) -> None:
-        ended = [leash for leash in self._leashes if select.select([leash], [], [], 0)[0]]
-        for leash in ended:
+        poll = select.poll()
+        for leash in self._leashes:
+            poll.register(leash, select.POLLIN)
+        ended = {fd for fd, _ in poll.poll(0)}
+        for leash in [leash for leash in self._leashes if leash.fileno() in ended]:
             self._leashes.remove(leash)
             leash.close()
 

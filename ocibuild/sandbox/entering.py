@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import termios
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -31,6 +30,7 @@ from ocibuild.sandbox.step import (
     reset_signals,
     restrict_calls,
     take_streams,
+    tell_that_root_is_made,
 )
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
@@ -61,6 +61,10 @@ class EntrySpec(NamedTuple):
     working_dir: str
     terminal: bool = False
     size: tuple[int, int] = (0, 0)
+
+    def settings(self) -> dict[str, Any]:
+        """Return its members, by which a step of its own differs from the one that it is to be beside."""
+        return self._asdict()
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
@@ -167,8 +171,7 @@ def _try_to_go_in(
     syscalls.setns(first, step.namespaces & ~syscalls.CLONE_NEWPID)
     user = user_of_image(spec.user, open_waiting_for_nothing)
     if spec.terminal:
-        take_terminal(channel)
-        termios.tcsetwinsize(0, spec.size)  # its program may ask before whoever shows it says so
+        take_terminal(channel, spec.size)
         give_terminal(user.uid)
     if step.foreign and step.foreign.handlers:
         syscalls.setns(first, syscalls.CLONE_NEWUSER)
@@ -181,12 +184,5 @@ def _try_to_go_in(
     drop_capabilities(last)
     take_ids(user)
     reset_signals()
-    _say_when_it_is_the_program(channel)
+    tell_that_root_is_made(channel, [])
     execute(command, foreign=step.foreign)
-
-
-def _say_when_it_is_the_program(channel: socket.socket) -> None:
-    """Give an end of a pipe, whose other end is closed when this process becomes its program or ends."""
-    reading, _ = os.pipe2(os.O_CLOEXEC)
-    socket.send_fds(channel, [json.dumps({"created": []}).encode()], [reading])
-    os.close(reading)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +21,8 @@ from ocibuild.sandbox.channel import shell_status, tell
 from ocibuild.sandbox.descendants import end_descendants, signal_below
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
-_KILLED = 128 + signal.SIGKILL
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -55,11 +54,20 @@ class Keeper:
         self._ends: list[Callable[[], None]] = []
         self._told_to_end = False
         self._status: int | None = None
+        self._leash: socket.socket | None = None
 
     def conclude(self, status: int) -> None:
         """Take the step for ended, with this status as a shell shows it, whatever its first process still does."""
         self._status = status
         self._told_to_end = True
+
+    def hold(self, leash: socket.socket) -> None:
+        """Have the step on a leash: all of it ends when nobody has the other end of that any more.
+
+        Its exit is told when its first process ends, and what that leaves behind may go on.
+        """
+        self._leash = leash
+        self._add(leash.fileno(), self._be_let_go)
 
     def attend(self, one: Attended) -> None:
         """Look after something more, from now on until the step's first process ends."""
@@ -83,12 +91,26 @@ class Keeper:
                 _end(first, process)
             self._look_after(None)
         self._look_after(0)  # its last words may have come with its end
-        _end(first, process)  # its group, whose number is not given to another while it is not reaped
+        if self._leash is None or self._told_to_end:
+            _end(first, process)  # its group, whose number is not given to another while it is not reaped
         _, status = os.waitpid(first, 0)
         for end in self._ends:
             end()
+        said = {"exit": shell_status(status) if self._status is None else self._status}
+        if self._leash is not None and not self._told_to_end:
+            tell(self._channel, said)
+            with suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RDWR)
+            self._outlast()
         end_descendants()
-        tell(self._channel, {"exit": shell_status(status) if self._status is None else self._status})
+        tell(self._channel, said)
+
+    def _outlast(self) -> None:
+        """Wait until nothing is left of the step, or it is to end; nobody is at the other end of its channel."""
+        with suppress(KeyError):  # it may have been so before
+            self._poll.unregister(self._channel.fileno())
+        while not self._told_to_end and _has_children():
+            self._look_after(None)
 
     def _look_after(self, timeout: int | None) -> None:
         """Attend to what can be read, waiting for it at most so many milliseconds; forget what has come to its end."""
@@ -116,6 +138,10 @@ class Keeper:
     def _be_told(self, _number: int, _frame: object) -> None:
         self._told_to_end = True
 
+    def _be_let_go(self) -> bool:
+        self._told_to_end = True
+        return False
+
     def _obey(self, first: int, process: int) -> bool:
         """Pass on a signal; end the step where the builder has closed the channel."""
         try:
@@ -140,21 +166,14 @@ class Keeper:
         return False
 
 
-class Leash:
-    """A step's end from outside, beside its channel: when the other end of this socket is shut; for a keeper's loop."""
-
-    def __init__(self, line: socket.socket, conclude: Callable[[int], None]) -> None:
-        self._line = line
-        self._conclude = conclude
-
-    def fileno(self) -> int:
-        """See Attended."""
-        return self._line.fileno()
-
-    def attend(self) -> bool:
-        """See Attended."""
-        self._conclude(_KILLED)
+def _has_children() -> bool:
+    """Reap what has ended; tell whether anything has not."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
         return False
+    return True
 
 
 def _end(first: int, process: int) -> None:

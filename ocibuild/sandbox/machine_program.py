@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ocibuild.sandbox import syscalls
@@ -28,8 +29,8 @@ class ProgramSpec(NamedTuple):
     To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed,
     which would see what it makes of calls. Programs that would give privileges give none. Where ``believes`` is given,
     they believe to be that user, and that they have all IDs, in the tree ``folder``. ``report`` is a FIFO into which
-    the step may write the status that it ends with, which is then its end. ``ulimits`` and ``terminal`` are as in
-    StepSpec.
+    the step may write the status that it ends with, which is then its end. ``ulimits``, ``terminal`` and ``size`` are
+    as in StepSpec.
     """
 
     path: str
@@ -42,6 +43,7 @@ class ProgramSpec(NamedTuple):
     report: str | None = None
     ulimits: Sequence[tuple[str, int, int]] = ()
     terminal: bool = False
+    size: tuple[int, int] = (0, 0)
 
     @property
     def supervised(self) -> bool:
@@ -69,7 +71,12 @@ class ProgramSpec(NamedTuple):
 
     @property
     def lets_in(self) -> bool:
-        """No further process can come where it is."""
+        """Whether further processes join its namespaces: it has none."""
+        return False
+
+    @property
+    def confined(self) -> bool:
+        """Whether we confine it: it is the machine's."""
         return False
 
     @property
@@ -91,6 +98,7 @@ class StatusReport:
     """The reading end of a step's report; for a keeper's loop."""
 
     def __init__(self, path: str, conclude: Callable[[int], None]) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # for writing too: so it has no end
         self._conclude = conclude
 
@@ -105,6 +113,11 @@ class StatusReport:
             self._conclude(int(said))
         return True
 
+    def remove(self) -> None:
+        """Remove the FIFO: whoever runs long may have many more steps beside it."""
+        with suppress(OSError):
+            os.unlink(self._path)
+
 
 def become_program(spec: ProgramSpec, request: Request) -> NoReturn:
     """Become the program of ``spec``; see ``become()``."""
@@ -118,7 +131,7 @@ def _try_to_become(spec: ProgramSpec, request: Request) -> None:
     rules = further_rules(spec)
     os.chdir(spec.working_dir)
     if spec.terminal:
-        take_terminal(channel)
+        take_terminal(channel, spec.size)
     take_ulimits(spec.ulimits, numbered=supervisor is not None)
     tell(channel, {"created": []})
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

@@ -18,9 +18,9 @@ class Outside(NamedTuple):
     """What a step's process is given from outside.
 
     ``users`` is a user namespace to enter, where the spec has handlers for foreign programs; ``link`` leads to what
-    connects the network, where anything does; ``supervisor`` is where a supervised one submits. Two are for its keeper:
-    it ends the step when nobody has the other end of ``leash`` any more, and has its own until all is ended; and over
-    ``first`` it tells a descriptor of the step's first process.
+    connects the network, where anything does; ``supervisor`` is where a supervised one submits. Two are for its keeper
+    alone: ``leash`` as in ``Keeper.hold()``, whose end it has until all is ended, and ``first``, over which it tells a
+    descriptor of the step's first process.
     """
 
     users: int | None = None

@@ -15,7 +15,7 @@ from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited, receive
 from ocibuild.sandbox.descendants import end_descendants
 from ocibuild.sandbox.entering import EntrySpec, fork_into
-from ocibuild.sandbox.keeper import Keeper, Leash
+from ocibuild.sandbox.keeper import Keeper
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
 from ocibuild.sandbox.pasta import Connector
@@ -103,7 +103,7 @@ class Starter:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
             prepare_supervision(spec)
-        if spec.lets_in and not self._is_scoped:
+        if spec.lets_in and spec.confined and not self._is_scoped:
             self._is_scoped = True
             scope()
         spare = self._take_spare(spec, [child.pid for child in others])
@@ -111,8 +111,8 @@ class Starter:
         return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
 
     def be_ready(self) -> None:
-        """Have a process for one more step like the last, where none is there."""
-        if self._spare is None and isinstance(self._last, StepSpec):
+        """Have a process for one more step like the last, where none is there; a container is the only one."""
+        if self._spare is None and isinstance(self._last, StepSpec) and not self._last.lets_in:
             with suppress(OSError):
                 self._spare = _fork_spare(self._last)
 
@@ -246,7 +246,7 @@ def _start_keeper(spec: FirstSpec, request: Request, spare: Spare | None) -> Chi
 
 def _told_of_first(spec: FirstSpec) -> tuple[FirstProcess | None, socket.socket | None]:
     """Return what hears of the first process of a step that lets others in, and where its keeper tells it."""
-    if not spec.lets_in:
+    if not spec.lets_in or not spec.namespaces:
         return None, None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return FirstProcess(ours), theirs
@@ -271,9 +271,11 @@ def _keep(spec: FirstSpec, request: Request, spare: Spare | None, spawner: int) 
 
     def begin(keeper: Keeper) -> tuple[int, int]:
         if request.outside.leash is not None:
-            keeper.attend(Leash(request.outside.leash, keeper.conclude))
+            keeper.hold(request.outside.leash)
         if isinstance(spec, ProgramSpec) and spec.report is not None:
-            keeper.attend(StatusReport(spec.report, keeper.conclude))
+            report = StatusReport(spec.report, keeper.conclude)
+            keeper.attend(report)
+            keeper.end_too(report.remove)
         link, connector = _start_connector(spec.pasta)
         if connector is not None:
             keeper.end_too(connector.end)

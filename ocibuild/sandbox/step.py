@@ -57,6 +57,7 @@ class StepSpec(NamedTuple):
     ``terminal`` the process's streams are a terminal of its own.
     Where it is ``read_only`` nothing but what is mounted can be changed in its root. ``init`` puts one before it.
     With ``lets_in`` further processes may come, with which it is in one Landlock domain: that of who forks them.
+    ``size`` is that of its terminal, in rows and columns, where it is known.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
     all IDs. ``foreign`` is how its programs are run, where they are for another processor.
@@ -79,6 +80,7 @@ class StepSpec(NamedTuple):
     terminal: bool = False
     read_only: bool = False
     init: bool = False
+    size: tuple[int, int] = (0, 0)
     lets_in: bool = False
     kept: bool = False
     bare: bool = False
@@ -192,7 +194,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
     if outside.link is not None:
         offer_network(outside.link)
     if spec.terminal and spec.bare:
-        take_terminal(channel)  # of the machine's, as there is no /dev/pts to come
+        take_terminal(channel, spec.size)  # of the machine's, as there is no /dev/pts to come
     opened = [(mount.open(), mount.target) for mount in spec.mounts if not mounts.is_same_for_all(mount)]
     own = [(mount.open(), mount) for mount in spec.own_mounts]
     if spec.bare:
@@ -213,7 +215,7 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         _make_read_only(spec.working_dir)
     if outside.link is not None:
         await_network(outside.link)
-    tell(channel, {"created": created})
+    tell_that_root_is_made(channel, created)
     if outside.users is not None:
         _enter_user_namespace(outside.users, insecure=spec.insecure)
     if spec.init:
@@ -232,6 +234,14 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
         take_ids(user)
     reset_signals()
     execute(command, foreign=spec.foreign)
+
+
+def tell_that_root_is_made(channel: socket.socket, created: list[str]) -> None:
+    """Tell it, with an end of a pipe whose other end is closed when this process becomes its program or ends."""
+    reading, _ = os.pipe2(os.O_CLOEXEC)
+    with suppress(OSError):  # the builder may have given the step up
+        socket.send_fds(channel, [json.dumps({"created": created}).encode()], [reading])
+    os.close(reading)
 
 
 def further_rules(spec: StepSpec) -> tuple[Rule, ...]:

@@ -12,12 +12,14 @@ import termios
 _MESSAGE = json.dumps({"terminal": True}).encode()
 
 
-def take_terminal(channel: socket.socket) -> str:
+def take_terminal(channel: socket.socket, size: tuple[int, int] = (0, 0)) -> str:
     """Make a terminal the standard streams of this process, which leads a session without one; return its path.
 
-    Its other end goes to ``channel``.
+    Its other end goes to ``channel``. ``size`` is in rows and columns, for programs that ask before whoever shows it
+    says so.
     """
     other_end, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, size)
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     for number in range(3):
         os.dup2(terminal, number, inheritable=True)

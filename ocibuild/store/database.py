@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 VERSION = 7
 """The schema's version, kept in SQLite's ``user_version``."""
 
+_PATIENCE = 60
+"""Seconds for which another process that writes is waited for."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS snapshots (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,7 +119,7 @@ class Database:
         self._path = path
         self._lock = threading.RLock()
         with self._translating():
-            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
             except BaseException:
@@ -179,6 +182,16 @@ class Database:
             if self._connection.in_transaction:  # a full device ends it already
                 self._connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Raise StoreError in the block where another process writes, rather than wait for it."""
+        with self._lock:
+            self.query("PRAGMA busy_timeout = 0")
+            try:
+                yield
+            finally:
+                self.query(f"PRAGMA busy_timeout = {_PATIENCE * 1000}")
 
     def close(self) -> None:
         """Close the connection; safe to repeat."""

@@ -47,7 +47,7 @@ def list_images(store: Store, platform: Platform) -> Iterator[ListedImage]:
             if is_index(entry.media_type):
                 manifest = selected_manifest(store.blobs, entry.digest, entry.platform or platform)
             named.append((Reference.parse(name) if name else None, manifest, entry))
-    summaries = store.summaries.of_all({manifest for _, manifest, _ in named})
+    summaries = store.summaries.of_all({manifest for _, manifest, _ in named}, platform)
     for reference, manifest, entry in named:
         if manifest in summaries:
             yield ListedImage(reference, summaries[manifest], entry)

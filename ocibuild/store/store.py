@@ -10,7 +10,7 @@
     ├── containers/ID/                     what a container wrote; its files are a snapshot
     ├── caches/                            directories that steps keep from build to build
     ├── web/, git/                         what URLs gave before; a bare repository for each remote
-    ├── ocibuild.db                        cache records, snapshots, digests of context files, origins (SQLite, WAL)
+    ├── ocibuild.db                        records, snapshots, containers, summaries, digests of files (SQLite, WAL)
     └── locks                              bytes of this file are locks between processes
 """
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.errors import NotInStore
+from ocibuild.errors import NotInStore, StoreError
 from ocibuild.graph import parse_time
-from ocibuild.oci import Digest, Platform
+from ocibuild.oci import Digest
 from ocibuild.store.images import load_image
 from ocibuild.values import dataclass
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any
 
+    from ocibuild.oci import Platform
     from ocibuild.store.blobs import Blobs
     from ocibuild.store.database import Database
     from ocibuild.store.images import StoredImage
@@ -31,7 +33,7 @@ class ImageSummary:
     image_id: Digest
     created: str | None
     size: int
-    labels_json: str = "{}"
+    labels_json: str
 
     @classmethod
     def of(cls, image: StoredImage) -> ImageSummary:
@@ -59,34 +61,42 @@ class Summaries:
         self._database = database
         self._blobs = blobs
 
-    def of_all(self, manifests: Collection[Digest]) -> dict[Digest, ImageSummary]:
-        """Return the summary of each of these images that is here; they are all that the store has.
+    def of_all(self, manifests: Collection[Digest], platform: Platform) -> dict[Digest, ImageSummary]:
+        """Return the summary of each of these images that is here.
 
-        Those that are not known yet are read, and the others forgotten.
+        Those that are not known yet are read, and kept where that can be done at once; what is gone is forgotten then.
+        ``platform`` is for what is an index, whatever was said of it.
         """
         rows = self._database.query("SELECT manifest, image_id, created, size, labels FROM summaries")
         known = {summary.manifest: summary for summary in map(_summary, rows)}
-        wanted = set(manifests)
-        new = {digest: summary for digest in wanted - known.keys() if (summary := self._read(digest)) is not None}
-        if new or known.keys() - wanted:
-            self._keep(new.values(), known.keys() - wanted)
-        found = {digest: known[digest] for digest in wanted & known.keys() if self._is_here(known[digest])}
+        found = {digest: known[digest] for digest in manifests if digest in known and self._is_here(known[digest])}
+        read = {digest: self._read(digest, platform) for digest in manifests if digest not in known}
+        new = {digest: summary for digest, summary in read.items() if summary is not None}
+        gone = [digest for digest in known if digest not in found and not self._is_here(known[digest])]
+        if new or gone:
+            self._keep([summary for digest, summary in new.items() if _may_be_kept(digest, summary)], gone)
         return found | new
 
-    def _read(self, digest: Digest) -> ImageSummary | None:
+    def _read(self, digest: Digest, platform: Platform) -> ImageSummary | None:
         try:
-            return ImageSummary.of(load_image(self._blobs, digest, Platform.host()))
+            return ImageSummary.of(load_image(self._blobs, digest, platform))
         except NotInStore:
             return None
 
     def _is_here(self, summary: ImageSummary) -> bool:
         return self._blobs.has(summary.manifest) and self._blobs.has(summary.image_id)
 
-    def _keep(self, new: Collection[ImageSummary], old: Collection[Digest]) -> None:
+    def _keep(self, new: Collection[ImageSummary], gone: Collection[Digest]) -> None:
+        """Keep some and forget others, unless that fails, or somebody else is writing: it is done for speed alone."""
         rows = [(one.manifest, one.image_id, one.created, one.size, one.labels_json) for one in new]
-        with self._database.transaction():
+        with suppress(StoreError), self._database.without_waiting(), self._database.transaction():
             self._database.execute_many("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?)", rows)
-            self._database.execute_many("DELETE FROM summaries WHERE manifest = ?", [(digest,) for digest in old])
+            self._database.execute_many("DELETE FROM summaries WHERE manifest = ?", [(digest,) for digest in gone])
+
+
+def _may_be_kept(digest: Digest, summary: ImageSummary) -> bool:
+    """Tell whether a summary is of the very manifest, and its size a number that the database can have."""
+    return summary.manifest == digest and summary.size < 1 << 63
 
 
 def _summary(row: tuple[Any, ...]) -> ImageSummary:

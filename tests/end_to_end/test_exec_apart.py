@@ -122,6 +122,43 @@ def test_it_ends_with_the_container(apart: Apart, running: str) -> None:
     assert processes_with(f"sleep\0{token}\0") == []
 
 
+def test_what_it_leaves_behind_goes_on_until_the_container_ends(apart: Apart, running: str) -> None:
+    """Under proot it ends at once: proot, which it needs, would hold our output open."""
+    tokens = [f"7{secrets.randbelow(10**8):08}" for _ in range(2)]
+    script = f"sleep {tokens[0]} > /dev/null 2>&1 & setsid sleep {tokens[1]} > /dev/null 2>&1 & sleep 0.2; exit 3"
+    assert apart.program.run("exec", running, "sh", "-c", script).returncode == 3
+    assert apart.program.check("exec", running, "echo", "next") == "next\n"
+    left = [bool(processes_with(f"sleep\0{token}\0")) for token in tokens]
+    assert left == [apart.executor == "chroot"] * 2
+    assert apart.end(running) == "0\n"
+    assert [processes_with(f"sleep\0{token}\0") for token in tokens] == [[], []]
+
+
+def test_what_the_container_has_changed_counts(apart: Apart, running: str) -> None:
+    """Its users and programs are those that are there when the process begins."""
+    check = apart.program.check
+    assert check("exec", "-u", "other", running, "id", "-u") == "5\n"
+    script = "mv /etc /old && mkdir /etc && echo new:x:8:9::/:/bin/sh > /etc/passwd && mkdir /new && cp -r /bin/. /new/"
+    check("exec", running, "sh", "-c", script)
+    assert check("exec", "-u", "new", running, "id", "-u") == "8\n"
+    result = apart.program.run("exec", "-u", "other", running, "true")
+    assert (result.returncode != 0, "other" in result.stderr) == (True, True)
+
+
+def test_in_the_background_what_cannot_be_started_says_so(apart: Apart, running: str) -> None:
+    for name, status in (("absent", 127), ("/bin/absent", 127), ("/etc/passwd", 126)):
+        for detach in ((), ("-d",)):
+            result = apart.program.run("exec", *detach, running, name)
+            assert (result.returncode, result.stderr.startswith(f"ocibuild: {name}: ")) == (status, True), result.stderr
+
+
+def test_nothing_of_it_stays_in_the_tree(apart: Apart, running: str) -> None:
+    devices = apart.program.check("exec", running, "ls", "/dev")
+    for _ in range(3):
+        assert apart.program.check("exec", running, "echo", "well") == "well\n"
+    assert len(apart.program.check("exec", running, "ls", "/dev").split()) == len(devices.split())
+
+
 def test_it_ends_with_a_container_that_is_killed(apart: Apart, running: str) -> None:
     token = _begin_sleeping(apart, running)
     apart.program.check("kill", running)

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import pickle
+import pkgutil
+import sys
 from dataclasses import FrozenInstanceError, field, replace
 from typing import Any
 
 import pytest
 
+import ocibuild
 from ocibuild import values
 
 
@@ -126,3 +130,20 @@ def test_what_is_compared_by_identity_is_only_itself() -> None:
     assert one == one
     assert one != Node("a")
     assert len({one, Node("a")}) == 2
+
+
+def test_every_class_of_ours_can_be_made() -> None:
+    """What is wrong with the order of its fields would be seen with its first instance alone."""
+    for module in pkgutil.walk_packages(ocibuild.__path__, "ocibuild."):
+        if module.name != "ocibuild.__main__":
+            importlib.import_module(module.name)
+    made = {
+        value
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("ocibuild.")
+        for value in vars(module).values()
+        if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__.startswith("ocibuild.")
+    }
+    assert len(made) > 150
+    for cls in made:
+        values._init(cls, dataclasses.fields(cls), frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from ocibuild.executor.placing import placing
 from ocibuild.executor.proot.program import LOADER, NO_SECCOMP, SCRATCH, try_proot
 from ocibuild.executor.proot.view import View, is_program
 from ocibuild.executor.refusals import refuse_unshared
+from ocibuild.fs import Root
 from ocibuild.sandbox import Folder, ProgramSpec, user_of_image
 
 if TYPE_CHECKING:
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
 
     from ocibuild.executor.process import Process
     from ocibuild.executor.proot.program import Proot
-    from ocibuild.fs import Root
     from ocibuild.oci import Platform
     from ocibuild.sandbox import EntrySpec, RootTree, Spawner
+
+_SYSTEM = ("/proc", "/sys", "/dev")
 
 
 class ProotExecutor(SpawnedExecutor):
@@ -53,13 +56,13 @@ class ProotExecutor(SpawnedExecutor):
             view.show_system()
             for mount in (*network_files(scratch, process), *process.mounts):
                 view.show(mount)
-            tree = placer.root
             of_proot = _own_environment(proot, view)
 
-            def spec_of(process: Process) -> ProgramSpec:
-                user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
-                view.make_folder(process.working_dir)
-                command, report = view.reporting(_located(tree, process))
+            def spec_of(process: Process, size: tuple[int, int] = (0, 0)) -> ProgramSpec:
+                with Root.open(root.path) as tree:  # anew: processes change it
+                    user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
+                    view.make_folder(tree, process.working_dir)
+                    command, report = view.reporting(tree, _located(tree, process))
                 options = [*emulator, "-r", root.path, "-w", process.working_dir, *view.options()]
                 return ProgramSpec(
                     proot.path,
@@ -72,9 +75,15 @@ class ProotExecutor(SpawnedExecutor):
                     report=report,
                     ulimits=process.ulimits,
                     terminal=process.terminal,
+                    size=size,
                 )
 
-            yield Prepared(spec_of(process), touched, lambda asked: spec_of(_beside(process, asked)))
+            def beside(asked: EntrySpec) -> ProgramSpec:
+                settings = asked.settings()
+                size = settings.pop("size")
+                return spec_of(replace(process, **settings), size)
+
+            yield Prepared(spec_of(process), touched, beside)
 
     def _tried(self, scratch: str) -> Proot:
         with self._trying:
@@ -99,18 +108,6 @@ def _own_environment(proot: Proot, view: View) -> dict[str, str]:
 
 def _variables(process: Process) -> dict[str, str]:
     return dict(entry.partition("=")[::2] for entry in process.env)
-
-
-def _beside(process: Process, asked: EntrySpec) -> Process:
-    """Return one more process in the tree of a process."""
-    return replace(
-        process,
-        args=tuple(asked.args),
-        env=tuple(asked.env),
-        user=asked.user,
-        working_dir=asked.working_dir,
-        terminal=asked.terminal,
-    )
 
 
 def _emulator(platform: Platform | None) -> Sequence[str]:
@@ -139,12 +136,32 @@ def _located(tree: Root, process: Process) -> list[str]:
     name, *others = process.args
     folders = next((entry[5:] for entry in process.env if entry.startswith("PATH=")), "").split(":")
     if "/" in name:
+        _refuse_missing(tree, process, name)
         return [name, *others]
     found = [f"{folder}/{name}" for folder in folders if folder and is_program(tree, f"{folder}/{name}")]
     if found:
         return [found[0], *others]
-    if any(f"{folder}/".startswith(f"{mount.target}/") for folder in folders for mount in process.mounts):
+    if any(_is_mounted(process, folder) for folder in folders):
         return [name, *others]
     raise CannotStart(
         f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
     )
+
+
+def _refuse_missing(tree: Root, process: Process, name: str) -> None:
+    """Raise CannotStart where there is no such program: proot, or a shell that waits for it, would only fail later."""
+    path = os.path.join(process.working_dir, name)
+    if _is_mounted(process, path) or is_program(tree, path):
+        return
+    try:
+        tree.lstat(tree.resolve(path))
+    except FileNotFoundError as error:
+        raise CannotStart(f"{name}: {error.strerror}", exit_status=127) from error
+    except OSError as error:
+        raise CannotStart(f"{name}: {error.strerror}", exit_status=126) from error
+    raise CannotStart(f"{name}: {os.strerror(errno.EACCES)}", exit_status=126)
+
+
+def _is_mounted(process: Process, path: str) -> bool:
+    """Tell whether ``path`` is in what is shown there, and not in the tree."""
+    return any(f"{path}/".startswith(f"{target}/") for target in (*_SYSTEM, *(one.target for one in process.mounts)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 from typing import TYPE_CHECKING, assert_never
@@ -30,7 +29,6 @@ class View:
         os.mkdir(self._folder, 0o711)
         os.chmod(self._folder, 0o711)  # whatever our umask: other users of the step go through it
         self._shown: dict[str, str] = {}
-        self._reports = itertools.count()
         self._ours: set[str] = set()  # targets of directories that we may make something in
 
     def options(self) -> list[str]:
@@ -40,18 +38,17 @@ class View:
                 raise SandboxError(f"mount at {pair[0]}: proot takes no colon in {' or '.join(pair)}")
         return [option for target, source in self._shown.items() for option in ("-b", f"{source}:{target}")]
 
-    def reporting(self, args: list[str]) -> tuple[list[str], str | None]:
+    def reporting(self, tree: Root, args: list[str]) -> tuple[list[str], str | None]:
         """Return what runs a program and tells its status, with the FIFO that hears it.
 
         proot itself ends with the last of its processes, and with the status of that. Where the tree has no shell to
         wait for the program, that has to do.
         """
-        if not is_program(self._placer.root, "/bin/sh"):
+        if not is_program(tree, "/bin/sh"):
             return args, None
-        name = f"{_REPORT}-{next(self._reports)}"
+        name = f"{_REPORT}-{os.urandom(8).hex()}"  # which nobody has taken
         report = os.path.join(self._shown["/dev"], name)
-        os.mkfifo(report)
-        os.chmod(report, 0o622)
+        os.mkfifo(report, 0o600)
         script = f'unset {LOADER} {NO_SECCOMP} {SCRATCH}; "$@"; echo $? >/dev/{name}'
         return ["/bin/sh", "-c", script, "sh", *args], report
 
@@ -101,11 +98,11 @@ class View:
             case _:
                 assert_never(mount)
 
-    def make_folder(self, path: str) -> None:
+    def make_folder(self, tree: Root, path: str) -> None:
         """Make a working directory where it is missing; as with docker, it stays."""
         if self._above(path) is None:
             try:
-                self._placer.root.make_directories(path)
+                tree.make_directories(path)
             except OSError as error:
                 raise SandboxError(f"working directory {path}: {error.strerror}") from error
 

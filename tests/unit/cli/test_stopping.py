@@ -119,3 +119,32 @@ def test_who_ignores_interrupts_goes_on() -> None:
         check=False,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "on\n", "")
+
+
+_TWICE = """\
+import os, signal, sys, time
+from ocibuild.cli.stopping import Terminated, raise_when_stopped
+
+raise_when_stopped()
+sys.path.insert(0, sys.argv[1])
+try:
+    import stopped
+    os.kill(os.getpid(), signal.SIGTERM)  # before what was put off
+    time.sleep(60)
+except Terminated:
+    time.sleep(0.1)
+    print("cleaned up")
+"""
+
+
+def test_what_was_put_off_does_not_come_into_the_cleaning_up(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    result = _run(_TWICE, str(tmp_path))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "cleaned up\n", "")
+
+
+def test_a_mask_that_was_inherited_keeps_nothing_back(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nwhole = True\n")
+    masked = f"import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGALRM}})\n{_IMPORTING}"
+    result = _run(masked, str(tmp_path))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", "")
