@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from ocibuild import graph
 from ocibuild.dockerfile.conversion import paths
@@ -98,6 +97,8 @@ def recorded_sources(instruction: Transfer) -> tuple[str, ...]:
 
 def file_name(url: str) -> str:
     """Return the name that ADD gives to the file behind ``url``: the end of its path, where it has one."""
+    from urllib.parse import unquote, urlsplit
+
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:
