@@ -7,8 +7,11 @@ import fcntl
 import json
 import os
 import socket
+import struct
 import termios
 
+# POWER numbers ioctls in a way of its own
+_TIOCSPTLCK, _TIOCGPTPEER = (0x80045431, 0x20005441) if os.uname().machine == "ppc64le" else (0x40045431, 0x5441)
 _MESSAGE = json.dumps({"terminal": True}).encode()
 
 
@@ -18,7 +21,7 @@ def take_terminal(channel: socket.socket, size: tuple[int, int] = (0, 0)) -> str
     Its other end goes to ``channel``. ``size`` is in rows and columns, for programs that ask before whoever shows it
     says so.
     """
-    other_end, terminal = os.openpty()
+    other_end, terminal = _open_pair()
     termios.tcsetwinsize(terminal, size)
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     for number in range(3):
@@ -28,6 +31,18 @@ def take_terminal(channel: socket.socket, size: tuple[int, int] = (0, 0)) -> str
     os.close(other_end)
     os.close(terminal)
     return path
+
+
+def _open_pair() -> tuple[int, int]:
+    """Open a terminal, and return both of its ends, see ioctl_tty(2).
+
+    Older C libraries' openpty(3) looks up who owns terminals: in the image, whose libraries would do it, before this
+    process has given up what it may do (CVE-2019-14271 was such a case).
+    """
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+    other_end = os.open("/dev/ptmx", flags)
+    fcntl.ioctl(other_end, _TIOCSPTLCK, struct.pack("i", 0))
+    return other_end, fcntl.ioctl(other_end, _TIOCGPTPEER, flags)
 
 
 def give_terminal(uid: int) -> None:
