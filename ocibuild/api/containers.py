@@ -154,13 +154,11 @@ class Containers(Transfers):
                 copy_out(root, ownership, path, to)
 
     def copy_in(self, source: str, name: str, path: str) -> None:
-        """Copy ``source`` of the machine to ``path`` in a container that does not run; raise StoreError."""
+        """Copy ``source`` of the machine to ``path`` in a container that does not run; raise StoreError where it does."""
         from ocibuild.containers.copying import copy_in
 
         with self._files_of(name) as (container, snapshotter, _), self.store.containers.changing(container) as active:
-            if not snapshotter.shares_files:
-                raise StoreError(f"{name}: files can be copied into a container only where overlay mounts are used")
-            with snapshotter.writing(self.store.containers.stack(container), active) as root:
+            with snapshotter.changing(self.store.containers.stack(container), active) as root:
                 copy_in(root, source, path)
 
     def _find_or_pull(self, machine: Machine, name: str, platform: Platform | None, *, pulls: bool) -> StoredImage:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout
+from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout, materialise
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
 from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
 from ocibuild.rootfs.targets import Stubs, forget
 from ocibuild.rootfs.trees import TreePool
-from ocibuild.sandbox import Folder
+from ocibuild.sandbox import Folder, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ class CopySnapshotter(Snapshotter):
                 finally:
                     del self._running[active.id]
                 if keep:
-                    _capture(tree, stack, active, ignored=stubs.names)
+                    _capture(tree, stack, active.upper, ignored=stubs.names)
             tree.refresh(stubs.touched)
 
     def forget_targets(self, active: ActiveSnapshot, created: Sequence[str], touched: Sequence[str] = ()) -> None:
@@ -107,7 +107,21 @@ class CopySnapshotter(Snapshotter):
             tree.index.settle()
             with Root.open(tree.path) as root:
                 yield root
-            _capture(tree, stack, active)
+            _capture(tree, stack, active.upper)
+
+    @contextmanager
+    def changing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
+        """See Snapshotter: all that differs from the tree of ``stack`` is found anew, and takes the place of what was."""
+        with self._pool.taken(stack, None) as tree:
+            _dress(tree.path)
+            tree.index.settle()
+            materialise([active.upper], tree.path)
+            with Root.open(tree.path) as root:
+                yield root
+            changed = os.path.join(active.scratch, "changed")
+            os.mkdir(changed)
+            _capture(tree, stack, changed)
+            exchange(changed, active.upper)
 
     def give_time(
         self, stack: Sequence[Snapshot], active: ActiveSnapshot, directories: Sequence[str], mtime_ns: int
@@ -169,9 +183,9 @@ def _dress(folder: str) -> None:
         os.chown(folder, os.geteuid(), os.getegid())
 
 
-def _capture(tree: Tree, stack: Sequence[Snapshot], active: ActiveSnapshot, ignored: Sequence[str] = ()) -> None:
-    """Bring into a snapshot what has changed in its tree."""
+def _capture(tree: Tree, stack: Sequence[Snapshot], upper: str, ignored: Sequence[str] = ()) -> None:
+    """Bring into the empty folder of a snapshot what has changed in its tree."""
     with Below(stack) as below:
         changes = tree.index.update(tree.path, ignored=ignored, is_as_below=below.has)
-    os.chmod(active.upper, 0o755)
-    tree.index.refresh(tree.path, capture(changes, tree.path, active.upper))
+    os.chmod(upper, 0o755)
+    tree.index.refresh(tree.path, capture(changes, tree.path, upper))

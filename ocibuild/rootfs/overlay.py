@@ -19,6 +19,7 @@ from ocibuild.sandbox import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ocibuild.layer import Ownership
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
@@ -96,6 +97,10 @@ class OverlaySnapshotter(Snapshotter):
         """See Snapshotter."""
         with _mounted(self._overlay([*_topmost_first(stack), self._empty], active)) as root:
             yield root
+
+    def changing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
+        """See Snapshotter."""
+        return self.writing(stack, active)
 
     @contextmanager
     def reading(self, stack: Sequence[Snapshot]) -> Iterator[Root]:

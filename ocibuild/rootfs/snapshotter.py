@@ -82,6 +82,13 @@ class Snapshotter(ABC):
     def writing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
         """Give the tree of ``stack``; once the block is left what was changed in it is in ``active``."""
 
+    @abstractmethod
+    def changing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> AbstractContextManager[Root]:
+        """Give the tree of ``stack`` with what ``active`` has changed in it already; what is changed comes to that.
+
+        Where the block raises, ``active`` may have what was changed by then.
+        """
+
     def give_time(
         self,
         stack: Sequence[Snapshot],  # noqa: ARG002  (trees may stand there)

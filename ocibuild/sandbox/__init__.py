@@ -12,7 +12,7 @@ from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Admission, FirstSpec
 from ocibuild.sandbox.step import StepSpec
-from ocibuild.sandbox.syscalls import birth_time, looker
+from ocibuild.sandbox.syscalls import birth_time, exchange, looker
 from ocibuild.sandbox.trial import refuse_where_steps_are_refused
 from ocibuild.sandbox.users import User
 
@@ -46,6 +46,7 @@ __all__ = [
     "User",
     "birth_time",
     "enter",
+    "exchange",
     "knock",
     "looker",
     "open_door",

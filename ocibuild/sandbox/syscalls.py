@@ -61,9 +61,11 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+_RENAME_EXCHANGE = 2
 _MACHINE = os.uname().machine
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "s390x": 120}
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_SYS_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "loongarch64": 277, "ppc64le": 358, "s390x": 348}
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
@@ -189,6 +191,12 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
 def unmount(target: str, flags: int) -> None:
     """See umount2(2)."""
     _check(_libc.umount2(_text(target), flags), path=target)
+
+
+def exchange(one: str, other: str) -> None:
+    """Let two paths change places, at once; see rename(2), RENAME_EXCHANGE."""
+    number = _of_this_machine(_SYS_RENAMEAT2, "renameat2")
+    _call(number, AT_FDCWD, _text(one), AT_FDCWD, _text(other), _RENAME_EXCHANGE, path=one)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

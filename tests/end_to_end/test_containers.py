@@ -369,8 +369,10 @@ def test_what_is_copied_out_follows_no_link_of_the_container(yard: Yard, name: s
     assert sorted(os.listdir(folder / "b")) == ["c", "file", "other"]
 
 
-def test_files_are_copied_in(yard: Yard, name: str) -> None:
-    yard.run("run", "--name", name, "yard", "ln -s /kept /way; echo ran > /ran")
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_files_are_copied_in(yard: Yard, name: str, way: tuple[str, ...]) -> None:
+    script = "ln -s /kept /way; echo ran > /ran; rm /kept/other; rm -r /tmp; mkdir /tmp; echo x > /tmp/x; chown 5:6 /ran"
+    yard.run("run", *way, "--name", name, "yard", script)
     folder = yard.program.context(f"in-{name}", {"tree/a": "a\n", "tree/b/c": "c\n", "file": "file\n"})
     yard.run("cp", f"{folder}/file", f"{name}:/new")
     yard.run("cp", f"{folder}/file", f"{name}:/kept")
@@ -380,10 +382,11 @@ def test_files_are_copied_in(yard: Yard, name: str) -> None:
     assert "no such file" in yard.run("cp", f"{folder}/absent", f"{name}:/x", status=1)
     assert "must be CONTAINER:PATH" in yard.run("cp", "a", "b", status=2)
     changed = yard.run("diff", name).splitlines()
-    assert {"A /new", "C /kept/file", "A /kept/tree/b/c", "A /flat/a", "A /ran"} <= set(changed)
+    assert {"A /new", "C /kept/file", "A /kept/tree/b/c", "A /flat/a", "A /ran", "D /kept/other"} <= set(changed)
     yard.run("commit", "-c", 'ENTRYPOINT ["sh", "-c"]', name, f"{name}:1")
-    shown = yard.run("run", "--rm", f"{name}:1", "cat /new /kept/file /kept/tree/a /flat/b/c; stat -c %u:%g /new /flat")
-    assert shown == "file\nfile\na\nc\n0:0\n0:0\n"
+    look = "cat /new /kept/file /kept/tree/a /flat/b/c /tmp/x; stat -c %u:%g /new /flat /ran; ls /kept"
+    shown = yard.run("run", "--rm", f"{name}:1", look)
+    assert shown == "file\nfile\na\nc\nx\n0:0\n0:0\n5:6\nfile\ntree\n"
     yard.run("rmi", f"{name}:1")
 
 
