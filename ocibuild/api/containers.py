@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.api.transfers import Transfers
-from ocibuild.errors import NotInStore, StoreError
+from ocibuild.errors import NotInStore
 from ocibuild.oci import Platform, Reference
 from ocibuild.store import Store, load_image, translate_errors
 
@@ -154,12 +154,15 @@ class Containers(Transfers):
                 copy_out(root, ownership, path, to)
 
     def copy_in(self, source: str, name: str, path: str) -> None:
-        """Copy ``source`` of the machine to ``path`` in a container that does not run; raise StoreError where it does."""
+        """Copy ``source`` of the machine to ``path`` in a container; raise StoreError where that runs."""
         from ocibuild.containers.copying import copy_in
 
-        with self._files_of(name) as (container, snapshotter, _), self.store.containers.changing(container) as active:
-            with snapshotter.changing(self.store.containers.stack(container), active) as root:
-                copy_in(root, source, path)
+        with (
+            self._files_of(name) as (container, snapshotter, _),
+            self.store.containers.changing(container) as active,
+            snapshotter.changing(self.store.containers.stack(container), active) as root,
+        ):
+            copy_in(root, source, path)
 
     def _find_or_pull(self, machine: Machine, name: str, platform: Platform | None, *, pulls: bool) -> StoredImage:
         try:

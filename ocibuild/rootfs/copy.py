@@ -111,7 +111,7 @@ class CopySnapshotter(Snapshotter):
 
     @contextmanager
     def changing(self, stack: Sequence[Snapshot], active: ActiveSnapshot) -> Iterator[Root]:
-        """See Snapshotter: all that differs from the tree of ``stack`` is found anew, and takes the place of what was."""
+        """See Snapshotter: what differs from the tree of ``stack`` is found anew, and takes the place of what was."""
         with self._pool.taken(stack, None) as tree:
             _dress(tree.path)
             tree.index.settle()

@@ -371,7 +371,9 @@ def test_what_is_copied_out_follows_no_link_of_the_container(yard: Yard, name: s
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_files_are_copied_in(yard: Yard, name: str, way: tuple[str, ...]) -> None:
-    script = "ln -s /kept /way; echo ran > /ran; rm /kept/other; rm -r /tmp; mkdir /tmp; echo x > /tmp/x; chown 5:6 /ran"
+    script = (
+        "ln -s /kept /way; echo ran > /ran; rm /kept/other; rm -r /tmp; mkdir /tmp; echo x > /tmp/x; chown 5:6 /ran"
+    )
     yard.run("run", *way, "--name", name, "yard", script)
     folder = yard.program.context(f"in-{name}", {"tree/a": "a\n", "tree/b/c": "c\n", "file": "file\n"})
     yard.run("cp", f"{folder}/file", f"{name}:/new")
