@@ -156,9 +156,8 @@ def _write(case: Case, folder: Path, setting: Setting) -> Path:
     script = fill(case.prepare, setting.names, case)
     # nor does it fetch a commit again that it has from the repository of another case: histories name the first one
     date = f"@{time} +0000"
-    environ = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    done = subprocess.run(
-        ["sh", "-eu"], cwd=context, env=environ, input=script, capture_output=True, text=True, check=False
-    )
+    # by env(1), as os.environ is no mapping to copy in a thread: pytest changes it with each test
+    command = ["env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}", "sh", "-eu"]
+    done = subprocess.run(command, cwd=context, input=script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{case.name}: prepare failed:\n{done.stdout}{done.stderr}"
     return context
