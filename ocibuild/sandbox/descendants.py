@@ -32,10 +32,10 @@ def end_descendants(spared: Collection[int] = ()) -> None:
     All are stopped before any is killed, so that what forks without end gets no room to do so.
     """
     left_alone = set(spared)
-    if not left_alone and not _has_children():
+    if not left_alone and not has_children():
         return
     with _table() as table:
-        while left_alone or _has_children():
+        while left_alone or has_children():
             stopped = _stop_all(table, left_alone)
             if not stopped:
                 return
@@ -57,7 +57,7 @@ def signal_below(top: int, depth: int, number: int) -> None:
             table.send(one, number)
 
 
-def _has_children() -> bool:
+def has_children() -> bool:
     """Reap what has ended; tell whether anything is left, which would be our child once it had lost its parents."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:

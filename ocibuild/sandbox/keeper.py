@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import shell_status, tell
-from ocibuild.sandbox.descendants import end_descendants, signal_below
+from ocibuild.sandbox.descendants import end_descendants, has_children, signal_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ class Keeper:
         """Wait until nothing is left of the step, or it is to end; nobody is at the other end of its channel."""
         with suppress(KeyError):  # it may have been so before
             self._poll.unregister(self._channel.fileno())
-        while not self._told_to_end and _has_children():
+        while not self._told_to_end and has_children():
             self._look_after(None)
 
     def _look_after(self, timeout: int | None) -> None:
@@ -164,16 +164,6 @@ class Keeper:
                 return True
             os.waitpid(found.si_pid, 0)
         return False
-
-
-def _has_children() -> bool:
-    """Reap what has ended; tell whether anything has not."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
 
 
 def _end(first: int, process: int) -> None:

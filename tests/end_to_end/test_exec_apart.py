@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.end_to_end.test_exec import TEXT
 from tests.support.processes import processes_with, wait_until
 from tests.support.program import ROWS, Program
 from tests.support.screen import on_a_terminal
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
 
-TEXT = """\
-FROM {base}
-RUN echo 'other:x:5:6::/home/other:/bin/sh' >> /etc/passwd && mkdir -p /home/other /there && chown 5:6 /home/other
-ENV WHO=image
-WORKDIR /there
-CMD ["sh", "-c", "until [ -e /end ]; do sleep 0.05; done"]
-"""
+_COMMAND = 'CMD ["sh", "-c", "until [ -e /end ]; do sleep 0.05; done"]\n'
 _REFUSE = Path(__file__).parents[1] / "rows/refuse.py"
 
 
@@ -71,7 +66,9 @@ def apart(request: pytest.FixtureRequest, busybox_base: str) -> Iterator[Apart]:
     """Under proot as everybody, and in a bare chroot as root."""
     is_bare = request.param == "bare"
     with ROWS["root" if is_bare else request.param]() as program:
-        program.build(program.context("image", {"Dockerfile": TEXT.format(base=busybox_base)}), "-t", "image")
+        program.build(
+            program.context("image", {"Dockerfile": TEXT.format(base=busybox_base) + _COMMAND}), "-t", "image"
+        )
         yield Apart(InContainer(program.user), "chroot") if is_bare else Apart(program, "proot")
 
 
