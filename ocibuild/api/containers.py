@@ -35,12 +35,12 @@ class Containers(Transfers):
         *,
         platform: Platform | None = None,
         pulls: bool = True,
-        begun: Callable[[Container], None] = lambda _container: None,
+        begun: Callable[[Container], None] | None = None,
     ) -> int:
         """Run a container of an image, with this process's streams, and return its exit status.
 
         ``platform`` is what the image must be for, any where it is None. An image that the store does not have is
-        pulled, if ``pulls``. ``begun`` hears of the container before its process starts.
+        pulled, if ``pulls``. ``begun`` hears of the container when its process is its program.
         """
         from ocibuild.containers.run import run_attached
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocibuild.containers.run import RunRequest
-    from ocibuild.oci import Platform
     from ocibuild.store import Container
 
 
@@ -63,41 +62,23 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
     from ocibuild.oci import Platform
 
     check_streams(options)
-    if options["detach"]:
-        ctx.exit(_detached(ctx, reference, command, options))
-    platform = Platform.parse(options["platform"]) if options["platform"] else None
-    ctx.exit(_run(ctx, reference, _request(command, options), platform, pulls=options["pull"] == "missing"))
-
-
-def _run(
-    ctx: click.Context,
-    name: str,
-    request: RunRequest,
-    platform: Platform | None,
-    *,
-    pulls: bool,
-    begun: Callable[[Container], None] = lambda _container: None,
-) -> int:
-    try:
-        with session(ctx) as current:
-            return current.run(name, request, platform=platform, pulls=pulls, begun=begun)
-    except CannotStart as error:
-        return report(error, error.exit_status)
-
-
-def _detached(ctx: click.Context, name: str, command: tuple[str, ...], options: dict[str, Any]) -> int:
-    """Run the container in a process of its own, which goes on when this one has printed the container's ID."""
-    from ocibuild.oci import Platform
-
     request = _request(command, options)
     platform = Platform.parse(options["platform"]) if options["platform"] else None
-    pulls = options["pull"] == "missing"
-    container_id, status = in_background(
-        lambda begun: _run(ctx, name, request, platform, pulls=pulls, begun=lambda container: begun(container.id))
-    )
+
+    def run_it(begun: Callable[[Container], None] | None = None) -> int:
+        with session(ctx) as current:
+            return current.run(reference, request, platform=platform, pulls=options["pull"] == "missing", begun=begun)
+
+    try:
+        if not options["detach"]:
+            ctx.exit(run_it())
+        # in a process of its own, which goes on when this one has printed the container's ID
+        container_id, status = in_background(lambda begun: run_it(lambda container: begun(container.id)))
+    except CannotStart as error:
+        ctx.exit(report(error, error.exit_status))
     if container_id:
         click.echo(container_id)
-    return status
+    ctx.exit(status)
 
 
 def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import CannotStart, UsageError
@@ -110,12 +111,12 @@ def run_attached(
     image_name: str,
     request: RunRequest,
     limits: Callable[[], Limits],
-    begun: Callable[[Container], None] = lambda _container: None,
+    begun: Callable[[Container], None] | None = None,
 ) -> int:
     """Run a container with the standard streams of this process and return its exit status, as a shell shows it.
 
-    The image's layers are unpacked where they are not yet, within ``limits``. ``begun`` hears of the container before
-    its process starts. Raises UsageError, NotInStore where a layer is missing, CannotStart, SandboxError.
+    The image's layers are unpacked where they are not yet, within ``limits``. ``begun`` hears of the container when
+    its process is its program. Raises UsageError, NotInStore where a layer is missing, CannotStart, SandboxError.
     """
     config = container_config(image.config.config, request)
     process_of(config, request, hostname="")  # what is wrong with it is said before there is a container
@@ -133,9 +134,9 @@ def run_attached(
         status = _NOT_RUN
         try:
             with snapshotter.running(stack, active, keep=not request.removes) as root:
-                begun(container)
                 log = store.containers.log(container) if request.keeps_log else None
-                outcome = executor.run_attached(process, root, active.scratch, log=log)
+                hears = None if begun is None else partial(begun, container)
+                outcome = executor.run_attached(process, root, active.scratch, log=log, begun=hears)
                 if not request.removes:
                     snapshotter.forget_targets(active, outcome.created, outcome.touched)
             status = outcome.exit_status

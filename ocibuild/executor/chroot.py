@@ -99,7 +99,14 @@ class SpawnedExecutor(ABC):
         return outcome
 
     def run_attached(
-        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
+        self,
+        process: Process,
+        root: RootTree,
+        scratch: str,
+        *,
+        shown_on: int = 1,
+        log: str | None = None,
+        begun: Callable[[], None] | None = None,
     ) -> Outcome:
         """See Executor."""
         with self.prepared(process, root, scratch) as prepared, ExitStack() as cleanup:
@@ -118,6 +125,9 @@ class SpawnedExecutor(ABC):
                 if process.door is not None:
                     running.wait_for_root()  # who came before would be in another
                     self._open_door(process.door, prepared.admitted, opened)
+                if begun is not None:
+                    running.wait_for_program()
+                    begun()
                 if terminal is not None:
                     heard = partial(kept.add, Stream.STDOUT) if kept else None
                     if not relay(terminal, interactive=process.interactive, shown_on=shown_on, heard=heard):

@@ -25,12 +25,19 @@ class Executor(Protocol):
         """
 
     def run_attached(
-        self, process: Process, root: RootTree, scratch: str, *, shown_on: int = 1, log: str | None = None
+        self,
+        process: Process,
+        root: RootTree,
+        scratch: str,
+        *,
+        shown_on: int = 1,
+        log: str | None = None,
+        begun: Callable[[], None] | None = None,
     ) -> Outcome:
         """Run a process to its end with the standard streams of this one; for the main thread.
 
         Where it is to have a terminal, that is shown on the stream ``shown_on``. What it writes is kept in the file
-        ``log``, too, where there is one.
+        ``log``, too, where there is one. ``begun`` hears when it is its program.
         SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
         """
 

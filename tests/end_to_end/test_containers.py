@@ -310,6 +310,19 @@ def test_what_is_shown_of_the_machine(yard: Yard) -> None:
     assert (folder / "made").is_dir()
 
 
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_in_the_background_what_cannot_be_started_says_so(yard: Yard, name: str, way: tuple[str, ...]) -> None:
+    for program, status in (("nosuch", 127), ("/no/such", 127), ("/etc/passwd", 126)):
+        words = ("run", "-d", *way, "--name", f"{name}-{status}", "--entrypoint", program, "yard")
+        said = yard.run(*words, status=status)
+        yard.run("rm", "--force", f"{name}-{status}")
+        assert said.splitlines()[-1].startswith(f"ocibuild: {program}: "), said
+    wanted = () if way[:1] != ("--executor",) else ("run", "-d", *way, "--init", "--name", name, "yard")
+    if wanted:
+        assert "ocibuild: --init: proot gives a step no PID namespace" in yard.run(*wanted, status=1)
+        assert yard.state(name).startswith("Exited (125)")
+
+
 def test_what_is_missing_is_pulled(yard: Yard, busybox_base: str) -> None:
     root = ("--root", str(yard.program.user.home / "pulling"))
     assert "no such image" in yard.run(*root, "run", "--rm", "--pull", "never", busybox_base, "true", status=1)
