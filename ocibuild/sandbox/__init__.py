@@ -8,6 +8,7 @@ from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
+from ocibuild.sandbox.program import not_on_path
 from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Admission, FirstSpec
@@ -49,6 +50,7 @@ __all__ = [
     "exchange",
     "knock",
     "looker",
+    "not_on_path",
     "open_door",
     "read_accounts",
     "refuse_where_steps_are_refused",

@@ -75,9 +75,12 @@ def _search(name: str, search_path: str) -> str:
         path = os.path.join(folder or ".", name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-    raise CannotStart(
-        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
-    )
+    raise not_on_path(name)
+
+
+def not_on_path(name: str) -> CannotStart:
+    """Return the error of a program that no folder of PATH has."""
+    return CannotStart(f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in the image")
 
 
 def _follow_scripts(path: str, args: list[str]) -> tuple[str, list[str], bytes]:

@@ -17,7 +17,7 @@ from ocibuild.executor.proot.program import LOADER, NO_SECCOMP, SCRATCH, try_pro
 from ocibuild.executor.proot.view import View, is_program
 from ocibuild.executor.refusals import refuse_unshared
 from ocibuild.fs import Root
-from ocibuild.sandbox import Folder, ProgramSpec, user_of_image
+from ocibuild.sandbox import Folder, ProgramSpec, not_on_path, user_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -143,9 +143,7 @@ def _located(tree: Root, process: Process) -> list[str]:
         return [found[0], *others]
     if any(_is_mounted(process, folder) for folder in folders):
         return [name, *others]
-    raise CannotStart(
-        f"{name}: executable file not found in $PATH", exit_status=127, remedy="install it in an earlier step"
-    )
+    raise not_on_path(name)
 
 
 def _refuse_missing(tree: Root, process: Process, name: str) -> None:
