@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from ocibuild.errors import NoSpace, StoreError, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from ocibuild.store.locks import Locks
 
 VERSION = 7
 """The schema's version, kept in SQLite's ``user_version``."""
@@ -125,6 +127,29 @@ class Database:
             except BaseException:
                 self._connection.close()
                 raise
+
+    @classmethod
+    def open(cls, path: str, locks: Locks) -> Self:
+        """Open the database at ``path``, made where it is missing.
+
+        A new one gets its name when it is complete: of several that put one file in WAL mode at once, SQLite refuses
+        all but the first, without waiting.
+        """
+        if not os.path.exists(path):
+            with locks.holding("making the database"):
+                if not os.path.exists(path):
+                    cls._make(path)
+        return cls(path)
+
+    @classmethod
+    def _make(cls, path: str) -> None:
+        new = f"{path}.new"
+        # what a maker left that was killed; and the log of a database that was removed would be taken for the new one's
+        for name in (new, *(one + log for one in (new, path) for log in ("-journal", "-wal", "-shm"))):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+        cls(new).close()
+        os.rename(new, path)
 
     def _prepare(self) -> None:
         version = self._version()

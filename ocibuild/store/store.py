@@ -62,7 +62,7 @@ class Store:
         self.locks = Locks(os.path.join(root, "locks"))
         self.blobs = Blobs(root)
         self.tags = Tags(root, self.locks)
-        self._database = Database(os.path.join(root, "ocibuild.db"))
+        self._database = Database.open(os.path.join(root, "ocibuild.db"), self.locks)
         self.snapshots = Snapshots(root, self._database, self.locks)
         self.containers = Containers(root, self._database, self.locks, self.snapshots)
         self.trees = Trees(root, self.locks)

@@ -131,7 +131,7 @@ def _without_uuids(content: bytes) -> bytes:
 def test_ten_builds_at_once_share_what_they_can_and_give_the_right_images(ocibuild: Program, service: Service) -> None:
     builds = Builds.prepare(ocibuild, service)
     ended = [_end(process) for process in [builds.start(number) for number in range(BUILDS)]]
-    assert [status for status, _ in ended] == [0] * BUILDS, ended
+    assert [one for one in ended if one[0] != 0] == []
     fetched = Counter(one.path for one in service.requests("GET", "/blobs/") if one.status == 200)
     assert set(fetched.values()) == {1}
     assert len(fetched) == 4  # two layers and two configs
@@ -163,7 +163,7 @@ def test_one_of_ten_that_is_killed_does_no_harm_to_the_others(ocibuild: Program,
     ended = [_end(process) for process in processes]
     others = [number for number in range(BUILDS) if number != victim[0]]
     assert ended[victim[0]][0] == -signal.SIGKILL
-    assert [ended[number][0] for number in others] == [0] * len(others), ended
+    assert [ended[number] for number in others if ended[number][0] != 0] == []
     ran = Counter(_step(label) for number in others for label in Built(0, "", ended[number][1]).ran("RUN"))
     assert ran["everybody 3/4"] == ran["everybody 4/4"] == 1
     images = [builds.image(number) for number in others]

@@ -20,7 +20,7 @@ from ocibuild.oci import Digest, Reference, mediatypes
 from ocibuild.store import Record, Store, translate_errors
 from ocibuild.store.database import VERSION, Database
 from tests.support.privileges import bound_by_permissions
-from tests.unit.store.processes import start
+from tests.unit.store.processes import kill_when_ready, start
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 
@@ -137,6 +137,43 @@ store.tags.set(Reference.parse("app:" + sys.argv[2]), store.blobs.put(sys.argv[2
     with Store.open(root) as store:
         assert len(store.tags.entries()) == 8
         assert all(store.records.get(Digest.of(str(number).encode())) for number in range(8))
+
+
+def test_database_may_be_made_by_many_at_the_same_moment(tmp_path: Path) -> None:
+    """SQLite refuses at once, and does not wait, where two put one file in WAL mode."""
+    program = """
+for turn in range(60):
+    at = int(sys.stdin.readline())
+    while time.monotonic_ns() < at:
+        pass
+    Store.open(f"{sys.argv[1]}{turn}").close()
+    print(turn, flush=True)
+"""
+    processes = [start(str(tmp_path / "store"), program) for _ in range(8)]
+    for turn in range(60):
+        at = time.monotonic_ns() + 2_000_000
+        for process in processes:
+            assert process.stdin is not None
+            print(at, file=process.stdin, flush=True)
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{turn}\n"
+    for process in processes:
+        with process:
+            process.communicate()
+
+
+def test_log_of_a_database_that_was_removed_is_not_taken_for_that_of_the_new_one(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    kill_when_ready(str(root), "store.origins.add(Digest.of(b'layer'), Reference.parse('r.example/app')); ready()")
+    assert (root / "ocibuild.db-wal").stat().st_size > 0
+    (root / "ocibuild.db").unlink()
+    (root / "ocibuild.db.new-wal").write_bytes((root / "ocibuild.db-wal").read_bytes())  # of who was killed making one
+    with Store.open(str(root)) as store:
+        assert store.origins.repositories(Digest.of(b"layer"), "r.example") == ()
+        store.origins.add(Digest.of(b"layer"), Reference.parse("r.example/other"))
+    with closing(sqlite3.connect(root / "ocibuild.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 WORK = """
