@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import Entry, Kind, TarWriter
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.writer import TarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -47,12 +47,12 @@ from ocibuild.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_USER_INFO = re.compile(r"(?i)\b(https?://)[^/\s?#]*@")
+_USER_INFO = r"(?i)\b(https?://)[^/\s?#]*@"
 
 
 def without_passwords(text: str) -> str:
     """Return ``text`` as anybody may read it: without the user and password of each web address in it."""
-    return _USER_INFO.sub(r"\1…@", text)
+    return re.sub(_USER_INFO, r"\1…@", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocibuild.executor import Executor
-    from ocibuild.layer import Ownership
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.layer.owners import Ownership
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Store
 
 _IN_NAMESPACES = {IDs.ALL: Row.ROOT, IDs.RANGE: Row.RANGE, IDs.ONE: Row.ONE_ID}
@@ -140,7 +140,7 @@ class Machine:
 
     def ownership(self) -> Ownership:
         """Return how owners are put on files here."""
-        from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
+        from ocibuild.layer.owners import MappedOwners, RealOwners, RecordedOwners
 
         match self.identity:
             case Identity(ids=IDs.ONE):

@@ -25,7 +25,7 @@ CAPABILITY = "security.capability"
 RECORDED_CAPABILITY = "user.ocibuild.security.capability"
 """Where the capabilities of a program are kept by who may not set them; see capabilities(7), "File capabilities"."""
 
-_FORM = re.compile(rb"([0-9]{1,10}):([0-9]{1,10}):[0-7]{1,7}(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?")
+_FORM = rb"([0-9]{1,10}):([0-9]{1,10}):[0-7]{1,7}(?::([a-z]+)(?:-([0-9]{1,9})-([0-9]{1,9}))?)?"
 _LAST_ID = 0xFFFFFFFF
 _DEVICES = {b"char": stat.S_IFCHR, b"block": stat.S_IFBLK}
 _NAMES = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
@@ -58,7 +58,7 @@ class Record(NamedTuple):
     @classmethod
     def parse(cls, value: bytes) -> Record | None:
         """Return what the attribute's value says, None where it is none."""
-        match = _FORM.fullmatch(value)
+        match = re.fullmatch(_FORM, value)
         if match is None:
             return None
         uid, gid, kind, major, minor = match.groups()

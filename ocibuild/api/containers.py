@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ocibuild.containers.entering import ExecRequest
     from ocibuild.containers.files import Difference
     from ocibuild.containers.run import RunRequest
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.machine import Machine
     from ocibuild.oci import Digest
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Container, StoredImage
 
 

@@ -16,7 +16,7 @@ from ocibuild.archive.layout import read_file
 from ocibuild.archive.sound import Hashed
 from ocibuild.archive.tarred import TarredFiles
 from ocibuild.errors import DigestMismatch, InvalidDocument, NotFound, OcibuildError, naming
-from ocibuild.layer import decompress
+from ocibuild.layer.compression import decompress
 from ocibuild.oci import Compression, Descriptor, DiffID, Digest, ImageConfig, Manifest, mediatypes
 from ocibuild.oci.limits import CONFIG_LIMIT, MANIFEST_LIMIT
 

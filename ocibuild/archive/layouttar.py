@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ocibuild.archive.layout import blob_name
 from ocibuild.archive.layoutfolder import LAYOUT_FILE
-from ocibuild.layer import Entry, Kind, TarWriter
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.writer import TarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive.destination import translating
 from ocibuild.errors import InvalidLayer, OcibuildError, UsageError, naming
-from ocibuild.layer import is_compressed, plain_bytes
+from ocibuild.layer.plain import is_compressed, plain_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.layer import Readable
+    from ocibuild.layer.reader import Readable
 
 _PIECE = 1 << 20
 STDIN = "-"

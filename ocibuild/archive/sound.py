@@ -6,7 +6,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ocibuild.errors import DigestMismatch, InvalidDocument, InvalidLayer
-from ocibuild.layer import Meter, TarReader
+from ocibuild.layer.limits import Meter
+from ocibuild.layer.reader import TarReader
 from ocibuild.oci import DiffID, Digest, Limits, compression_of
 
 if TYPE_CHECKING:

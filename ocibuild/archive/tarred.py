@@ -9,12 +9,13 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
 from ocibuild.errors import InvalidDocument
-from ocibuild.layer import Kind, TarReader
+from ocibuild.layer.entry import Kind
+from ocibuild.layer.reader import TarReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ocibuild.layer import Entry
+    from ocibuild.layer.entry import Entry
 
 MAX_FILES: Final = 1 << 16
 """Files of an archive that we remember: more than five hundred images of 127 layers."""

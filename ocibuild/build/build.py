@@ -208,7 +208,7 @@ class Builder:
 
     def _workshop(self, inputs: Inputs, part: _Part, opened: _Opened, cleanup: ExitStack) -> Workshop:
         """Make this machine ready to make something; raise SandboxError where it refuses."""
-        from ocibuild.layer import compression_threads
+        from ocibuild.layer.compression import compression_threads
 
         request, remotes = part.request, opened.remotes
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ocibuild.dockerfile.reports.targets import BuildTarget
     from ocibuild.errors import OcibuildError
     from ocibuild.graph import Emit
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.registry import Registry
     from ocibuild.store import Store
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ocibuild.build.remotes import Remotes
     from ocibuild.build.request import BuildRequest
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.store import ActiveSnapshot, Store
 
 USUAL_NAMES = ("Dockerfile", "Containerfile", "dockerfile")

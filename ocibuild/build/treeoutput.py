@@ -10,7 +10,7 @@ from ocibuild.archive import destination, translating
 from ocibuild.fs import Root
 from ocibuild.output import Kind
 from ocibuild.output.tree import write_tree_folder, write_tree_tar
-from ocibuild.rootfs import unpack_stored
+from ocibuild.rootfs.stored import unpack_stored
 from ocibuild.sandbox import IDs
 
 if TYPE_CHECKING:

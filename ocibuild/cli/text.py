@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import without_passwords
-from ocibuild.graph import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +46,8 @@ def size(count: int) -> str:
 
 def age(created: str | None, now: float) -> str:
     """Return how long ago a time in RFC 3339 was: ``3 days ago``; ``N/A`` where there is none."""
+    from ocibuild.graph import parse_time  # the texts of errors need nothing of it
+
     then = parse_time(created)
     return "N/A" if then is None else f"{span(int(now - then))} ago"
 
@@ -70,6 +71,8 @@ def span(seconds: int) -> str:
 def utc(created: str | None) -> str:
     """Return a time in RFC 3339 as Go shows it: ``2023-11-14 22:13:20 +0000 UTC``; ``N/A`` where there is none."""
     import time
+
+    from ocibuild.graph import parse_time  # the texts of errors need nothing of it
 
     then = parse_time(created)
     return "N/A" if then is None else time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(then))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from ocibuild.dockerfile import changed_config
 from ocibuild.errors import NotInStore, StoreError
 from ocibuild.graph import format_time
-from ocibuild.layer import compression_threads
+from ocibuild.layer.compression import compression_threads
 from ocibuild.oci import Descriptor, History, Platform, RunConfig
 from ocibuild.output import write_image
 from ocibuild.store import load_image
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Container, Store, StoredImage
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import OcibuildError
 from ocibuild.fs import Root
-from ocibuild.layer import RealOwners
+from ocibuild.layer.owners import RealOwners
 from ocibuild.output.tree import write_tree_entry, write_tree_folder
 
 if TYPE_CHECKING:
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
 
 
 def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:

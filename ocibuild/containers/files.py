@@ -6,15 +6,15 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.changes import changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ocibuild.layer import Ownership
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.layer.owners import Ownership
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Container, Store
 
 

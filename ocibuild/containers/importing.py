@@ -9,18 +9,22 @@ from ocibuild.archive import opened_file
 from ocibuild.dockerfile import changed_config
 from ocibuild.errors import naming
 from ocibuild.graph import format_time
-from ocibuild.layer import compression_threads, packing, plain_bytes, verify
+from ocibuild.layer.apply import verify
+from ocibuild.layer.compression import compression_threads
+from ocibuild.layer.packing import packing
+from ocibuild.layer.plain import plain_bytes
 from ocibuild.oci import Compression, Descriptor, History, ImageConfig, Platform, layer_type
 from ocibuild.output import write_image
-from ocibuild.rootfs import unpack_stored
+from ocibuild.rootfs.stored import unpack_stored
 from ocibuild.store import Layer
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocibuild.layer import Ownership, Readable
     from ocibuild.layer.chunks import Chunker
+    from ocibuild.layer.owners import Ownership
+    from ocibuild.layer.reader import Readable
     from ocibuild.oci import Limits
     from ocibuild.store import Store
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import CannotStart, UsageError
 from ocibuild.executor import Connection, Forced, Process
-from ocibuild.rootfs import unpack_stored
+from ocibuild.rootfs.stored import unpack_stored
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ocibuild.executor import Executor
     from ocibuild.graph import ExtraHost, Ulimit
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import Limits, RunConfig
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.sandbox import Mount
     from ocibuild.store import Container, Store, StoredImage
 

@@ -21,7 +21,7 @@ from ocibuild.executor.placing import placing
 from ocibuild.executor.refusals import refuse_unshared
 from ocibuild.executor.sources import opened_source
 from ocibuild.fs import Root
-from ocibuild.layer import copy_entry
+from ocibuild.layer.materialise import copy_entry
 from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, StepSpec, Sysfs, Tmpfs, Tree
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from ocibuild.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OCTAL = re.compile(r"0*[0-7]{1,4}")
-_CLAUSE = re.compile(r"([augo]*)((?:[-+=][rwxXstugo]*)+)")
-_OPERATION = re.compile(r"([-+=])([rwxXstugo]*)")
+_OCTAL = r"0*[0-7]{1,4}"
+_CLAUSE = r"([augo]*)((?:[-+=][rwxXstugo]*)+)"
+_OPERATION = r"([-+=])([rwxXstugo]*)"
 _SET_ID, _STICKY, _EXECUTE = 0o6000, 0o1000, 0o111
 _ALL = 0o6777  # what ``a`` means: all but the sticky bit
 _CLASSES = {"a": _ALL, "u": 0o4700, "g": 0o2070, "o": 0o007}
@@ -53,7 +53,7 @@ class ModeChange:
         """Return what ``text`` says; raises ValueError where it says nothing."""
         if len(text) > _MAX_LENGTH:
             raise ValueError(f"invalid mode: it is longer than {_MAX_LENGTH} characters")
-        if _OCTAL.fullmatch(text):
+        if re.fullmatch(_OCTAL, text):
             return cls(text, int(text, 8))
         if text[:1].isdigit():
             raise ValueError(f"invalid mode {text!r}: in digits it is octal, between 0 and 07777")
@@ -73,13 +73,13 @@ class ModeChange:
 
 def _parse(text: str) -> Iterator[_Change]:
     for clause in text.split(","):
-        match = _CLAUSE.fullmatch(clause)
+        match = re.fullmatch(_CLAUSE, clause)
         if match is None:
             raise ValueError(f"invalid mode {text!r}: it is octal, or like u=rwX,go=rX")
         who = 0
         for letter in match[1]:
             who |= _CLASSES[letter]
-        for operator, letters in _OPERATION.findall(match[2]):
+        for operator, letters in re.findall(_OPERATION, match[2]):
             yield from _Operation(operator, who).changes(letters)
 
 

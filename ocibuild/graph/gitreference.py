@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 _SCHEMES = ("http", "https", "ssh", "git")
-_SCHEME = re.compile(r"[a-zA-Z0-9]+://")
-_SCP = re.compile(
-    r"(?P<remote>[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:[^?#\n]*)(?:\?(?P<query>[^#\n]*))?(?:#(?P<fragment>[^\n]*))?"
-)
+_SCHEME = r"[a-zA-Z0-9]+://"
+_SCP = r"(?P<remote>[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:[^?#\n]*)(?:\?(?P<query>[^#\n]*))?(?:#(?P<fragment>[^\n]*))?"
 _GITHUB = "github.com/"
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE = "%(?![0-9A-Fa-f]{2})"
 _KEPT = "%/:@!$&'()*+,;=~[]"  # what a path may hold as it is (RFC 3986, section 3.3)
 _FLAGS = ("submodules", "keep-git-dir")
 _PARAMETERS = ("ref", "tag", "branch", "subdir", "checksum", "commit", *_FLAGS)
@@ -52,9 +50,9 @@ class GitReference:
         if shorthand and text.startswith(_GITHUB):
             text = f"https://{text}"
             return cls._from_url(text)
-        if _SCHEME.match(text):
+        if re.match(_SCHEME, text):
             return None if _is_file(text) else cls._from_url(text)
-        scp = _SCP.fullmatch(text)
+        scp = re.fullmatch(_SCP, text)
         if scp is None:
             return None
         return cls._with_parameters(scp["remote"], scp["fragment"] or "", scp["query"] or "")
@@ -104,7 +102,7 @@ def _split(text: str) -> SplitResult | None:
     """Return the parts of a URL, None where it is none."""
     from urllib.parse import urlsplit
 
-    if re.search(r"[\x00-\x1f\x7f]", text) or _BAD_ESCAPE.search(text.partition("?")[0]):
+    if re.search(r"[\x00-\x1f\x7f]", text) or re.search(_BAD_ESCAPE, text.partition("?")[0]):
         return None
     try:
         url = urlsplit(text)

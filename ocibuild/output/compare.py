@@ -6,13 +6,15 @@ import hashlib
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from ocibuild.layer import Kind, Pieces, TarReader, decompress
+from ocibuild.layer.compression import decompress
+from ocibuild.layer.entry import Kind
+from ocibuild.layer.reader import Pieces, TarReader
 from ocibuild.oci import compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocibuild.layer import Entry
+    from ocibuild.layer.entry import Entry
     from ocibuild.store import Blobs, Layer, StoredImage
 
 _FIELDS = ("kind", "mode", "uid", "gid", "size", "mtime_ns", "linkname", "device", "xattrs")

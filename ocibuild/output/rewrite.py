@@ -6,17 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import UsageError
-from ocibuild.layer import (
-    ANNOTATIONS,
-    TABLE_DIGEST,
-    compression_threads,
-    decompress,
-    entries_of,
-    is_estargz,
-    pack_estargz,
-    packing,
-    retime,
-)
+from ocibuild.layer.compression import compression_threads, decompress
+from ocibuild.layer.estargz import ANNOTATIONS, TABLE_DIGEST, is_estargz, pack_estargz
+from ocibuild.layer.packing import packing
+from ocibuild.layer.retime import entries_of, retime
 from ocibuild.oci import Compression, compression_of, layer_type
 from ocibuild.output.encoding import Encoding
 from ocibuild.output.image import write_image

@@ -8,14 +8,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import ContentCopier, open_readable, status_of
-from ocibuild.layer import Changed, Kind, pack, read_xattrs
+from ocibuild.layer.changes import Changed
+from ocibuild.layer.entry import Kind
+from ocibuild.layer.pack import pack
+from ocibuild.layer.xattrs import read_xattrs
 from ocibuild.oci import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ocibuild.fs import Root
-    from ocibuild.layer import Change, Nature, Ownership
+    from ocibuild.layer.changes import Change
+    from ocibuild.layer.owners import Nature, Ownership
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -9,14 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocibuild.errors import DigestMismatch, IncompleteBlob, Interrupted, InvalidLayer, naming
-from ocibuild.layer import Allowance, verify
+from ocibuild.layer.apply import verify
+from ocibuild.layer.limits import Allowance
 from ocibuild.oci import compression_of
-from ocibuild.rootfs.unpack import unpack, unpacked
+from ocibuild.rootfs.unpack import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import Descriptor, Digest, Limits
     from ocibuild.rootfs.unpack import Blob
     from ocibuild.store import BlobWriter, Layer, Snapshot, Store
@@ -108,7 +109,7 @@ def _bring_in(
     report: Report,
     outline: bool,
 ) -> tuple[Snapshot, ...]:
-    stack = unpacked(store, layers, outline=outline)
+    stack = store.snapshots.by_layers(layers, outline=outline)
     wanted = layers if stack is None and ownership else blobs
     arrivals = _Arrivals(store, origin, [layer.descriptor for layer in wanted], report)
     if stack is not None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import Root, have_same_bytes, open_readable
-from ocibuild.layer import Merged
+from ocibuild.layer.merged import Merged
 from ocibuild.layer.xattrs import LABEL
 
 if TYPE_CHECKING:

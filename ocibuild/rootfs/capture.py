@@ -7,21 +7,15 @@ import stat
 from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.fs import Cursor
-from ocibuild.layer import (
-    Changed,
-    FileCopier,
-    Opaque,
-    Removed,
-    copy_attributes,
-    link_from,
-    make_opaque,
-    make_whiteout,
-)
+from ocibuild.layer.changes import Changed, Opaque, Removed
+from ocibuild.layer.copying import FileCopier, copy_attributes
+from ocibuild.layer.materialise import link_from
+from ocibuild.layer.whiteouts import make_opaque, make_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ocibuild.layer import Change
+    from ocibuild.layer.changes import Change
 
 
 def capture(changes: Iterable[Change], tree: str, upper: str) -> list[str]:

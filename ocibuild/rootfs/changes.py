@@ -7,7 +7,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Opaque, Removed, is_mark, is_opaque, is_whiteout, pack
+from ocibuild.layer.changes import Changed, Opaque, Removed
+from ocibuild.layer.pack import pack
+from ocibuild.layer.whiteouts import is_mark, is_opaque, is_whiteout
 from ocibuild.oci import Compression, layer_type
 from ocibuild.rootfs.below import Below
 from ocibuild.store import Layer
@@ -15,7 +17,9 @@ from ocibuild.store import Layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.layer import Change, Merged, Ownership
+    from ocibuild.layer.changes import Change
+    from ocibuild.layer.merged import Merged
+    from ocibuild.layer.owners import Ownership
     from ocibuild.store import BlobWriter, Snapshot, Store
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import RecordedOwners, copy_entry, make_whiteout, materialise
+from ocibuild.layer.materialise import copy_entry, materialise
+from ocibuild.layer.owners import RecordedOwners
+from ocibuild.layer.whiteouts import make_whiteout
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.capture import capture
 from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
@@ -24,7 +26,7 @@ from ocibuild.sandbox import Folder, exchange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.rootfs.trees import Tree
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Cursor
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.sandbox import birth_time, looker
 from ocibuild.sandbox.syscalls import AT_FDCWD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from ocibuild.layer import Change
+    from ocibuild.layer.changes import Change
 
 _COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE, which files get their ctime from; see clock_gettime(2)
 _PAUSE = 0.0005

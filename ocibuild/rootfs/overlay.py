@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import is_opaque
+from ocibuild.layer.whiteouts import is_opaque
 from ocibuild.rootfs.snapshotter import SOCKETS, MountedTree, Snapshotter
 from ocibuild.rootfs.targets import STUBS, forget, make_stub
 from ocibuild.sandbox import Overlay
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.store import ActiveSnapshot, Snapshot, Store
 
 _PROBE = "user.ocibuild.probe"

@@ -10,10 +10,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ocibuild.fs import Root, have_same_bytes, open_readable
-from ocibuild.layer import is_opaque, is_whiteout, read_xattrs
+from ocibuild.layer.whiteouts import is_opaque, is_whiteout
+from ocibuild.layer.xattrs import read_xattrs
 
 if TYPE_CHECKING:
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
 
 _GRAIN = 2_000_000_000
 """The coarsest times, in nanoseconds, that archives and file systems have."""

@@ -7,14 +7,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.oci import Compression
-from ocibuild.rootfs.changes import pack_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from ocibuild.fs import Root
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.sandbox import RootTree
     from ocibuild.store import ActiveSnapshot, BlobWriter, Layer, Snapshot, Store
 
@@ -119,6 +118,8 @@ class Snapshotter(ABC):
         The layer is the same whatever the number of ``threads`` that compress it. ``large`` hears of a large one's blob
         while it is still being written.
         """
+        from ocibuild.rootfs.changes import pack_changes  # a container needs nothing that packs
+
         return pack_changes(
             self.store,
             self.ownership,

@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import materialise
+from ocibuild.layer.materialise import materialise
 from ocibuild.rootfs.index import Index
 
 if TYPE_CHECKING:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocibuild.errors import naming
 from ocibuild.fs import Root
-from ocibuild.layer import Allowance, apply, settle
+from ocibuild.layer.apply import apply
+from ocibuild.layer.limits import Allowance
+from ocibuild.layer.settle import settle
 from ocibuild.oci import Limits, chain_ids, compression_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ocibuild.layer import Applied, Ownership
+    from ocibuild.layer.apply import Applied
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import ChainID
     from ocibuild.store import ActiveSnapshot, Layer, Snapshot, Store
 
@@ -36,15 +39,6 @@ class _Missing(NamedTuple):
 
     position: int
     active: ActiveSnapshot
-
-
-def unpacked(store: Store, layers: Sequence[Layer], *, outline: bool = False) -> tuple[Snapshot, ...] | None:
-    """Return the snapshots, or outlines, of a stack of layers, oldest first, or None where one of them is missing."""
-    found = [
-        store.snapshots.by_chain(chain, outline=outline) for chain in chain_ids([layer.diff_id for layer in layers])
-    ]
-    present = tuple(snapshot for snapshot in found if snapshot)
-    return present if len(present) == len(layers) else None
 
 
 def unpack(
@@ -83,23 +77,6 @@ def unpack(
             below = [snapshot for snapshot in stack[:position] if snapshot]
             stack[position] = _commit(active, chains[position], layers[position], result, below, allowance)
     return tuple(snapshot for snapshot in stack if snapshot)
-
-
-def unpack_stored(
-    store: Store, layers: Sequence[Layer], *, ownership: Ownership, limits: Callable[[], Limits]
-) -> tuple[Snapshot, ...]:
-    """Return the snapshots of layers whose blobs the store has, oldest first, unpacked where they are not yet.
-
-    Raises as ``unpack`` does, and NotInStore.
-    """
-    return unpacked(store, layers) or unpack(
-        store,
-        layers,
-        lambda layer: store.blobs.open(layer.descriptor.digest),
-        ownership=ownership,
-        progress=lambda _layer, _more: None,
-        limits=limits(),
-    )
 
 
 def _apply_all(

@@ -132,12 +132,10 @@ class Bringer:
 
 def find_stack(store: Store, layers: Sequence[Layer], extent: Extent) -> tuple[tuple[Snapshot, ...], Extent] | None:
     """Return the snapshots of a stack of layers, or their outlines where these will do, and which of the two."""
-    from ocibuild.rootfs import unpacked
-
-    stack = unpacked(store, layers)
+    stack = store.snapshots.by_layers(layers)
     if stack is not None:
         return stack, Extent.FILES
-    stack = unpacked(store, layers, outline=True) if extent is Extent.OUTLINE else None
+    stack = store.snapshots.by_layers(layers, outline=True) if extent is Extent.OUTLINE else None
     return (stack, extent) if stack is not None else None
 
 

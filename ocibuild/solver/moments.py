@@ -43,7 +43,7 @@ def moment_of(changes: str, begun: int, base: str | None) -> Moment:
     It is the newest time of a file among them, or ``base`` (RFC 3339) where that is newer. A time that is still to come
     counts for nothing. ``begun`` is when the changes began, in nanoseconds since 1970.
     """
-    from ocibuild.layer import is_whiteout  # not for a build that is all cached
+    from ocibuild.layer.whiteouts import is_whiteout  # not for a build that is all cached
 
     begun, now = begun - _GRAIN, time.time_ns()
     at = parse_time(base)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from ocibuild.executor import Executor
     from ocibuild.graph import Emit, GitTree, HttpFile, Image
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import Descriptor, Digest, Limits
-    from ocibuild.rootfs import Snapshotter
     from ocibuild.rootfs.arrivals import BlobOrigin
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.solver.operations.aftermath import Aftermath
     from ocibuild.source import LocalContext
     from ocibuild.store import ActiveSnapshot, BlobWriter, LayerRecord, Store

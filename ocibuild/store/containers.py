@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOST = 137
 """The exit status of a container whose runner was killed, and it with that: as of SIGKILL."""
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 _EVERY = "SELECT id, name, snapshot, facts, created, finished, status FROM containers"
 _ONE = f"{_EVERY} WHERE id = ?"
 _NEWEST_FIRST = f"{_EVERY} ORDER BY created DESC"
@@ -110,7 +110,7 @@ class Containers:
 
         Raises UsageError where ``name`` is none, or somebody has it.
         """
-        if name is not None and not _NAME.fullmatch(name):
+        if name is not None and not re.fullmatch(_NAME, name):
             raise UsageError(f"{name!r} is no name of a container", remedy="take two or more of a-z, 0-9, '_.-'")
         container_id = os.urandom(32).hex()
         lock = self._locks.hold(_lock_name(container_id))

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.fs import remove_path
-from ocibuild.oci import ChainID, Descriptor, DiffID, Digest
+from ocibuild.oci import ChainID, Descriptor, DiffID, Digest, chain_ids
 from ocibuild.store.inputs import RecordedInputs
 from ocibuild.store.removal import try_remove
 from ocibuild.store.sweeper import Sweeper
@@ -168,6 +168,12 @@ class Snapshots:
         That counts as a use.
         """
         return self._used("SELECT id, diff_id, layer FROM snapshots WHERE chain_id = ?", chain_id, outline=outline)
+
+    def by_layers(self, layers: Sequence[Layer], *, outline: bool = False) -> tuple[Snapshot, ...] | None:
+        """Return the snapshots, or outlines, of a stack of layers, oldest first, or None where one is missing."""
+        chains = chain_ids([layer.diff_id for layer in layers])
+        found = tuple(snapshot for chain in chains if (snapshot := self.by_chain(chain, outline=outline)))
+        return found if len(found) == len(layers) else None
 
     def by_id(self, number: int) -> Snapshot | None:
         """Return a committed snapshot, or None where there is none; that counts as a use."""

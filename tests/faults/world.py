@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import NotInStore
-from ocibuild.layer import RealOwners, RecordedOwners
+from ocibuild.layer.owners import RealOwners, RecordedOwners
 from ocibuild.oci import Digest, Limits, Platform, Reference, mediatypes
 from ocibuild.registry import Credentials, Registry, RegistryBlobs, RegistryConfig, RetryPolicy, resolve
-from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.arrivals import bring_in
 from ocibuild.store import find_image, load_image, pair_layers
 from tests.support.hub import BASIC, PASSWORD, REFRESH, USER, serve_hub
@@ -171,7 +170,7 @@ class World:
         assert tagged is not None
         assert (tagged.digest, tagged.size) == (image.digest, len(image.manifest))
         found = load_image(self.store.blobs, tagged.digest, AMD64)
-        snapshots = unpacked(self.store, found.layers)
+        snapshots = self.store.snapshots.by_layers(found.layers)
         assert snapshots is not None
         for snapshot, (name, content) in zip(snapshots, image.files, strict=True):
             assert Path(snapshot.path, name).read_bytes() == content

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import RealOwners
+from ocibuild.layer.owners import RealOwners
 from ocibuild.oci import DiffID, Digest
-from ocibuild.rootfs import unpack
 from ocibuild.rootfs.overlay import OverlaySnapshotter
+from ocibuild.rootfs.unpack import unpack
 from ocibuild.store import Layer, Store
 from tests.layers.row import described
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, pack
+from ocibuild.layer.changes import Changed
 from ocibuild.layer.chunks import CHUNK
+from ocibuild.layer.pack import pack
 from ocibuild.oci import Compression, DiffID, Digest, Reference, layer_type
 from ocibuild.store import Layer, Store
 from tests.support.peers import require_peer

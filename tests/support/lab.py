@@ -24,7 +24,7 @@ import ocibuild.sandbox.supervision  # noqa: F401
 from ocibuild.executor import Process
 from ocibuild.executor.chroot import ChrootExecutor
 from ocibuild.graph import Stream
-from ocibuild.layer import MappedOwners, RealOwners, RecordedOwners
+from ocibuild.layer.owners import MappedOwners, RealOwners, RecordedOwners
 from ocibuild.rootfs.copy import CopySnapshotter
 from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.sandbox import IDs, Spawner, enter
@@ -35,8 +35,8 @@ from tests.support.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ocibuild.layer import Ownership
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.layer.owners import Ownership
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.sandbox import Identity
     from ocibuild.store import ActiveSnapshot, Snapshot
 

@@ -13,11 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer, SourceError
-from ocibuild.layer import Kind, TarReader, plain_bytes, split_header
+from ocibuild.layer.entry import Kind
+from ocibuild.layer.header import split_header
+from ocibuild.layer.plain import plain_bytes
+from ocibuild.layer.reader import TarReader
 
 if TYPE_CHECKING:
     from ocibuild.fs import Root
-    from ocibuild.layer import Entry
+    from ocibuild.layer.entry import Entry
     from ocibuild.solver.operations.placing import Placer
 
 _BLOCK = 512

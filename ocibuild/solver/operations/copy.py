@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from ocibuild.errors import SourceError
 from ocibuild.fs import ContentCopier, Root, same_times
 from ocibuild.graph import Scratch
-from ocibuild.layer import Entry, Kind, is_whiteout
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.whiteouts import is_whiteout
 from ocibuild.solver.operations.archive import is_archive, unpack
 from ocibuild.solver.operations.destination import Destination
 from ocibuild.solver.operations.directory import explained
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import ModeChange
     from ocibuild.graph import Copy, Vertex
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.solver.operations.sharing import Link, Shared
     from ocibuild.solver.operations.sources import Sources
     from ocibuild.solver.workshop import Inputs, Workshop

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import SourceError
 from ocibuild.graph import Scratch
-from ocibuild.layer import Entry, Kind
+from ocibuild.layer.entry import Entry, Kind
 from ocibuild.solver.operations.owners import find_owner
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import Root
     from ocibuild.graph import MakeDirectory
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.solver.workshop import Workshop
     from ocibuild.store import ActiveSnapshot, Snapshot
 

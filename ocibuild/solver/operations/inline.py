@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import Entry, Kind
+from ocibuild.layer.entry import Entry, Kind
 from ocibuild.solver.moments import LONG_AGO
 from ocibuild.solver.operations.placing import Placer
 

@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from ocibuild.errors import SourceError
 from ocibuild.executor.ssh import lent
-from ocibuild.graph import (
-    BindMount,
-    CacheMount,
-    Copy,
-    CopySource,
-    Scratch,
-    SecretMount,
-    SSHMount,
-    TmpfsMount,
-)
-from ocibuild.layer import Entry, Kind
+from ocibuild.graph import BindMount, CacheMount, Copy, CopySource, Scratch, SecretMount, SSHMount, TmpfsMount
+from ocibuild.layer.entry import Entry, Kind
 from ocibuild.oci import Digest
 from ocibuild.sandbox import Bind, Secret, Tmpfs, Tree
 from ocibuild.solver.operations.copy import copy

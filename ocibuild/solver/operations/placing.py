@@ -6,14 +6,15 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ocibuild.layer import Entry, Kind, put_xattrs
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.xattrs import put_xattrs
 from ocibuild.solver.operations.directory import make_directories, put_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocibuild.fs import Root
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -13,14 +13,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from ocibuild.fs import Root, same_times, status_of
-from ocibuild.layer import Kind
+from ocibuild.layer.entry import Kind
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from typing import Self
 
-    from ocibuild.layer import Entry, Ownership
+    from ocibuild.layer.entry import Entry
+    from ocibuild.layer.owners import Ownership
     from ocibuild.store import Snapshot
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ocibuild.fs import Root
     from ocibuild.graph import CopySource, MakeDirectory, Run, Vertex
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import Digest
     from ocibuild.solver.workshop import Inputs, Workshop
     from ocibuild.source import Exclusion, Found, Owner, Selected
@@ -59,7 +59,7 @@ class Sources:
         """Return the extended attributes that a copy of an open file gets."""
         if not self.is_image:
             return {}
-        from ocibuild.layer import read_xattrs
+        from ocibuild.layer.xattrs import read_xattrs
 
         return read_xattrs(fd)
 

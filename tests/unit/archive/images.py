@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive import NamedImage, write_archive, write_layout
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, RecordedOwners, pack
+from ocibuild.layer.changes import Changed
+from ocibuild.layer.owners import RecordedOwners
+from ocibuild.layer.pack import pack
 from ocibuild.oci import (
     Compression,
     Descriptor,

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Applied, Entry, Kind, Ownership, RealOwners, RecordedOwners, TarReader, TarWriter, apply
+from ocibuild.layer.apply import Applied, apply
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.owners import Ownership, RealOwners, RecordedOwners
+from ocibuild.layer.reader import TarReader
+from ocibuild.layer.writer import TarWriter
 from ocibuild.oci import Compression
 
 if TYPE_CHECKING:

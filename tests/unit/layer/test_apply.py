@@ -12,7 +12,8 @@ import zstandard
 
 from ocibuild.errors import DigestMismatch, InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import RecordedOwners, apply
+from ocibuild.layer.apply import apply
+from ocibuild.layer.owners import RecordedOwners
 from ocibuild.oci import Compression, DiffID, Digest
 from tests.unit.layer.helpers import (
     MTIME,

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer import Entry, Kind, Pieces, TarReader, entries_of, is_estargz, pack_estargz
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.estargz import is_estargz, pack_estargz
+from ocibuild.layer.reader import Pieces, TarReader
+from ocibuild.layer.retime import entries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer import TarReader
 from ocibuild.layer.pax import MAX_PAX, format_records
+from ocibuild.layer.reader import TarReader
 from tests.unit.layer.helpers import directory, hardlink, member, names, symlink, tar_of, unpack
 
 if TYPE_CHECKING:

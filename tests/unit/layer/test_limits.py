@@ -14,8 +14,11 @@ import zstandard
 
 from ocibuild.errors import DigestMismatch, InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import Allowance, apply, limits, settle, verify
+from ocibuild.layer import limits
+from ocibuild.layer.apply import apply, verify
+from ocibuild.layer.limits import Allowance
 from ocibuild.layer.pax import format_records
+from ocibuild.layer.settle import settle
 from ocibuild.oci import Compression, DiffID, Digest, Limits
 from tests.unit.layer.helpers import OWNERS, directory, hardlink, member, symlink, tar_of, unpack
 

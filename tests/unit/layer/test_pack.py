@@ -15,8 +15,12 @@ from isal import isal_zlib
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Entry, Kind, Opaque, RealOwners, RecordedOwners, Removed, apply, pack
+from ocibuild.layer.apply import apply
+from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.layer.chunks import CHUNK
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.owners import RealOwners, RecordedOwners
+from ocibuild.layer.pack import pack
 from ocibuild.oci import Compression
 from tests.unit.layer.helpers import MTIME, OWNERS, needs_root, read_all, run, tool, tree, unpack
 
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ocibuild.layer import Change, Ownership
+    from ocibuild.layer.changes import Change
+    from ocibuild.layer.owners import Ownership
     from ocibuild.oci import DiffID
 
 
@@ -274,7 +279,9 @@ def test_progress_counts_the_plain_bytes(sample: Path) -> None:
 _PEAK = """
 import resource, sys
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, RealOwners, pack
+from ocibuild.layer.changes import Changed
+from ocibuild.layer.owners import RealOwners
+from ocibuild.layer.pack import pack
 from ocibuild.oci import Compression
 path, compression, repeated = sys.argv[1:]
 with Root.open(path) as root:

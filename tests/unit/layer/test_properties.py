@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 
 from ocibuild.errors import OcibuildError
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, RealOwners, Removed, apply, pack, settle
+from ocibuild.layer.apply import apply
+from ocibuild.layer.changes import Changed, Removed
 from ocibuild.layer.compression import compress
+from ocibuild.layer.owners import RealOwners
+from ocibuild.layer.pack import pack
+from ocibuild.layer.settle import settle
 from ocibuild.oci import Compression, mediatypes
 from tests.layers import dialects, hostile, whiteouts
 from tests.layers.row import Blob, described, remove_all
@@ -28,7 +32,7 @@ from tests.support.lab import needs_root
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ocibuild.layer import Change
+    from ocibuild.layer.changes import Change
 
 pytestmark = needs_root
 examples = settings(deadline=None, suppress_health_check=list(HealthCheck))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.layer import Kind
+from ocibuild.layer.entry import Kind
 from tests.unit.layer.helpers import MTIME, member, read_all, run, tar_of, tool, tree, unpack
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def test_the_end_is_two_blocks_of_zeros_or_of_the_stream(tail: bytes) -> None:
 def test_a_body_that_is_not_read_is_passed_over() -> None:
     import io
 
-    from ocibuild.layer import TarReader
+    from ocibuild.layer.reader import TarReader
 
     tar = tar_of(member("a", body=b"x" * 3_000_000), member("b", body=b"y" * 700), member("c"))
     reader = TarReader(io.BytesIO(tar))

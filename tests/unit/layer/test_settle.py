@@ -12,7 +12,7 @@ import pytest
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Root
-from ocibuild.layer import settle
+from ocibuild.layer.settle import settle
 from tests.unit.layer.helpers import MTIME, directory, hardlink, member, names, symlink, tar_of, tool, unpack
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocibuild.errors import InvalidLayer
-from ocibuild.layer import Entry, Kind, TarWriter, clean_name
+from ocibuild.layer.entry import Entry, Kind, clean_name
+from ocibuild.layer.writer import TarWriter
 from tests.unit.layer.helpers import needs_root, read_all, run, tool, tree, unpack, write_all
 
 if TYPE_CHECKING:

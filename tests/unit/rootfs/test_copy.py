@@ -18,7 +18,8 @@ import pytest
 
 from ocibuild.errors import InvalidLayer, SandboxError
 from ocibuild.fs import Root
-from ocibuild.layer import RecordedOwners, decompress
+from ocibuild.layer.compression import decompress
+from ocibuild.layer.owners import RecordedOwners
 from ocibuild.oci import Compression
 from ocibuild.rootfs.copy import CopySnapshotter
 from ocibuild.rootfs.index import Index
@@ -29,8 +30,8 @@ from tests.support.lab import LONELY, Lab, in_child, in_lab, needs_busybox, need
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ocibuild.layer import Change
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.layer.changes import Change
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Snapshot
 
     Entries = list[tuple[object, ...]]

@@ -18,7 +18,7 @@ from tests.support.lab import Lab, in_lab, needs_root
 from tests.unit.rootfs.test_copy import base, change_with, layer_of, show
 
 if TYPE_CHECKING:
-    from ocibuild.rootfs import Snapshotter
+    from ocibuild.rootfs.snapshotter import Snapshotter
     from ocibuild.store import Snapshot
 
 pytestmark = needs_root

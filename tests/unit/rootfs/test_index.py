@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.layer import Changed, Opaque, Removed
+from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.rootfs.index import Index
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.fs import Root
-from ocibuild.layer import Changed, Merged, Opaque, Removed
+from ocibuild.layer.changes import Changed, Opaque, Removed
+from ocibuild.layer.merged import Merged
 from ocibuild.rootfs.changes import changes
 from tests.support.lab import LONELY, Lab, in_lab, needs_busybox, needs_root
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.layer import Entry, Kind, RealOwners, RecordedOwners, make_opaque, make_whiteout
+from ocibuild.layer.entry import Entry, Kind
+from ocibuild.layer.owners import RealOwners, RecordedOwners
+from ocibuild.layer.whiteouts import make_opaque, make_whiteout
 from ocibuild.rootfs.same import Changes, same_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ocibuild.layer import Ownership
+    from ocibuild.layer.owners import Ownership
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocibuild.layer import materialise
+from ocibuild.layer.materialise import materialise
 from ocibuild.rootfs import trees
 from ocibuild.rootfs.trees import TreePool
 from ocibuild.store import Store

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocibuild.errors import DigestMismatch, InvalidLayer
-from ocibuild.layer import RealOwners
+from ocibuild.layer.owners import RealOwners
 from ocibuild.oci import DiffID, Digest, Limits, mediatypes
-from ocibuild.rootfs import unpack, unpacked
+from ocibuild.rootfs.unpack import unpack
 from ocibuild.store import Layer, Store
 from tests.support.lab import needs_root
 
@@ -65,11 +65,11 @@ def _unpack(
 def test_layers_are_unpacked_once_and_oldest_first(tmp_path: Path) -> None:
     with Store.open(str(tmp_path)) as store:
         layers = [_layer(store, a="1"), _layer(store, b="2"), _layer(store, c="3")]
-        assert unpacked(store, layers) is None
+        assert store.snapshots.by_layers(layers) is None
         opened: list[str] = []
         numbers = _unpack(store, layers, opened)
         assert sorted(opened) == sorted(layer.diff_id for layer in layers)
-        found = unpacked(store, layers)
+        found = store.snapshots.by_layers(layers)
         assert found is not None
         assert [snapshot.id for snapshot in found] == numbers
         assert [os.listdir(snapshot.path) for snapshot in found] == [["a"], ["b"], ["c"]]
@@ -82,8 +82,8 @@ def test_an_outline_has_all_names_and_no_content_and_is_never_taken_for_the_file
     with Store.open(str(tmp_path)) as store:
         layers = [_layer(store, a="1", b="2"), _layer(store, **{"b": "3", "deep/c": "4"})]
         outlines = _unpack(store, layers, [], outline=True)
-        assert unpacked(store, layers) is None
-        found = unpacked(store, layers, outline=True)
+        assert store.snapshots.by_layers(layers) is None
+        found = store.snapshots.by_layers(layers, outline=True)
         assert found is not None
         assert [snapshot.id for snapshot in found] == outlines
         paths = [path for snapshot in found for path in Path(snapshot.path).rglob("*") if path.is_file()]
@@ -91,7 +91,7 @@ def test_an_outline_has_all_names_and_no_content_and_is_never_taken_for_the_file
         assert all(path.stat().st_size == 0 for path in paths)
         assert set(_unpack(store, layers, [])).isdisjoint(outlines)
         store.snapshots.owners = None  # who only looks must not find an outline either
-        whole = unpacked(store, layers)
+        whole = store.snapshots.by_layers(layers)
         assert whole is not None
         assert Path(whole[0].path, "a").read_text() == "1"
 
@@ -102,7 +102,7 @@ def test_layer_that_is_not_what_it_should_be_leaves_those_below(tmp_path: Path) 
         bad = Layer(good.diff_id, other.descriptor)
         with pytest.raises(DigestMismatch):
             _unpack(store, [good, bad], [])
-        assert unpacked(store, [good, bad]) is None
+        assert store.snapshots.by_layers([good, bad]) is None
         assert len(_unpack(store, [good, other], [])) == 2
         assert len(os.listdir(tmp_path / "snapshots")) == 2
 
@@ -112,7 +112,7 @@ def test_layers_of_one_image_share_what_it_may_take(tmp_path: Path) -> None:
         layers = [_layer(store, **{name: "x" * 9000}) for name in "abc"]
         with pytest.raises(InvalidLayer, match=r"sha256:[0-9a-f]{64}: the image has more than 50000 bytes"):
             _unpack(store, layers, [], limits=Limits(total=50_000))
-        assert unpacked(store, layers) is None
+        assert store.snapshots.by_layers(layers) is None
         assert len(_unpack(store, layers, [], limits=Limits(total=70_000))) == 3
 
 

@@ -13,7 +13,6 @@ from ocibuild.executor import Row
 from ocibuild.graph import Finished, Noted, Output, Started
 from ocibuild.machine import Machine
 from ocibuild.oci import Limits, Platform
-from ocibuild.rootfs import unpacked
 from ocibuild.rootfs.overlay import OverlaySnapshotter
 from ocibuild.store import Store, load_image
 from tests.support.isolated import isolated
@@ -154,7 +153,7 @@ def _output(events: list[Event]) -> str:
 
 
 def _tree(machine: Machine, store: Store, layers: Any) -> Any:
-    stack = unpacked(store, layers)
+    stack = store.snapshots.by_layers(layers)
     if machine.identity is None or stack is None:
         return {}, {}, {}
     snapshotter = OverlaySnapshotter(store, machine.ownership())

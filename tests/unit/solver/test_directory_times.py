@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root
-from ocibuild.layer import RealOwners
+from ocibuild.layer.owners import RealOwners
 from ocibuild.solver.operations.directory import make_directories
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from ocibuild.errors import SourceError
 from ocibuild.fs import Root
-from ocibuild.layer import read_xattrs
+from ocibuild.layer.xattrs import read_xattrs
 from ocibuild.source import content_digest, parse_ignore, select
 from tests.unit.source.users import as_an_ordinary_user
 
