@@ -2,17 +2,14 @@
 
 from ocibuild.sandbox.accounts import read_accounts, user_of_image
 from ocibuild.sandbox.door import knock, open_door
-from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
-from ocibuild.sandbox.machine_program import ProgramSpec
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
 from ocibuild.sandbox.program import not_on_path
 from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
-from ocibuild.sandbox.specs import Admission, FirstSpec
-from ocibuild.sandbox.step import StepSpec
+from ocibuild.sandbox.specs import Admission, EntrySpec, FirstSpec, ProgramSpec, StepSpec
 from ocibuild.sandbox.syscalls import birth_time, exchange, looker
 from ocibuild.sandbox.trial import refuse_where_steps_are_refused
 from ocibuild.sandbox.users import User

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox.channel import explained, tell
-from ocibuild.sandbox.entering import EntrySpec
 from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.spawner import start_over
+from ocibuild.sandbox.specs import EntrySpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

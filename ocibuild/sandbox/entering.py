@@ -15,14 +15,14 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.accounts import user_of_image
 from ocibuild.sandbox.privileges import drop_capabilities, last_capability, take_ids, take_real_ids
 from ocibuild.sandbox.program import execute, find_command
+from ocibuild.sandbox.specs import EntrySpec, StepSpec
 from ocibuild.sandbox.step import (
-    StepSpec,
     begin,
     lead_session,
     open_waiting_for_nothing,
@@ -47,33 +47,6 @@ sys.path.append(sys.argv[1])
 from ocibuild.sandbox.entering import go_in
 go_in(*map(int, sys.argv[2:]))
 """
-
-
-class EntrySpec(NamedTuple):
-    """A further process of a step; what is not said here is as the step has it. The members are as in StepSpec.
-
-    ``size`` is that of its terminal, in rows and columns.
-    """
-
-    args: list[str]
-    env: list[str]
-    user: str
-    working_dir: str
-    terminal: bool = False
-    size: tuple[int, int] = (0, 0)
-
-    def settings(self) -> dict[str, Any]:
-        """Return its members, by which a step of its own differs from the one that it is to be beside."""
-        return self._asdict()
-
-    def to_json(self) -> bytes:
-        """Return the spec as JSON for the spawner."""
-        return json.dumps(self._asdict()).encode()
-
-    @classmethod
-    def load(cls, members: dict[str, Any]) -> EntrySpec:
-        """Return the spec whose members ``to_json()`` wrote; raise TypeError for others."""
-        return cls(**members)
 
 
 def fork_into(step: StepSpec, first: int, spec: EntrySpec, request: Request) -> tuple[int, int]:

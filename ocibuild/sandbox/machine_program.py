@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import tell
@@ -14,84 +13,13 @@ from ocibuild.sandbox.program import Command, execute
 from ocibuild.sandbox.step import begin, lead_session, reset_signals, take_streams
 from ocibuild.sandbox.terminal import take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
-from ocibuild.sandbox.users import User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.seccomp import Rule
-
-
-class ProgramSpec(NamedTuple):
-    """A program by its path on the machine, run in ``working_dir`` as who we are.
-
-    To it and all that it starts, the system calls in ``unknown`` do not exist, and no further filter can be installed,
-    which would see what it makes of calls. Programs that would give privileges give none. Where ``believes`` is given,
-    they believe to be that user, and that they have all IDs, in the tree ``folder``. ``report`` is a FIFO into which
-    the step may write the status that it ends with, which is then its end. ``ulimits``, ``terminal`` and ``size`` are
-    as in StepSpec.
-    """
-
-    path: str
-    args: list[str]
-    env: dict[str, str]
-    working_dir: str
-    unknown: list[str] = []  # noqa: RUF012  (a NamedTuple's, never changed)
-    folder: str = ""
-    believes: User | None = None
-    report: str | None = None
-    ulimits: Sequence[tuple[str, int, int]] = ()
-    terminal: bool = False
-    size: tuple[int, int] = (0, 0)
-
-    @property
-    def supervised(self) -> bool:
-        """Whether its processes believe that they have all IDs."""
-        return self.believes is not None
-
-    @property
-    def kept(self) -> bool:
-        """Such a program always has a keeper for its parent."""
-        return True
-
-    @property
-    def depth(self) -> int:
-        """How many generations below it those are that signals are for: what reports a status has one more above it."""
-        return 1 if self.report is None else 2
-
-    @property
-    def namespaces(self) -> int:
-        """The namespaces the process is cloned into: none."""
-        return 0
-
-    @property
-    def pasta(self) -> None:
-        """Its network is the machine's."""
-
-    @property
-    def lets_in(self) -> bool:
-        """Whether further processes join its namespaces: it has none."""
-        return False
-
-    @property
-    def confined(self) -> bool:
-        """Whether we confine it: it is the machine's."""
-        return False
-
-    @property
-    def foreign(self) -> None:
-        """How it runs programs for another processor is its own concern."""
-
-    def to_json(self) -> bytes:
-        """Return the spec as JSON for the spawner."""
-        return json.dumps(self._asdict()).encode()
-
-    @classmethod
-    def load(cls, members: dict[str, Any]) -> ProgramSpec:
-        """Return the spec whose members ``to_json()`` wrote."""
-        believes = members["believes"]
-        return cls(**members | {"believes": believes and User(*believes)})
+    from ocibuild.sandbox.specs import ProgramSpec
 
 
 class StatusReport:

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import close_inherited, shell_status, tell
@@ -22,20 +22,13 @@ if TYPE_CHECKING:
     from ocibuild.sandbox.starting import Child
 
 
-def serve_and_exit(control: socket.socket) -> NoReturn:
+def serve(control: socket.socket) -> None:
     """Serve the builder at the other end of ``control``, in a process forked for it, until it is gone."""
-    try:
-        gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # should a keeper die, we get what it kept
-        close_inherited({control.fileno()})
-        # the builder decides what an interrupt means for the steps
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        prepare()
-        _Server(control).serve()
-    finally:
-        os._exit(0)
+    gc.disable()  # what the builder left to be collected holds descriptors that are closed here, and used again
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # should a keeper die, we get what it kept
+    close_inherited({control.fileno()})
+    prepare()
+    _Server(control).serve()
 
 
 class _Server:

@@ -14,13 +14,12 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.running import Running
-from ocibuild.sandbox.serving import serve_and_exit
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.specs import Spec
@@ -49,7 +48,7 @@ class Spawner:
             theirs.close()
             raise
         if pid == 0:
-            serve_and_exit(theirs)
+            _serve_and_exit(theirs)
         os.close(pidfd)
         theirs.close()
         return cls(ours, pid)
@@ -70,6 +69,21 @@ class Spawner:
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+
+def _serve_and_exit(control: socket.socket) -> NoReturn:
+    """Be the spawner, in a process forked for it."""
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # the builder decides what an interrupt means for the steps
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # what becomes a step is imported here, while the builder goes on: it needs none of it
+        from ocibuild.sandbox.serving import serve
+
+        serve(control)
+    finally:
+        os._exit(0)
 
 
 def start_over(line: socket.socket, spec: Spec, standard: list[int]) -> Running:

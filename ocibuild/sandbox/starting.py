@@ -8,20 +8,20 @@ import signal
 import socket
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited, receive
+from ocibuild.sandbox.connector import Connector
 from ocibuild.sandbox.descendants import end_descendants
-from ocibuild.sandbox.entering import EntrySpec, fork_into
+from ocibuild.sandbox.entering import fork_into
 from ocibuild.sandbox.keeper import Keeper
 from ocibuild.sandbox.landlock import scope
-from ocibuild.sandbox.machine_program import ProgramSpec, StatusReport
-from ocibuild.sandbox.pasta import Connector
+from ocibuild.sandbox.machine_program import StatusReport, become_program
 from ocibuild.sandbox.spare import Spare, await_request
-from ocibuild.sandbox.specs import become_step, load_spec
-from ocibuild.sandbox.step import Beginning, StepSpec, become
+from ocibuild.sandbox.specs import EntrySpec, ProgramSpec, StepSpec, load_spec
+from ocibuild.sandbox.step import Beginning, become
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -224,10 +224,17 @@ def _fork(spec: FirstSpec, request: Request, spare: Spare | None) -> tuple[int, 
     if not forked:
         forked = syscalls.clone(spec.namespaces, exit_signal=signal.SIGCHLD)
         if forked[0] == 0:
-            become_step(spec, request)
+            _become(spec, request)
     if request.outside.link is not None:
         request.outside.link.close()
     return forked
+
+
+def _become(spec: FirstSpec, request: Request) -> NoReturn:
+    """Become the process of ``spec``; tell the channel of the request what went wrong, if anything does."""
+    if isinstance(spec, StepSpec):
+        become(spec, request)
+    become_program(spec, request)
 
 
 def _start_keeper(spec: FirstSpec, request: Request, spare: Spare | None) -> Child:

@@ -1,4 +1,4 @@
-"""One step's process: what is asked for, and how a freshly forked child becomes it.
+"""One step's process: how a freshly forked child becomes what is asked for.
 
 The child runs in namespaces of its own, single-threaded, and never returns. Whatever it needs is imported before,
 since after the change of root the machine's files are gone.
@@ -14,17 +14,16 @@ import signal
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.accounts import user_of_image
 from ocibuild.sandbox.channel import explained, tell
-from ocibuild.sandbox.foreign import Foreign
+from ocibuild.sandbox.connector import await_network, offer_network
 from ocibuild.sandbox.furnishing import furnish, place, stage
 from ocibuild.sandbox.init import fork_below_init
 from ocibuild.sandbox.landlock import scope
-from ocibuild.sandbox.pasta import Pasta, await_network, offer_network
 from ocibuild.sandbox.privileges import (
     drop_capabilities,
     last_capability,
@@ -37,97 +36,13 @@ from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from ocibuild.sandbox.mounts import Mount, RootTree
+    from ocibuild.sandbox.mounts import RootTree
     from ocibuild.sandbox.request import Request
     from ocibuild.sandbox.seccomp import Rule
+    from ocibuild.sandbox.specs import StepSpec
     from ocibuild.sandbox.users import User
-
-STEP_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-
-
-class StepSpec(NamedTuple):
-    """What a step's process is: its root, what is mounted there, and how it runs.
-
-    ``links`` are symbolic links (target, path) made after the mounts, and before ``own_mounts``, which the step asks
-    for: those are attached in their order, where the image's symbolic links lead. ``extra_groups`` is False where the
-    kernel forbids setgroups(2). ``insecure`` leaves every capability and system call, and hides and freezes nothing.
-    ``own_network`` has loopback alone, unless ``pasta`` connects it. ``ulimits`` are name, soft and hard limit. With
-    ``terminal`` the process's streams are a terminal of its own.
-    Where it is ``read_only`` nothing but what is mounted can be changed in its root. ``init`` puts one before it.
-    With ``lets_in`` further processes may come, with which it is in one Landlock domain: that of who forks them.
-    ``size`` is that of its terminal, in rows and columns, where it is known.
-    ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
-    folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
-    all IDs. ``foreign`` is how its programs are run, where they are for another processor.
-    """
-
-    root: RootTree
-    mounts: list[Mount]
-    links: list[tuple[str, str]]
-    args: list[str]
-    env: list[str]
-    user: str
-    working_dir: str
-    hostname: str
-    own_network: bool = False
-    pasta: Pasta | None = None
-    extra_groups: bool = True
-    own_mounts: Sequence[Mount] = ()
-    insecure: bool = False
-    ulimits: Sequence[tuple[str, int, int]] = ()
-    terminal: bool = False
-    read_only: bool = False
-    init: bool = False
-    size: tuple[int, int] = (0, 0)
-    lets_in: bool = False
-    kept: bool = False
-    bare: bool = False
-    supervised: bool = False
-    foreign: Foreign | None = None
-
-    def to_json(self) -> bytes:
-        """Return the spec as JSON for the spawner."""
-        members = self._asdict()
-        members["root"] = mounts.dump(self.root)
-        for key in ("mounts", "own_mounts"):
-            members[key] = [mounts.dump(mount) for mount in members[key]]
-        return json.dumps(members).encode()
-
-    @classmethod
-    def load(cls, members: dict[str, Any]) -> StepSpec:
-        """Return the spec whose members ``to_json()`` wrote."""
-        read = {
-            "root": mounts.load(members["root"]),
-            "pasta": Pasta(*members["pasta"]) if members["pasta"] else None,
-            "mounts": [mounts.load(value) for value in members["mounts"]],
-            "own_mounts": [mounts.load(value) for value in members["own_mounts"]],
-            "foreign": Foreign.load(members["foreign"]),
-        }
-        return cls(**members | read)
-
-    @property
-    def depth(self) -> int:
-        """How many generations below the first process those are that signals are for."""
-        return 0
-
-    @property
-    def confined(self) -> bool:
-        """Whether we confine it: where there are no mounts, the container around us does."""
-        return not self.insecure and not self.bare
-
-    @property
-    def system(self) -> list[Mount]:
-        """Those of its mounts that have nothing of it: any step may have one like it."""
-        return [mount for mount in self.mounts if mounts.is_same_for_all(mount)]
-
-    @property
-    def namespaces(self) -> int:
-        """The namespaces the process is cloned into."""
-        if self.bare:
-            return 0
-        return STEP_NAMESPACES | (syscalls.CLONE_NEWNET if self.own_network else 0)
 
 
 def prepare() -> None:
@@ -136,19 +51,6 @@ def prepare() -> None:
 
     with suppress(SandboxError):  # each step says so
         profile.program()
-
-
-def try_namespaces() -> None:
-    """Do what every step does first, in a process in namespaces of its own: mount /proc, and pivot to another root.
-
-    Raises OSError where the machine refuses that.
-    """
-    for kind in ("proc", "tmpfs"):
-        mount = syscalls.new_mount(kind, [])
-        syscalls.move_mount(mount, "/proc")
-        os.close(mount)
-    os.chdir("/proc")
-    syscalls.pivot_root(".", ".")
 
 
 class Beginning(NamedTuple):

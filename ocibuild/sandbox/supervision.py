@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import machine_program, step, syscalls
 from ocibuild.sandbox.proc import open_proc
-from ocibuild.sandbox.step import StepSpec
+from ocibuild.sandbox.specs import StepSpec
 from ocibuild.sandbox.supervisor.handover import Arrival, prepare
 from ocibuild.sandbox.supervisor.views import BelowFolder, SameRoot
 

@@ -14,7 +14,7 @@ from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.identity import enter
 from ocibuild.sandbox.program import explain
-from ocibuild.sandbox.step import STEP_NAMESPACES, try_namespaces
+from ocibuild.sandbox.specs import STEP_NAMESPACES
 
 _LONGEST = 1 << 14
 _DOCTOR = "`ocibuild doctor` tells what to change"
@@ -58,12 +58,22 @@ def _try_step(say: int) -> None:
     pid, _ = syscalls.clone(STEP_NAMESPACES, exit_signal=signal.SIGCHLD)
     if pid == 0:
         try:
-            try_namespaces()
+            _try_namespaces()
         except OSError as error:
             _tell(say, _refusal(error))
         finally:
             os.close(say)  # the end of its namespaces takes longer, and nobody waits for that
             os._exit(0)
+
+
+def _try_namespaces() -> None:
+    """In namespaces of its own, do what a step does: mount /proc, and pivot to another root."""
+    for kind in ("proc", "tmpfs"):
+        mount = syscalls.new_mount(kind, [])
+        syscalls.move_mount(mount, "/proc")
+        os.close(mount)
+    os.chdir("/proc")
+    syscalls.pivot_root(".", ".")
 
 
 def _refusal(error: OSError) -> SandboxError:
