@@ -47,6 +47,7 @@ class Containers(Transfers):
         with self._working(request.forced) as machine, translate_errors(self._settings.root):
             machine.use(self.store)
             executor = machine.executor(self._write_warning)
+            executor.expect(request.connection, request.shm_size, has_door=True)
             self.store.snapshots.recover()
             self.store.trees.recover()
             image = self._find_or_pull(machine, name, platform, pulls=pulls)

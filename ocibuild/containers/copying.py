@@ -20,7 +20,8 @@ def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:
     """Copy what is at ``path`` in a container's tree to ``to`` of the machine; all of it belongs to whoever runs this.
 
     A directory becomes ``to``, or goes into it where that is a directory; with ``/.`` at its end what it holds goes
-    there. A file goes into a directory too, or becomes ``to``. Raises OcibuildError.
+    there. A file goes into a directory too, or becomes ``to``, which is followed where it is a symbolic link. Raises
+    OcibuildError.
     """
     name = path.strip("/")
     try:
@@ -30,6 +31,8 @@ def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:
     is_folder, there = stat.S_ISDIR(status.st_mode), os.path.isdir(to)
     inside = there and not path.endswith("/.")
     final = os.path.join(to, posixpath.basename(name.removesuffix("/."))) if inside and name else to
+    if os.path.islink(final):
+        final = os.path.realpath(final)
     if not is_folder and not there and to.endswith("/"):
         raise OcibuildError(f"{to}: no such directory", remedy="make it first")
     above = os.path.dirname(os.path.abspath(final))
@@ -38,6 +41,7 @@ def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:
     if is_folder and os.path.lexists(final) and not os.path.isdir(final):
         raise OcibuildError(f"{final}: is no directory, and {path} is one")
     if not is_folder:
+        _refuse_special(final)
         with Root.open(above) as folder:
             write_tree_entry(root, name, ownership, folder, os.path.basename(os.path.abspath(final)))
         return
@@ -63,8 +67,9 @@ def copy_in(root: Root, source: str, path: str) -> None:
         raise OcibuildError(f"{above}: no such directory in the container", remedy="make it first")
     ours = RealOwners.of_this_process()
     if not is_folder:
-        with Root.open(folder) as origin, root.open_directory(above) as target:
-            write_tree_entry(origin, name, ours, target, posixpath.basename(final.rstrip("/")))
+        parent, _, last = root.resolve(final).rpartition("/")
+        with Root.open(folder) as origin, root.open_directory(parent or ".") as target:
+            write_tree_entry(origin, name, ours, target, last)
         return
     if not _is_directory(root, final):
         with root.parent_of(final.strip("/")) as (fd, last):
@@ -72,6 +77,12 @@ def copy_in(root: Root, source: str, path: str) -> None:
         root.forget()
     with Root.open(source) as origin, root.open_directory(final.strip("/") or ".") as target:
         write_tree_folder(origin, ours, target, keeps_owners=False)
+
+
+def _refuse_special(path: str) -> None:
+    """Raise OcibuildError where a device, a FIFO or a socket would be replaced, such as /dev/null."""
+    if os.path.lexists(path) and not stat.S_ISREG(mode := os.lstat(path).st_mode) and not stat.S_ISLNK(mode):
+        raise OcibuildError(f"{path}: is neither a file nor a directory", remedy="choose another destination")
 
 
 def _is_directory(root: Root, path: str) -> bool:

@@ -19,7 +19,7 @@ from ocibuild.executor.recording import Log, recorded
 from ocibuild.executor.signals import forwarded_to
 from ocibuild.executor.terminal import relay
 from ocibuild.graph import HOST_GATEWAY, Stream
-from ocibuild.sandbox import Bind, FileSystem, IDs, Pasta, Secret, StepSpec, Sysfs, open_door
+from ocibuild.sandbox import Bind, FileSystem, Folder, IDs, Pasta, Secret, StepSpec, Sysfs, open_door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +73,11 @@ class SpawnedExecutor(ABC):
     @abstractmethod
     def prepared(self, process: Process, root: RootTree, scratch: str) -> AbstractContextManager[Prepared]:
         """Make ready what a process needs until the block is left, and give what the spawner is to start."""
+
+    def expect(  # noqa: B027  (most have nothing ready)
+        self, connection: Connection = Connection.MACHINE, shm_size: int | None = None, *, has_door: bool = False
+    ) -> None:
+        """See Executor; here the process is made when all is known."""
 
     def run(
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]
@@ -187,6 +192,12 @@ class ChrootExecutor(SpawnedExecutor):
         self._identity = identity
         self._emulation = Emulation(self._attempt, warn)
 
+    def expect(
+        self, connection: Connection = Connection.MACHINE, shm_size: int | None = None, *, has_door: bool = False
+    ) -> None:
+        """See Executor."""
+        self._spawner.expect(self._common_spec(connection, shm_size, has_door=has_door))
+
     @contextmanager
     def prepared(self, process: Process, root: RootTree, scratch: str) -> Iterator[Prepared]:
         """See SpawnedExecutor."""
@@ -202,32 +213,50 @@ class ChrootExecutor(SpawnedExecutor):
 
     def _foreign_spec(self, process: Process, root: RootTree, scratch: str, foreign: Foreign | None) -> StepSpec:
         resolver_file = resolv_conf(process.connection)
-        return StepSpec(
+        common = self._common_spec(
+            process.connection, process.shm_size, has_door=process.door is not None, insecure=process.insecure
+        )
+        return common._replace(
             root=root._replace(devices=process.insecure),
             mounts=[
-                *_system_mounts(writable=process.insecure, shm_size=process.shm_size),
+                *common.mounts,
                 *network_files(scratch, process, resolver_file),
                 *_emulator_mounts(foreign),
             ],
-            links=list(LINKS),
             args=list(process.args),
             env=list(process.env),
             user=process.user,
             working_dir=process.working_dir,
             hostname=process.hostname,
-            own_network=process.connection is not Connection.MACHINE,
             pasta=_pasta(scratch, process, resolver_file) if process.connection is Connection.PASTA else None,
-            extra_groups=self._identity.ids is not IDs.ONE,
             own_mounts=self._owned(process.mounts),
-            insecure=process.insecure,
             ulimits=process.ulimits,
             terminal=process.terminal,
             read_only=process.read_only,
             init=process.init,
-            lets_in=process.door is not None,
-            kept=self._identity.ids is IDs.ONE,
-            supervised=self._identity.ids is IDs.ONE,
             foreign=foreign,
+        )
+
+    def _common_spec(
+        self, connection: Connection, shm_size: int | None, *, has_door: bool, insecure: bool = False
+    ) -> StepSpec:
+        """Return what all processes of a kind have in common."""
+        has_one_id = self._identity.ids is IDs.ONE
+        return StepSpec(
+            root=Folder("/"),
+            mounts=_system_mounts(writable=insecure, shm_size=shm_size),
+            links=list(LINKS),
+            args=[],
+            env=[],
+            user="",
+            working_dir="/",
+            hostname="",
+            own_network=connection is not Connection.MACHINE,
+            extra_groups=not has_one_id,
+            insecure=insecure,
+            lets_in=has_door,
+            kept=has_one_id,
+            supervised=has_one_id,
         )
 
     def _owned(self, mounts: Sequence[Mount]) -> Sequence[Mount]:

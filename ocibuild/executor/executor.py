@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ocibuild.executor.process import Connection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 class Executor(Protocol):
     """Runs processes in root file systems, from any thread."""
+
+    def expect(
+        self, connection: Connection = Connection.MACHINE, shm_size: int | None = None, *, has_door: bool = False
+    ) -> None:
+        """Have ready what a process can have before it is known; it has these, and ``has_door`` is whether a door."""
 
     def run(
         self, process: Process, root: RootTree, scratch: str, *, output: Callable[[Stream, bytes], None]

@@ -68,6 +68,8 @@ class _Server:
             return
         finally:
             request.close()
+        if child is None:
+            return
         for key in child.descriptors:
             self._children[key] = child
             self._poll.register(key, select.POLLIN)

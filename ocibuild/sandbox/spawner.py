@@ -20,9 +20,10 @@ from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.running import Running
+from ocibuild.sandbox.specs import Expected
 
 if TYPE_CHECKING:
-    from ocibuild.sandbox.specs import Spec
+    from ocibuild.sandbox.specs import Spec, StepSpec
 
 
 class Spawner:
@@ -56,6 +57,13 @@ class Spawner:
     def run(self, spec: Spec, *, stdin: int, stdout: int, stderr: int) -> Running:
         """Start a step with these descriptors as its standard streams; they stay the caller's."""
         return start_over(self._control, spec, [stdin, stdout, stderr])
+
+    def expect(self, like: StepSpec) -> None:
+        """Have a process ready for a step like this one, before that is known; there is no harm where none comes."""
+        with suppress(OSError), open(os.devnull, "rb") as null:  # whoever starts the step hears of it
+            channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with channel, theirs:
+                _send(self._control, Expected(like), theirs, [null.fileno()] * 3, Outside())
 
     def pass_on(self, request: Request, spec: Spec, leash: socket.socket | None = None) -> None:
         """Start what somebody else asks for, ``spec`` being what becomes of it; raise OSError.
@@ -101,7 +109,9 @@ def start_over(line: socket.socket, spec: Spec, standard: list[int]) -> Running:
     return Running(channel)
 
 
-def _send(line: socket.socket, spec: Spec, channel: socket.socket, standard: list[int], outside: Outside) -> None:
+def _send(
+    line: socket.socket, spec: Spec | Expected, channel: socket.socket, standard: list[int], outside: Outside
+) -> None:
     with os.fdopen(os.memfd_create("step", os.MFD_CLOEXEC), "wb", buffering=0) as file:
         file.write(spec.to_json())
         Request(channel, file.fileno(), standard, outside).send(line)

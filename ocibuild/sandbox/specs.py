@@ -60,15 +60,19 @@ class StepSpec(NamedTuple):
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""
+        return json.dumps(self.members()).encode()
+
+    def members(self) -> dict[str, Any]:
+        """Return the spec as what JSON can hold."""
         members = self._asdict()
         members["root"] = mounts.dump(self.root)
         for key in ("mounts", "own_mounts"):
             members[key] = [mounts.dump(mount) for mount in members[key]]
-        return json.dumps(members).encode()
+        return members
 
     @classmethod
     def load(cls, members: dict[str, Any]) -> StepSpec:
-        """Return the spec whose members ``to_json()`` wrote."""
+        """Return the spec of these ``members()``."""
         read = {
             "root": mounts.load(members["root"]),
             "pasta": Pasta(*members["pasta"]) if members["pasta"] else None,
@@ -199,15 +203,27 @@ class EntrySpec(NamedTuple):
         return cls(**members)
 
 
+class Expected(NamedTuple):
+    """Nothing yet: a process is to be ready for a step ``like`` this one, whose root and program may be any."""
+
+    like: StepSpec
+
+    def to_json(self) -> bytes:
+        """Return it as JSON for the spawner."""
+        return json.dumps({"like": self.like.members()}).encode()
+
+
 FirstSpec: TypeAlias = StepSpec | ProgramSpec
 Spec: TypeAlias = FirstSpec | EntrySpec
 Admission: TypeAlias = "Callable[[EntrySpec], FirstSpec]"
 """What makes a step of its own of what is asked for beside another."""
 
 
-def load_spec(data: bytes) -> Spec:
+def load_spec(data: bytes) -> Spec | Expected:
     """Return the spec that ``to_json()`` of one of them wrote."""
     members = json.loads(data)
+    if "like" in members:
+        return Expected(StepSpec.load(members["like"]))
     if "root" in members:
         return StepSpec.load(members)
     return ProgramSpec.load(members) if "path" in members else EntrySpec.load(members)

@@ -20,7 +20,7 @@ from ocibuild.sandbox.keeper import Keeper
 from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.machine_program import StatusReport, become_program
 from ocibuild.sandbox.spare import Spare, await_request
-from ocibuild.sandbox.specs import EntrySpec, ProgramSpec, StepSpec, load_spec
+from ocibuild.sandbox.specs import EntrySpec, Expected, ProgramSpec, StepSpec, load_spec
 from ocibuild.sandbox.step import Beginning, become
 from ocibuild.values import dataclass
 
@@ -89,16 +89,27 @@ class Starter:
         """The process that waits for a step, where there is one."""
         return [self._spare.pid] if self._spare else []
 
-    def start(self, request: Request, others: Sequence[Child]) -> Child:
+    def start(self, request: Request, others: Sequence[Child]) -> Child | None:
         """Start a step, whose descriptors but for the channel stay the caller's; raise OSError where that fails.
 
-        ``others`` are the processes that were started before and have not ended.
+        ``others`` are the processes that were started before and have not ended. Returns None for one to come.
         """
         spec = load_spec(request.read())
+        if isinstance(spec, Expected):
+            request.channel.close()
+            self._expect(spec.like)
+            return None
         if isinstance(spec, EntrySpec):
             return _start_inside(spec, request, others)
         if spec.foreign and spec.foreign.handlers:
             request = request.with_outside(users=self._handlers.namespace(spec.foreign.handlers))
+        self._prepare(spec)
+        spare = self._take_spare(spec, [child.pid for child in others])
+        self._last = spec
+        return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
+
+    def _prepare(self, spec: FirstSpec) -> None:
+        """Have what steps like this one have in common, before a process is forked for one."""
         if spec.supervised:
             from ocibuild.sandbox.supervision import prepare_supervision  # for the few steps that are
 
@@ -106,9 +117,13 @@ class Starter:
         if spec.lets_in and spec.confined and not self._is_scoped:
             self._is_scoped = True
             scope()
-        spare = self._take_spare(spec, [child.pid for child in others])
-        self._last = spec
-        return _start_keeper(spec, request, spare) if spec.kept else _start_step(spec, request, spare)
+
+    def _expect(self, like: StepSpec) -> None:
+        """Have a process for a step like this one, where none is there."""
+        if self._spare is None:
+            self._prepare(like)
+            with suppress(OSError):
+                self._spare = _fork_spare(like)
 
     def be_ready(self) -> None:
         """Have a process for one more step like the last, where none is there; a container is the only one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from ocibuild.graph import Context, Image, Scratch
+from ocibuild.graph import Context, Image, Run, Scratch
 from ocibuild.oci import prepare_validation
 from ocibuild.solver.bringing import Bringer
 from ocibuild.solver.known import Known
@@ -78,9 +78,19 @@ class Solver:
             tasks = self._tasks(plan)
             if tasks:
                 self._reasons()  # one for all threads, and one workshop
+                self._expect_run(plan)
                 self._pool.run(tasks, jobs=self._jobs, stop=self._shop().stop, meanwhile=prepare_validation)
             if not self._bringer.has_given_up:
                 return self._solution(plan)
+
+    def _expect_run(self, plan: Plan) -> None:
+        """Have a process ready for the first RUN, where one is to run."""
+        known = self._known
+        steps = (vertex for vertex in plan.vertices if isinstance(vertex, Run) and known.keys[vertex] not in known.made)
+        if first := next(steps, None):
+            from ocibuild.solver.operations.run import expect
+
+            expect(self._shop(), first)
 
     def _tasks(self, plan: Plan) -> list[Task]:
         """Return the tasks for what is not there yet, each after those of what it needs."""

@@ -382,6 +382,25 @@ def test_what_is_copied_out_follows_no_link_of_the_container(yard: Yard, name: s
     assert sorted(os.listdir(folder / "b")) == ["c", "file", "other"]
 
 
+def test_a_file_is_copied_to_where_a_link_leads_and_replaces_no_device(yard: Yard, name: str) -> None:
+    yard.run("run", "--name", name, "yard", "mkdir /there && ln -s there/target /link && ln -s /there /folder")
+    folder = yard.program.context(f"led-{name}", {"before": "x", "in/mine": "mine\n"})
+    (folder / "link").symlink_to("before")
+    (folder / "new").symlink_to("in/new")
+    os.mkfifo(folder / "fifo")
+    (folder / "special").symlink_to("fifo")
+    for to in ("link", "new"):
+        yard.run("cp", f"{name}:/kept/file", f"{folder}/{to}")
+    assert (folder / "before").read_text() == (folder / "in/new").read_text() == "old\n"
+    assert (folder / "link").is_symlink()
+    for to in ("fifo", "special"):  # as /dev/null would be
+        assert "is neither a file nor a directory" in yard.run("cp", f"{name}:/kept/file", f"{folder}/{to}", status=1)
+    assert (folder / "fifo").is_fifo()
+    yard.run("cp", f"{folder}/in/mine", f"{name}:/link")
+    yard.run("cp", f"{folder}/in/mine", f"{name}:/folder/other")
+    assert {"A /there/target", "A /there/other", "A /link"} <= set(yard.run("diff", name).splitlines())
+
+
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_files_are_copied_in(yard: Yard, name: str, way: tuple[str, ...]) -> None:
     script = (

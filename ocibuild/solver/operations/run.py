@@ -60,6 +60,12 @@ def run(
         shop.snapshotter.forget_targets(active, outcome.created, outcome.touched)
 
 
+def expect(shop: Workshop, vertex: Run) -> None:
+    """Have ready what the process of ``vertex`` can have before all that it needs is there."""
+    if vertex.security is not Security.INSECURE:
+        shop.executor.expect(_connection(shop, vertex.network), vertex.shm_size)
+
+
 def _given(
     shop: Workshop, vertex: Run, active: ActiveSnapshot, stack_of: Callable[[Vertex], Sequence[Snapshot]]
 ) -> AbstractContextManager[Given | None]:

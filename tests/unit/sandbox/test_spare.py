@@ -45,6 +45,34 @@ def test_a_step_in_a_process_that_waited_is_like_the_first(tmp_path: Path, uid: 
 
 
 @users
+@pytest.mark.parametrize("shm_size", [None, 1 << 20], ids=["as expected", "another"])
+def test_a_step_that_was_expected_is_like_one_that_was_not(
+    tmp_path: Path, uid: int | None, shm_size: int | None
+) -> None:
+    def expected(made: Lab) -> tuple[int, str, bool]:
+        made.executor.expect()
+        spare = os.pidfd_open(made.rest())
+        out = _looking(made, shm_size=shm_size)
+        ended, _, _ = select.select([spare], [], [], 30)
+        return out.status, out.out, bool(ended)
+
+    first = in_lab(tmp_path, lambda made: _looking(made, shm_size=shm_size).out, uid=uid)
+    assert in_lab(tmp_path, expected, uid=uid) == (0, first, True)
+
+
+@users
+def test_a_step_that_was_expected_runs_in_the_process_that_waited(tmp_path: Path, uid: int | None) -> None:
+    def work(made: Lab) -> tuple[str, str]:
+        made.executor.expect()
+        waiting = descendants(made.rest())[-1]
+        namespace = os.readlink(f"/proc/{waiting}/ns/mnt")
+        return namespace, made.sh("readlink /proc/self/ns/mnt").out.strip()
+
+    waited, ran = in_lab(tmp_path, work, uid=uid)
+    assert ran == waited
+
+
+@users
 def test_steps_that_differ_are_each_as_they_would_be_alone(tmp_path: Path, uid: int | None) -> None:
     kinds: list[dict[str, object]] = [
         {},
