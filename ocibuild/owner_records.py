@@ -12,7 +12,9 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.archive.dockerarchive import parse_images
 from ocibuild.archive.dockersource import DockerArchiveSource, open_files
@@ -16,6 +16,7 @@ from ocibuild.errors import InvalidDocument, InvalidLayer, InvalidReference, nam
 from ocibuild.oci import Index, Reference, mediatypes, parse_manifest
 from ocibuild.oci.limits import MANIFEST_LIMIT
 from ocibuild.store import REF_NAME
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

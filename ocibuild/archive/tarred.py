@@ -6,11 +6,12 @@ import io
 import os
 import posixpath
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from ocibuild.errors import InvalidDocument
 from ocibuild.layer.entry import Kind
 from ocibuild.layer.reader import TarReader
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from enum import StrEnum
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.archive.contents import contents
 from ocibuild.archive.destination import destination
@@ -13,6 +13,7 @@ from ocibuild.archive.dockerarchive import archive_manifest
 from ocibuild.archive.layoutfolder import add_entries, has_blob, make_layout, new_folder, write_blob
 from ocibuild.archive.layouttar import LayoutTar
 from ocibuild.archive.naming import index_of, named
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

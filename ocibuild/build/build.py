@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.build.agents import Agents
 from ocibuild.build.bases import Bases
@@ -23,6 +23,7 @@ from ocibuild.oci import Digest, Platform
 from ocibuild.output import assemble, write_image
 from ocibuild.solver import Inputs, NoOutlet, Solver, Workshop, root_of
 from ocibuild.store import load_image
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.cli.text import printable, table
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

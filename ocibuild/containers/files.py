@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root
 from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.rootfs.below import Below
 from ocibuild.rootfs.changes import changes
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

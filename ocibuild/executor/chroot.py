@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import Interrupted, SandboxError
 from ocibuild.executor.emulation import Emulation
@@ -20,6 +20,7 @@ from ocibuild.executor.signals import forwarded_to
 from ocibuild.executor.terminal import relay
 from ocibuild.graph import HOST_GATEWAY, Stream
 from ocibuild.sandbox import Bind, FileSystem, Folder, IDs, Pasta, Secret, StepSpec, Sysfs, open_door
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,10 +8,11 @@ import select
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.executor.terminal import write_all
 from ocibuild.graph import Stream, format_time
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
 
 from ocibuild.sandbox import IDs
+from ocibuild.values import NamedTuple
 
 
 class Row(Enum):

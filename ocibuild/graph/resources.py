@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import UsageError
 from ocibuild.graph.sizes import parse_size
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

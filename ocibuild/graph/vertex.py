@@ -8,10 +8,10 @@ comparing chains of a thousand steps by value would recurse. ``origin`` tells a 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ocibuild.graph.mounts import BindMount, CacheMount
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from ocibuild.errors import SourceRange

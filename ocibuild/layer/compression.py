@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import struct
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never, cast
+from typing import TYPE_CHECKING, TypeAlias, assert_never, cast
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.zstd_frames import FrameScanner
 from ocibuild.oci import Compression
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -14,7 +14,7 @@ import struct
 import time
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ocibuild.layer.channel import pipeline
 from ocibuild.layer.compression import GZIP_LEVEL
@@ -23,7 +23,7 @@ from ocibuild.layer.ordered import map_in_order
 from ocibuild.layer.tally import Tally
 from ocibuild.layer.writer import TarWriter
 from ocibuild.oci import DiffID, Digest
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

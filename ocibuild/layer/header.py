@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import NamedTuple
 from zlib import adler32
 
 from ocibuild.errors import InvalidLayer
+from ocibuild.values import NamedTuple
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)

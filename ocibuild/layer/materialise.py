@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.fs import Cursor, remove_entry, status_of
 from ocibuild.layer.copying import FileCopier, copy_attributes
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

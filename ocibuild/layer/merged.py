@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import status_of
 from ocibuild.fs.root import MAX_LINKS
 from ocibuild.layer.entry import shown
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

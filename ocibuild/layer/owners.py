@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocibuild import owner_records
 from ocibuild.errors import InvalidLayer
 from ocibuild.layer.entry import Kind
 from ocibuild.owner_records import Record
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from ocibuild.layer.entry import Entry

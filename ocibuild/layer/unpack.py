@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from ocibuild.errors import InvalidLayer, UnsafePath
 from ocibuild.layer.changes import Opaque, Removed
@@ -25,6 +25,7 @@ from ocibuild.layer.whiteouts import (
     parse_whiteout,
 )
 from ocibuild.layer.xattrs import ACCESS_LISTS, put_xattrs
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.fs import Root

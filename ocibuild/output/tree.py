@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.fs import ContentCopier, open_readable, status_of
 from ocibuild.layer.changes import Changed
@@ -13,6 +13,7 @@ from ocibuild.layer.entry import Kind
 from ocibuild.layer.pack import pack
 from ocibuild.layer.xattrs import read_xattrs
 from ocibuild.oci import Compression
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

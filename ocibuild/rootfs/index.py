@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidLayer
 from ocibuild.fs import Cursor
 from ocibuild.layer.changes import Changed, Opaque, Removed
 from ocibuild.sandbox import birth_time, looker
 from ocibuild.sandbox.syscalls import AT_FDCWD
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -7,11 +7,12 @@ import stat
 import time
 from contextlib import ExitStack
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.fs import Root, have_same_bytes, open_readable
 from ocibuild.layer.whiteouts import is_opaque, is_whiteout
 from ocibuild.layer.xattrs import read_xattrs
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.layer.owners import Ownership

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.oci import Compression
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

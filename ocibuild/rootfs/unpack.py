@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocibuild.errors import naming
 from ocibuild.fs import Root
@@ -11,6 +11,7 @@ from ocibuild.layer.apply import apply
 from ocibuild.layer.limits import Allowance
 from ocibuild.layer.settle import settle
 from ocibuild.oci import Limits, chain_ids, compression_of
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,11 +10,12 @@ import errno
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.channel import receive
 from ocibuild.sandbox.identity import map_all
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

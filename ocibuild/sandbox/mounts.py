@@ -11,10 +11,11 @@ import os
 import stat
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ocibuild.errors import SandboxError
 from ocibuild.sandbox import syscalls
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ocibuild.values import NamedTuple
 
 PASTA_GATEWAY = "10.0.2.2"
 PASTA_RESOLVER = "10.0.2.3"

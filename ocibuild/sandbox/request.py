@@ -6,9 +6,10 @@ import errno
 import json
 import os
 import socket
-from typing import Any, NamedTuple
+from typing import Any
 
 from ocibuild.sandbox.channel import receive, tell
+from ocibuild.values import NamedTuple
 
 _LONGEST = 256
 _ALWAYS = 5

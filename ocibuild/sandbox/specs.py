@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ocibuild.sandbox import mounts, syscalls
 from ocibuild.sandbox.foreign import Foreign
 from ocibuild.sandbox.pasta import Pasta
 from ocibuild.sandbox.users import User
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

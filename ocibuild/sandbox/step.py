@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox import mounts, syscalls
@@ -34,6 +34,7 @@ from ocibuild.sandbox.privileges import (
 from ocibuild.sandbox.program import change_directory, execute, explain, find_command
 from ocibuild.sandbox.terminal import give_terminal, take_terminal
 from ocibuild.sandbox.ulimits import take_ulimits
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

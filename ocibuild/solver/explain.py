@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import without_passwords
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.graph import Run, format_time, inputs, parse_time
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
 from ocibuild.graph import inputs as inputs_of
@@ -20,6 +20,7 @@ from ocibuild.solver.explain import (
 from ocibuild.solver.keys import canonical
 from ocibuild.solver.plan import base_chain
 from ocibuild.store import MadeFrom
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator

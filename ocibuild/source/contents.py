@@ -8,10 +8,11 @@ import os
 import stat
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ocibuild.errors import SourceError, remedy_of_limit
 from ocibuild.oci import Digest
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

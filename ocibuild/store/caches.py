@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.fs import remove_path
 from ocibuild.graph import Sharing
 from ocibuild.store.removal import try_remove
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

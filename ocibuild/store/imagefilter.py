@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from ocibuild.errors import UsageError
 from ocibuild.fs import Match, PatternError
 from ocibuild.graph import parse_moment
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

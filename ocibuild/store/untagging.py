@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.errors import InvalidReference, NotInStore, StoreError
 from ocibuild.oci import Reference
 from ocibuild.store.lookup import images_by_id, list_images
 from ocibuild.store.tags import REF_NAME
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

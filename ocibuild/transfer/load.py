@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.archive import archive_entries, plain_file
 from ocibuild.errors import NotFound
 from ocibuild.store import StoreDestination
 from ocibuild.transfer.copying import copy
 from ocibuild.transfer.plan import Selection, make_plan
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

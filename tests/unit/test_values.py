@@ -7,7 +7,7 @@ import pickle
 import pkgutil
 import sys
 from dataclasses import FrozenInstanceError, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -130,6 +130,56 @@ def test_what_is_compared_by_identity_is_only_itself() -> None:
     assert one == one
     assert one != Node("a")
     assert len({one, Node("a")}) == 2
+
+
+class OurPlace(values.NamedTuple):
+    """A place."""
+
+    x: int
+    y: list[int] = []  # noqa: RUF012
+
+    @property
+    def doubled(self) -> int:
+        """Twice x."""
+        return 2 * self.x
+
+    def __repr__(self) -> str:
+        return "place"
+
+
+class TheirPlace(NamedTuple):
+    """A place."""
+
+    x: int
+    y: list[int] = []  # noqa: RUF012
+
+    @property
+    def doubled(self) -> int:
+        """Twice x."""
+        return 2 * self.x
+
+    def __repr__(self) -> str:
+        return "place"
+
+
+@pytest.mark.parametrize("make", [OurPlace, TheirPlace], ids=["ours", "theirs"])
+def test_a_named_tuple_of_ours_behaves_as_one_of_the_standard_library(make: Any) -> None:
+    one = make(1)
+    assert (one, one.x, one.y, one.doubled, repr(one)) == ((1, []), 1, [], 2, "place")
+    assert one._replace(y=[2]) == make(1, [2]) == make(y=[2], x=1)
+    assert one._asdict() == {"x": 1, "y": []}
+    assert (make._fields, make._field_defaults) == (("x", "y"), {"y": []})
+    assert (make.__doc__, make.__name__, make.__module__) == ("A place.", make.__qualname__, __name__)
+    assert copy.copy(one) == pickle.loads(pickle.dumps(one)) == one
+    match one:
+        case make(1, []):
+            pass
+        case _:
+            raise AssertionError
+    with pytest.raises(TypeError):
+        make()
+    with pytest.raises(AttributeError):
+        one.x = 2
 
 
 def test_every_class_of_ours_can_be_made() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.shell.words import expand_word
 from ocibuild.errors import DockerfileError
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.dockerfile.parser.instructions import Arg

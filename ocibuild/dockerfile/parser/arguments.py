@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.dockerfile.parser.lines import SURROGATE
 from ocibuild.dockerfile.shell.space import SPACE
 from ocibuild.errors import DockerfileError
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.parser.arguments import json_strings
 from ocibuild.dockerfile.parser.flags import NO_FLAGS, Flags, FlagSet, parse_flags
 from ocibuild.dockerfile.parser.instructions import Command
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.dockerfile.parser.instructions import Heredoc

@@ -7,7 +7,7 @@ around its name or a part of it say that nothing in the document is expanded, an
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.located import located
 from ocibuild.dockerfile.parser.arguments import json_strings, split_statement
@@ -15,6 +15,7 @@ from ocibuild.dockerfile.parser.instructions import Heredoc
 from ocibuild.dockerfile.parser.lines import SURROGATE
 from ocibuild.dockerfile.shell.words import raw_words
 from ocibuild.errors import DockerfileError
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.dockerfile.parser.lines import LineReader, LogicalLine

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.dockerfile.shell.globs import replace_all, replace_first, trim_prefix, trim_suffix
 from ocibuild.dockerfile.shell.space import SPACE
 from ocibuild.errors import DockerfileError
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

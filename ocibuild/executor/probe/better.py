@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.executor.probe.remedies import SEE
 from ocibuild.executor.rows import Row
 from ocibuild.sandbox import IDs
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

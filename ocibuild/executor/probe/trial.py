@@ -7,10 +7,11 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ocibuild.errors import OcibuildError
 from ocibuild.sandbox import syscalls
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ocibuild.values import NamedTuple
 
 HIGHEST = 471
 """The highest number of a system call that this table was made with: the same for every ABI."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.seccomp.numbers import ABIS
 from ocibuild.sandbox.seccomp.program import NOTIFY, Rule, any_of, equal_int, refuse
 from ocibuild.sandbox.supervisor.status import MACHINES
 from ocibuild.sandbox.ulimits import RLIMIT_LOCKS
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

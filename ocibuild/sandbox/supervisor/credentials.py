@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from errno import EAGAIN, EINVAL, EPERM
-from typing import NamedTuple
+
+from ocibuild.values import NamedTuple
 
 UNCHANGED = 0xFFFFFFFF
 """The ID -1: leave it as it is."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.calls import Place

@@ -7,7 +7,8 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from typing import NamedTuple
+
+from ocibuild.values import NamedTuple
 
 # struct seccomp_notif, seccomp_notif_resp and seccomp_notif_addfd
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocibuild.sandbox import syscalls
+from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
     from ocibuild.sandbox.supervisor.calls import Place

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.fs import Root, same_times, status_of
 from ocibuild.layer.entry import Kind
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

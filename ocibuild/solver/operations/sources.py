@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ocibuild.graph import Context, Copy, GitTree, HttpFile, Inline
 from ocibuild.source import content_digest, owned_by_root, select, walk
-from ocibuild.values import dataclass
+from ocibuild.values import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
