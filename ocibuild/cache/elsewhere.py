@@ -30,6 +30,7 @@ class Caches:
         self._warn = warn
         self._found: dict[Digest, tuple[Place, LayerRecord]] = {}
         self._forgotten: set[Digest] = set()
+        self._asked: set[Place] = set()
         self._lock = threading.Lock()  # guards what is found and forgotten
 
     @classmethod
@@ -79,3 +80,7 @@ class Caches:
             return
         with self._lock:
             self._found.update({key: (place, record) for key, record in found.items()})
+            is_first = place not in self._asked
+            self._asked.add(place)
+        if is_first and not found:  # it may be that the name is wrong
+            self._warn(f"the cache {place.subject} has nothing for this build")

@@ -127,7 +127,9 @@ class Bringer:
         """Take nothing of it from a cache elsewhere any more."""
         self.has_given_up = True
         assert self._inputs.elsewhere is not None
-        self._inputs.elsewhere.forget([record.key for record in self._cached_of(root)], error.message)
+        keys = [record.key for record in self._cached_of(root)]
+        self._known.lost.update(keys)
+        self._inputs.elsewhere.forget(keys, error.message)
 
 
 def find_stack(store: Store, layers: Sequence[Layer], extent: Extent) -> tuple[tuple[Snapshot, ...], Extent] | None:

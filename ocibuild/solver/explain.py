@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.errors import without_passwords
@@ -57,23 +58,46 @@ class Taken(NamedTuple):
 class Surroundings:
     """What a user calls what a step stands on and takes from: ``sources`` in the order of a COPY's.
 
-    ``files`` gives the listing of what a digest of files in a build context stands for, where it is known.
+    ``mounts`` says by target what became of what is mounted. ``files`` gives the listing of what a digest of files in a
+    build context stands for, where it is known.
     """
 
     below: Taken
     sources: Sequence[Taken] = ()
+    mounts: Mapping[str, str] = field(default_factory=dict)
     files: Callable[[str], Listing | None] = lambda _digest: None
 
 
-def distance(old: Inputs, new: Inputs) -> int:
-    """Return how many inputs differ; of the environment each variable is one."""
-    names = old.keys() | new.keys()
-    apart = sum(bool(old.get(name) != new.get(name)) for name in names)
-    if old.get("environment") != new.get("environment"):
-        before, after = _variables(old), _variables(new)
-        differing = sum(before.get(name) != after.get(name) for name in before.keys() | after.keys())
-        apart += max(differing - 1, 0)
-    return apart
+ONE = 2
+"""The distance of steps of which one input differs."""
+
+
+def distance(old: Inputs, new: Inputs, *, trees: bool = True) -> int:
+    """Return how far two steps are apart: ``ONE`` for each input that differs, less for another order alone.
+
+    Each variable of the environment, each source and each mount is one. Without ``trees``, what they stand on is none.
+    """
+    names = (name for name in old.keys() | new.keys() if trees or name not in _BELOW)
+    return sum(_apart(name, old, new) for name in names)
+
+
+def _apart(name: str, old: Inputs, new: Inputs) -> int:
+    if old.get(name) == new.get(name):
+        return 0
+    match name:
+        case "environment":
+            return ONE * _differing(_variables(old), _variables(new)) or 1
+        case "mounts":
+            return ONE * _differing(_by_name(old["mounts"]), _by_name(new["mounts"])) or 1
+        case "sources" if len(old["sources"]) == len(new["sources"]):
+            pairs = zip(old["sources"], new["sources"], strict=True)
+            return sum(ONE for before, after in pairs if before != after)
+        case _:
+            return ONE
+
+
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> int:
+    return sum(before.get(name) != after.get(name) for name in before.keys() | after.keys())
 
 
 def differ_in_trees_alone(old: Inputs, new: Inputs) -> bool:
@@ -119,7 +143,7 @@ def _reasons(old: Inputs, new: Inputs, around: Surroundings) -> Iterator[str]:
             case "sources":
                 yield from _sources(old["sources"], new["sources"], around)
             case "mounts":
-                yield from _mounts(old["mounts"], new["mounts"])
+                yield from _mounts(old["mounts"], new["mounts"], around)
             case "files":
                 yield "its text changed"
             case "content":
@@ -223,18 +247,26 @@ def _became(before: str | None, after: str | None) -> str:
     return "mode changed" if is_mode_alone else "changed"
 
 
-def _mounts(old: Sequence[Inputs], new: Sequence[Inputs]) -> Iterator[str]:
-    before, after = ({_mount_name(mount): mount for mount in mounts} for mounts in (old, new))
+def _mounts(old: Sequence[Inputs], new: Sequence[Inputs], around: Surroundings) -> Iterator[str]:
+    before, after = _by_name(old), _by_name(new)
     if before == after:
         yield "mounts: another order"
     for name in {**before, **after}:
-        if before.get(name) != after.get(name):
-            became = "added" if name not in before else "removed" if name not in after else "changed"
-            yield f"mount {name}: {became}"
+        if name not in before:
+            yield f"mount {name}: added"
+        elif name not in after:
+            yield f"mount {name}: removed"
+        elif before[name] != after[name]:
+            is_source_alone = _without_source(before[name]) == _without_source(after[name])
+            yield f"mount {name}: {(is_source_alone and around.mounts.get(name)) or 'changed'}"
 
 
-def _mount_name(mount: Inputs) -> str:
-    return str(mount.get("target") or mount.get("env") or mount.get("id") or "")
+def _by_name(mounts: Sequence[Inputs]) -> dict[str, Inputs]:
+    return {str(mount.get("target") or mount.get("env") or mount.get("id") or ""): mount for mount in mounts}
+
+
+def _without_source(mount: Inputs) -> Inputs:
+    return {name: value for name, value in mount.items() if name not in ("tree", "path", "content")}
 
 
 def _elsewhere(old: Inputs, new: Inputs) -> str:

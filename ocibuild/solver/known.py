@@ -42,7 +42,8 @@ class Known:
     before may be used, ``all_stages`` whether cached stages count that nobody needs any more. ``anew`` has the keys of
     what is to be made anew, ``outdated`` those of all that rests on that too; but ``made_now`` those of what was made
     for the same request, which counts whatever may not be used from before. By key, ``disowned`` has a name that nobody
-    looks up of each result that is not what the key says: files have changed since that was computed.
+    looks up of each result that is not what the key says: files have changed since that was computed. ``lost`` has the
+    keys of what a cache elsewhere could not give.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Known:
         self.made: dict[Digest, Made] = {}
         self.disowned: dict[Digest, Digest] = {}
         self.elsewhere: Mapping[Digest, LayerRecord] = {}
+        self.lost: set[Digest] = set()
         self.roots: dict[Digest, tuple[Snapshot, ...]] = {}
         self.anew: frozenset[Digest] = frozenset()
         self.outdated: frozenset[Digest] = frozenset()

@@ -15,6 +15,7 @@ from ocibuild.graph import (
     CopySource,
     GitTree,
     HttpFile,
+    Image,
     Inline,
     MakeDirectory,
     Noted,
@@ -114,7 +115,7 @@ class Maker:
         contents = {
             number: stage_digest(self._shop(), self._inputs, source, vertex, self._known.stack(source.tree))
             for number, source in enumerate(_taken(vertex))
-            if isinstance(source.tree, LayerVertex)
+            if _is_known_by_content(source)
         }
         return self._known.by_content(vertex, contents)
 
@@ -223,6 +224,13 @@ class Maker:
         look_at = self._shop().look_at
         if look_at is not None:
             self._pool.alone(left.error, partial(look_at, left))
+
+
+def _is_known_by_content(source: CopySource) -> bool:
+    """Tell whether what is taken may be the same where the tree is another: a whole image never is."""
+    if isinstance(source.tree, Image):
+        return not any(path.strip("./") == "" for path in source.paths)
+    return isinstance(source.tree, LayerVertex | HttpFile | GitTree)
 
 
 def _taken(vertex: LayerVertex) -> list[CopySource]:

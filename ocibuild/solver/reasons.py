@@ -5,11 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any, assert_never
 
-from ocibuild.graph import Context, Copy, GitTree, HttpFile, Image, Inline, MakeDirectory, Run, Scratch, shown_url
+from ocibuild.graph import (
+    BindMount,
+    Context,
+    Copy,
+    GitTree,
+    HttpFile,
+    Image,
+    Inline,
+    MakeDirectory,
+    Run,
+    Scratch,
+    shown_url,
+)
 from ocibuild.graph import inputs as inputs_of
 from ocibuild.solver.explain import (
+    ONE,
     Surroundings,
     Taken,
     differ_in_files_alone,
@@ -36,6 +50,8 @@ if TYPE_CHECKING:
 
 _NEAR = 6
 """Steps of before that are looked at in one place, the last ones made."""
+_NOT_NAMED = 2
+"""The rank of the first place that says neither what a step does nor what a user calls it: see ``_places()``."""
 _COMPARED = 3
 """Steps of before whose changes are held against those of one."""
 _NUMBER = re.compile(r"\s*[0-9]+/[0-9]+\]")
@@ -44,9 +60,13 @@ _INSTRUCTION = re.compile(r"\] (COPY|ADD) ")
 
 
 class _Candidate(NamedTuple):
-    """A step of before that one of now may be compared with, ``inputs`` being those of now in the same form."""
+    """A step of before that one of now may be compared with, ``inputs`` being those of now in the same form.
+
+    ``rank`` is the place where it was found, the first that says the most.
+    """
 
     apart: int
+    rank: int
     earlier: Earlier
     old: Inputs
     inputs: Inputs
@@ -63,7 +83,7 @@ class Reasons:
     """Says of the steps of one build why they are not cached; safe to use from threads.
 
     A step is asked about after those that it stands on. ``outdated`` are the keys of what was to be made anew, and of
-    what rests on that.
+    what rests on that, ``lost`` of what a cache elsewhere could not give.
     """
 
     def __init__(
@@ -74,13 +94,17 @@ class Reasons:
         *,
         use_cache: bool,
         outdated: Container[Digest] = frozenset(),
+        lost: Container[Digest] = frozenset(),
     ) -> None:
         self._records = records
         self._keys = keys
         self._listings = listings
         self._use_cache = use_cache
         self._outdated = outdated
+        self._lost = lost
+        self._begun = time.time_ns()
         self._like: dict[Digest, Digest] = {}  # by key, that of the step of before which took its place
+        self._told: dict[Digest, str] = {}  # by key
 
     def made_from(self, vertex: MadeVertex) -> MadeFrom:
         """Return what is recorded with the result of a step under its key."""
@@ -138,16 +162,34 @@ class Reasons:
             return Why("its result has owners of files in a form that is of no use here")
         if self._records.was_pruned(key):
             return Why("its result was pruned")
-        # at equal distance, what its inputs are says more than how they were made
-        found = sorted(self._on_the_same(by_content), key=_likeness)[:1] if by_content else []
-        found += sorted(self._candidates(vertex), key=_likeness)[:1]
-        if not found:
+        if key in self._lost:
+            return Why("the cache that has its result could not give it")
+        nearest = self._nearest(vertex, by_content)
+        if nearest is None:
             return Why("never built before")
-        nearest = min(found, key=lambda one: one.apart)
         self.is_like(vertex, nearest.earlier.snapshot)
-        around = Surroundings(*self._surroundings(vertex, became), self._listings.get)
-        text = explain(nearest.old, nearest.inputs, around) or "its result is gone"
+        text = explain(nearest.old, nearest.inputs, self._surroundings(vertex, became)) or "its result is gone"
+        self._told[key] = text
         return Why(text, differ_in_trees_alone(nearest.old, nearest.inputs))
+
+    def _nearest(self, vertex: MadeVertex, by_content: Inputs | None) -> _Candidate | None:
+        """Return the step of an earlier build that a user would say is this one."""
+        by_key = list(self._candidates(vertex))
+        ranks = {one.earlier.snapshot: one.rank for one in reversed(by_key)}
+        on_the_same = self._on_the_same(by_content) if by_content else ()
+        same = [one._replace(rank=ranks.get(one.earlier.snapshot, _NOT_NAMED)) for one in on_the_same]
+        # at equal distance, what its inputs are says more than how they were made
+        useful = ([one for one in group if self._was_before(one, vertex)] for group in (same, by_key))
+        found = [one for group in useful for one in sorted(group, key=_likeness)[:1]]
+        return min(found, key=lambda one: (one.apart, one.rank), default=None)
+
+    def _was_before(self, one: _Candidate, vertex: MadeVertex) -> bool:
+        """Tell whether a step of an earlier build may be what this one was before somebody edited it."""
+        if one.earlier.begun >= self._begun:
+            return False
+        if one.rank < _NOT_NAMED or distance(one.old, one.inputs, trees=False) <= ONE:
+            return True
+        return _position(one.earlier.label) == _position(vertex.origin.label)
 
     def _made_anew(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> str:
         """Return what became of the steps made anew that ``vertex`` rests on; empty where it is one itself."""
@@ -170,18 +212,33 @@ class Reasons:
 
     def _near(self, places: Iterable[str], inputs: Inputs) -> Iterator[_Candidate]:
         seen = set()
-        for place in places:
+        for rank, place in enumerate(places):
             for earlier in self._records.inputs.near(place, _NEAR):
                 if earlier.key not in seen:
                     seen.add(earlier.key)
                     old = json.loads(earlier.inputs)
-                    yield _Candidate(distance(old, inputs), earlier, old, inputs)
+                    yield _Candidate(distance(old, inputs), rank, earlier, old, inputs)
 
-    def _surroundings(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> tuple[Taken, tuple[Taken, ...]]:
-        if not isinstance(vertex, Run | Copy | MakeDirectory):
-            return Taken(""), ()
-        taken = [self._taken(vertex, source, became) for source in vertex.sources] if isinstance(vertex, Copy) else []
-        return _tree(vertex.base, became), tuple(taken)
+    def _surroundings(self, vertex: MadeVertex, became: Callable[[Vertex], str]) -> Surroundings:
+        files = self._listings.get
+        match vertex:
+            case Copy():
+                taken = tuple(self._taken(vertex, source, became) for source in vertex.sources)
+                return Surroundings(_tree(vertex.base, became), taken, files=files)
+            case Run():
+                shown = {one.target: self._shown(one, became) for one in vertex.mounts if isinstance(one, BindMount)}
+                return Surroundings(_tree(vertex.base, became), mounts=shown, files=files)
+            case MakeDirectory():
+                return Surroundings(_tree(vertex.base, became), files=files)
+            case _:
+                return Surroundings(Taken(""), files=files)
+
+    def _shown(self, mount: BindMount, became: Callable[[Vertex], str]) -> str:
+        """Return what became of what is mounted: of files of a build context, which of them."""
+        tree = mount.source
+        if isinstance(tree, Copy) and isinstance(tree.base, Scratch):
+            return self._told.get(self._keys[tree], "")
+        return " ".join(_tree(tree, became))
 
     def _taken(self, vertex: Copy, source: CopySource, became: Callable[[Vertex], str]) -> Taken:
         if isinstance(source.tree, Context):
@@ -198,7 +255,9 @@ def _tree(vertex: Vertex, became: Callable[[Vertex], str]) -> Taken:
 def open_reasons(inputs: BuildInputs, known: Known) -> Reasons:
     """Return the reasons of one build."""
     records = inputs.store.records
-    return Reasons(records, known.keys, known.listings, use_cache=known.use_cache, outdated=known.outdated)
+    return Reasons(
+        records, known.keys, known.listings, use_cache=known.use_cache, outdated=known.outdated, lost=known.lost
+    )
 
 
 def tree_name(vertex: Vertex) -> str:
@@ -221,9 +280,15 @@ def tree_name(vertex: Vertex) -> str:
             assert_never(vertex)
 
 
-def _likeness(one: _Candidate) -> tuple[int, int]:
-    """Order by the number of differing inputs, and then from the one that was used last."""
-    return one.apart, -one.earlier.used
+def _position(label: str) -> str:
+    """Return the stage of a step and its number there, as its label tells them."""
+    bracket = _BRACKET.match(label)
+    return bracket[0].partition("/")[0] if bracket else label
+
+
+def _likeness(one: _Candidate) -> tuple[int, int, int]:
+    """Order by what differs, then by what says the most, and then from the one that was used last."""
+    return one.apart, one.rank, -one.earlier.used
 
 
 def _as_kept(inputs: Inputs) -> Inputs:
@@ -233,13 +298,13 @@ def _as_kept(inputs: Inputs) -> Inputs:
 
 
 def _places(vertex: MadeVertex, inputs: Inputs) -> Iterator[str]:
-    """Yield where a step is looked for: what does the same, what stands on the same, and what a user calls the same."""
+    """Yield where a step is looked for: what does the same, what a user calls the same, and what stands on the same."""
     kind = inputs["kind"]
     yield _place_of_operation(vertex, inputs)
+    yield _place("is called", kind, _NUMBER.sub("]", vertex.origin.label))
     below = inputs.get("parent") or inputs.get("base")
     if below:
         yield _place_below(kind, below)
-    yield _place("is called", kind, _NUMBER.sub("]", vertex.origin.label))
 
 
 def _place_of_operation(vertex: MadeVertex, inputs: Inputs) -> str:

@@ -45,6 +45,7 @@ class Earlier:
     key: Digest
     snapshot: int
     created: str
+    label: str
     begun: int
     used: int
     inputs: str
@@ -72,7 +73,8 @@ class RecordedInputs:
     def near(self, place: str, limit: int) -> list[Earlier]:
         """Return the steps that have a place, of which there is still the result: the last ones made, newest first."""
         rows = self._database.query(
-            "SELECT records.key, records.snapshot, records.created, snapshots.created, snapshots.used, inputs.inputs"
+            "SELECT records.key, records.snapshot, records.created, records.label, snapshots.created, snapshots.used,"
+            " inputs.inputs"
             " FROM places"
             " JOIN inputs ON inputs.id = places.inputs"
             " JOIN records ON records.key = inputs.key"
@@ -81,8 +83,8 @@ class RecordedInputs:
             (place, limit),
         )
         return [
-            Earlier(Digest(key), snapshot, created, begun, used, _unpacked(inputs))
-            for key, snapshot, created, begun, used, inputs in rows
+            Earlier(Digest(key), snapshot, created, label, begun, used, _unpacked(inputs))
+            for key, snapshot, created, label, begun, used, inputs in rows
         ]
 
     def of_snapshots(self, numbers: Iterable[int]) -> dict[int, tuple[Digest, str]]:

@@ -134,7 +134,9 @@ class Usage:
     def _caches(self) -> Iterator[Item]:
         for cache in self._store.caches.kept():
             size = disk_usage(cache.path)
-            yield Item(Kind.CACHE, cache.name, size, cache.created, cache.used, cache.id, in_use=cache.in_use)
+            yield Item(
+                Kind.CACHE, cache.name, size, cache.created, cache.used, cache.id.removeprefix("/"), in_use=cache.in_use
+            )
 
     def _repositories(self) -> Iterator[Item]:
         with suppress(FileNotFoundError), Root.open(os.path.join(self._store.root, "git")) as folder:

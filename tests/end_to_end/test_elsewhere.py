@@ -51,6 +51,25 @@ def test_a_file_behind_a_url(ocibuild: Program, busybox_base: str, web: Web) -> 
     assert "token" not in again.stderr.replace(f"ADD {url}", "").replace(url, "")
 
 
+def test_what_follows_the_same_content_of_another_time_or_commit_stays_cached(
+    ocibuild: Program, busybox_base: str, web: Web, repository: Repository
+) -> None:
+    def put(content: bytes, day: int) -> None:
+        web.put("/f", Page(content, headers={"Last-Modified": f"Sat, 0{day} Feb 2020 00:00:00 GMT"}))
+
+    dockerfile = f"FROM {busybox_base}\nADD {web.url('/f')} /f\nADD {web.url('/git/app.git')} /x\nRUN cat /f /x/one\n"
+    folder = ocibuild.context("same", {"Dockerfile": dockerfile})
+    put(b"one", 1)
+    first = ocibuild.build(folder)
+    put(b"one", 2)
+    repository.git("commit", "--allow-empty", "--message", "nothing")
+    again = ocibuild.build(folder)
+    assert again.image_id == first.image_id
+    assert again.ran("ADD") == again.ran("RUN") == []
+    put(b"two", 3)
+    assert len(ocibuild.build(folder).ran("RUN")) == 1
+
+
 def test_a_checksum_needs_no_network_once_the_file_is_here(ocibuild: Program, busybox_base: str, web: Web) -> None:
     url = web.put("/f", b"one")
     checksum = Digest.of(b"one")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocibuild.solver.explain import Surroundings, Taken, changed_files, distance, explain
+from ocibuild.solver.explain import ONE, Surroundings, Taken, changed_files, distance, explain
 
 RUN: dict[str, Any] = {
     "kind": "run",
@@ -39,7 +39,7 @@ LISTINGS = {
     "many": {f"app/{number:02}": "100000 0 0 644 a" for number in range(18)},
     "none": {},
 }
-AROUND = Surroundings(Taken("[builder 3/5]", "ran again"), (Taken("COPY app/"), Taken("document")), LISTINGS.get)
+AROUND = Surroundings(Taken("[builder 3/5]", "ran again"), (Taken("COPY app/"), Taken("document")), files=LISTINGS.get)
 FROM = Surroundings(Taken("[builder 3/5]", "ran again"), (Taken("[builder 4/4]", "runs again"),))
 ON_IMAGE = Surroundings(Taken("debian:12"))
 LONG = "apt-get update && apt-get install --no-install-recommends --yes build-essential curl"
@@ -167,8 +167,14 @@ def test_what_is_in_a_folder_that_came_or_went_is_not_told_of() -> None:
     assert changed_files(old, new) == ["a removed", "c changed", "d added"]
 
 
-def test_the_distance_counts_each_variable() -> None:
+def test_the_distance_counts_each_variable_source_and_mount_and_another_order_less() -> None:
     assert distance(RUN, RUN) == 0
-    assert distance(RUN, RUN | {"user": "app"}) == 1
-    assert distance(RUN, RUN | {"environment": ["PATH=/", "VERSION=2", "A=1"]}) == 3
-    assert distance(RUN, RUN | {"environment": RUN["environment"][::-1], "parent": "x"}) == 2
+    assert distance(RUN, RUN | {"user": "app"}) == ONE
+    assert distance(RUN, RUN | {"environment": ["PATH=/", "VERSION=2", "A=1"]}) == 3 * ONE
+    assert distance(RUN, RUN | {"environment": RUN["environment"][::-1], "parent": "x"}) == ONE + 1
+    assert distance(RUN, RUN | {"environment": RUN["environment"][::-1], "parent": "x"}, trees=False) == 1
+    assert distance(COPY, COPY | {"sources": [{"context": "two"}, {"context": "none"}]}) == ONE
+    two = COPY | {"sources": [{"context": "one"}, {"context": "two"}]}
+    assert distance(two, COPY | {"sources": [{"context": "mode"}, {"context": "none"}]}) == 2 * ONE
+    moved = [MOUNTED["mounts"][0] | {"target": "/other"}]
+    assert distance(MOUNTED, MOUNTED | {"mounts": moved}) == 2 * ONE

@@ -109,7 +109,47 @@ def test_a_file_that_is_mounted_is_told_of(kit: Bench) -> None:
     kit.write("app/main.py", "changed")
     result = works(kit, dockerfile)
     assert why(result, "load build context") == "app: app/main.py changed"
-    assert why(result, "RUN") == "mount /src: changed"
+    assert why(result, "RUN") == "mount /src: app: app/main.py changed"
+
+
+SAME_PLACE = """\
+FROM scratch AS s1
+COPY a /src/
+FROM scratch AS s2
+COPY b /src/
+FROM scratch
+COPY --from=s1 /src /o1
+COPY --from=s2 /src /o2
+"""
+
+
+def test_of_two_steps_that_differ_in_their_files_alone_each_is_held_against_itself(kit: Bench) -> None:
+    kit.write("a/x", "1")
+    kit.write("b/y", "1")
+    first = works(kit, SAME_PLACE)
+    assert {why(first, part) for part in ("s1 ", "s2 ", "o1", "o2")} == {"never built before"}
+    works(kit, SAME_PLACE)
+    kit.write("a/x", "2")
+    result = works(kit, SAME_PLACE)
+    assert why(result, "COPY a ") == "COPY a: a/x changed"
+    mounts = "RUN --mount=source=a,target=/a cat /a/x\nRUN --mount=source=b,target=/b cat /b/y\n"
+    works(kit, SHELL + mounts)
+    kit.write("b/y", "2")
+    assert why(works(kit, SHELL + mounts), "cat /b/y") == "mount /b: b: b/y changed"
+
+
+def test_a_step_that_is_like_no_other_was_never_built_before(kit: Bench) -> None:
+    """Neither like one of the same build nor like one of another Dockerfile on the same base."""
+    result = works(kit, f"{SHELL}RUN echo a > /o\nRUN cat /o > /p\n")
+    assert {why(result, part) for part in ("echo a", "cat /o")} == {"never built before"}
+    result = works(kit, f"{SHELL}COPY app /app\nRUN --network=none mkdir /x\n")
+    assert why(result, "mkdir") == "never built before"
+
+
+def test_another_order_alone_is_told(kit: Bench) -> None:
+    for environment in ("P=1 Q=2", "P=1 Q=3"):
+        works(kit, f"{SHELL}ENV {environment}\nRUN true\n")
+    assert why(works(kit, f"{SHELL}ENV Q=2 P=1\nRUN true\n"), "RUN") == "ENV: another order"
 
 
 STAGES = """\
