@@ -96,7 +96,7 @@ class Containers(Transfers):
         return disk_usage(self.store.snapshots.path(container.snapshot))
 
     def signal_container(self, container: Container, number: int) -> None:
-        """Send a signal to who runs a container, which gives SIGTERM, SIGINT and SIGHUP to its process.
+        """Send a signal to who runs a container, which gives it to its process: see ``executor.signals``.
 
         SIGKILL ends it and all of the container; then this returns when it has ended. Raises StoreError where who runs
         it is not among the processes that are seen from here.

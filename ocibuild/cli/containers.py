@@ -194,17 +194,31 @@ def _show(line: str, *, timestamps: bool) -> None:
 
 @click.command()
 @_CONTAINERS
-@click.option("-t", "--time", "seconds", type=int, default=10, show_default=True, help="Kill it after so long.")
+@click.option(
+    "-t",
+    "--time",
+    "--timeout",
+    "seconds",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Kill it after so long; -1: never.",
+)
+@click.option("-s", "--signal", "asks", metavar="SIGNAL", help="Instead of the image's STOPSIGNAL.  [default: TERM]")
 @click.pass_context
-def stop(ctx: click.Context, names: tuple[str, ...], seconds: int) -> None:
-    """Ask containers to end (SIGTERM), and kill those that do not."""
+def stop(ctx: click.Context, names: tuple[str, ...], seconds: int, asks: str | None) -> None:
+    """Ask containers to end, and kill those that do not."""
+    from ocibuild.executor.signals import parse_signal
+
+    chosen = parse_signal(asks) if asks else None
     with session(ctx) as current:
 
         def end(name: str) -> None:
             container = current.find_container(name)
-            current.signal_container(container, signal.SIGTERM)
+            wanted = container.config["config"].get("StopSignal") or "TERM"
+            current.signal_container(container, chosen or parse_signal(wanted))
             until = time.monotonic() + seconds
-            while container.is_running and time.monotonic() < until:
+            while container.is_running and (seconds < 0 or time.monotonic() < until):
                 time.sleep(_PAUSE / 2)
                 container = current.find_container(container.id)
             current.signal_container(container, signal.SIGKILL)
@@ -215,15 +229,13 @@ def stop(ctx: click.Context, names: tuple[str, ...], seconds: int) -> None:
 
 @click.command()
 @_CONTAINERS
-@click.option("-s", "--signal", "number", default="KILL", show_default=True, help="KILL, TERM, INT or HUP.")
+@click.option("-s", "--signal", "name", default="KILL", show_default=True, help="A name or a number.")
 @click.pass_context
-def kill(ctx: click.Context, names: tuple[str, ...], number: str) -> None:
+def kill(ctx: click.Context, names: tuple[str, ...], name: str) -> None:
     """Send a signal to containers that run."""
-    known = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT, "HUP": signal.SIGHUP}
-    chosen = known.get(number.upper().removeprefix("SIG"))
-    chosen = chosen or next((one for one in known.values() if number == str(int(one))), None)
-    if chosen is None:
-        raise UsageError(f"--signal {number}: not supported", remedy=f"there are {', '.join(known)}")
+    from ocibuild.executor.signals import parse_signal
+
+    chosen = parse_signal(name)
     with session(ctx) as current:
 
         def send(name: str) -> None:

@@ -28,7 +28,11 @@ def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:
         status = root.lstat(name or ".")
     except OSError as error:
         raise OcibuildError(f"{path}: {error.strerror} in the container") from error
+    if path.endswith("/") and stat.S_ISLNK(status.st_mode):
+        name, status = _followed(root, name)
     is_folder, there = stat.S_ISDIR(status.st_mode), os.path.isdir(to)
+    if path.endswith("/") and not is_folder:
+        raise OcibuildError(f"{path}: is no directory in the container")
     inside = there and not path.endswith("/.")
     final = os.path.join(to, posixpath.basename(name.removesuffix("/."))) if inside and name else to
     if os.path.islink(final):
@@ -63,8 +67,9 @@ def copy_in(root: Root, source: str, path: str) -> None:
     inside = _is_directory(root, path) and not source.endswith("/.")
     final = posixpath.join(path, name) if inside else path
     above = posixpath.dirname(final.rstrip("/")) or "/"
-    if not _is_directory(root, above):
-        raise OcibuildError(f"{above}: no such directory in the container", remedy="make it first")
+    if not _is_directory(root, above) or (path.endswith("/") and not is_folder and not inside):
+        missing = path if _is_directory(root, above) else above
+        raise OcibuildError(f"{missing}: no such directory in the container", remedy="make it first")
     ours = RealOwners.of_this_process()
     if not is_folder:
         parent, _, last = root.resolve(final).rpartition("/")
@@ -77,6 +82,14 @@ def copy_in(root: Root, source: str, path: str) -> None:
         root.forget()
     with Root.open(source) as origin, root.open_directory(final.strip("/") or ".") as target:
         write_tree_folder(origin, ours, target, keeps_owners=False)
+
+
+def _followed(root: Root, name: str) -> tuple[str, os.stat_result]:
+    try:
+        real = root.resolve(name)
+        return real, root.lstat(real)
+    except OSError as error:
+        raise OcibuildError(f"/{name}: {error.strerror} in the container") from error
 
 
 def _refuse_special(path: str) -> None:

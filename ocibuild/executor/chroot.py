@@ -126,7 +126,8 @@ class SpawnedExecutor(ABC):
                 streams = stdin, 1, 2
             else:
                 streams = stdin, *cleanup.enter_context(recorded(kept))
-            with self.started(prepared.spec, *streams) as running, forwarded_to(running), ExitStack() as opened:
+            forwarded = partial(forwarded_to, has_user=begun is None, has_terminal=process.terminal)
+            with self.started(prepared.spec, *streams) as running, forwarded(running), ExitStack() as opened:
                 terminal = running.terminal() if process.terminal else None
                 if process.door is not None:
                     running.wait_for_root()  # who came before would be in another

@@ -33,7 +33,7 @@ def run_inside(
     """
     size = own_size() if process.terminal else (0, 0)
     spec = EntrySpec(list(process.args), list(process.env), process.user, process.working_dir, process.terminal, size)
-    with closing(_enter(door, spec, process, is_open)) as running, forwarded_to(running):
+    with closing(_enter(door, spec, process, is_open)) as running, forwarded_to(running, has_terminal=process.terminal):
         if process.terminal and not relay(running.terminal(), interactive=process.interactive):
             running.kill()
         if not process.terminal:

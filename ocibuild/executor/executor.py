@@ -44,8 +44,8 @@ class Executor(Protocol):
         """Run a process to its end with the standard streams of this one; for the main thread.
 
         Where it is to have a terminal, that is shown on the stream ``shown_on``. What it writes is kept in the file
-        ``log``, too, where there is one. ``begun`` hears when it is its program.
-        SIGINT, SIGTERM and SIGHUP are its process's meanwhile; the second of them kills it.
+        ``log``, too, where there is one. ``begun`` hears when it is its program, of one that runs in the background.
+        Signals are its process's meanwhile: see ``signals.forwarded_to()``.
         """
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What a process writes, shown and kept: a line of JSON for each piece, as docker's ``json-file`` has them."""
+"""What a process writes, shown and kept: a line of JSON for each line, as docker's ``json-file`` has them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PIECE = 64 << 10
+_LONGEST = 16 << 10
+"""Bytes of a line, as with docker, after which another entry begins."""
 
 
 class Log:
-    """A log being written; close it."""
+    """A log being written: an entry for each line, and in the end for what has no end; close it."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "a", encoding="ascii")  # noqa: SIM115  (it is closed by close())
+        self._begun = dict.fromkeys(Stream, b"")
 
     def add(self, stream: Stream, text: bytes) -> None:
         """Keep a piece of what was written, whatever bytes it has."""
-        said = text.decode("utf-8", "surrogateescape")
-        entry = {"log": said, "stream": stream.value, "time": format_time(time.time_ns())}
-        self._file.write(json.dumps(entry) + "\n")
+        *lines, rest = (self._begun[stream] + text).split(b"\n")
+        for line in lines:
+            self._put(stream, line + b"\n")
+        while len(rest) >= _LONGEST:
+            self._put(stream, rest[:_LONGEST])
+            rest = rest[_LONGEST:]
+        self._begun[stream] = rest
         self._file.flush()
 
     def close(self) -> None:
-        """Let go."""
+        """Keep what has no end yet, and let go."""
+        for stream, rest in self._begun.items():
+            if rest:
+                self._put(stream, rest)
         self._file.close()
+
+    def _put(self, stream: Stream, line: bytes) -> None:
+        said = line.decode("utf-8", "surrogateescape")
+        entry = {"log": said, "stream": stream.value, "time": format_time(time.time_ns())}
+        self._file.write(json.dumps(entry) + "\n")
 
 
 @contextmanager

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ocibuild.store.summaries import ImageSummary
 
 
+_WHOLE = 64
+"""Digits of an ID."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedImage:
     """An image of the store under one of its names; ``reference`` is None where no tag names it.
@@ -91,10 +95,12 @@ def _named(store: Store, text: str) -> Descriptor:
 def images_by_id(store: Store, text: str, platform: Platform) -> list[ListedImage]:
     """Return the image whose ID begins with ``text``, once for each name; nothing where that is no such beginning.
 
-    The ID of an index, which stands for its image, is its digest.
+    Neither where an image has that for its name. The ID of an index, which stands for its image, is its digest.
     Raises NotInStore where it is that of more than one.
     """
-    if not re.fullmatch(r"(sha256:)?[0-9a-f]{4,64}", text):
+    if not re.fullmatch(r"(sha256:)?[0-9a-f]{1,64}", text):
+        return []
+    if len(text) < _WHOLE and not text.startswith("sha256:") and store.tags.get(Reference.parse(text)):
         return []
     wanted = text.removeprefix("sha256:")
     listed = list(list_images(store, platform))

@@ -221,6 +221,49 @@ def test_a_container_that_does_not_want_to_end_is_killed(yard: Yard, name: str) 
     assert "the container does not run" in yard.run("kill", name, status=1)
 
 
+def test_each_signal_reaches_a_container_in_the_background(yard: Yard, name: str) -> None:
+    script = (
+        "trap 'echo hup' HUP; trap 'echo one' USR1; trap 'echo asked' TERM; trap 'echo quit; exit 5' QUIT; echo ready;"
+        " while :; do sleep 0.05; done"
+    )
+    yard.run("run", "-d", "--name", name, "yard", script)
+    told = "ready\n"
+    for number in ("HUP", "USR1", "HUP", "TERM", "TERM"):
+        wait_until(lambda told=told: yard.run("logs", name) == told)  # type: ignore[misc]
+        yard.run("kill", "-s", number, name)
+        told += {"HUP": "hup", "USR1": "one", "TERM": "asked"}[number] + "\n"
+    wait_until(lambda: yard.run("logs", name) == told)
+    assert "signal STOP: not supported" in yard.run("kill", "-s", "STOP", name, status=2)
+    assert "no such signal" in yard.run("kill", "-s", "NONE", name, status=2)
+    yard.run("stop", "--signal", "QUIT", "--timeout", "-1", name)
+    assert yard.run("wait", name) == "5\n"
+    lines = yard.run("logs", "-t", "--tail", "3", name).splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["asked", "asked", "quit"]
+
+
+def test_the_images_own_signal_stops_its_containers(yard: Yard, name: str) -> None:
+    yard.run("run", "--name", name, "yard", "true")
+    yard.run("commit", "-c", "STOPSIGNAL SIGUSR2", name, f"{name}:1")
+    running = f"{name}-running"
+    script = "trap 'exit 9' USR2; echo ready; while :; do sleep 0.05; done"
+    yard.run("run", "-d", "--name", running, f"{name}:1", script)
+    wait_until(lambda: yard.run("logs", running) == "ready\n")
+    yard.run("stop", running)
+    assert yard.run("wait", running) == "9\n"
+    yard.run("rm", running)
+    yard.run("rmi", f"{name}:1")
+
+
+def test_lines_of_a_log_are_those_that_were_written(yard: Yard, name: str) -> None:
+    """In however many pieces; what has no end comes last."""
+    script = (
+        "for n in 1 2 3 4; do echo $n; done; printf pie; sleep 0.2; printf 'ce\\nlast'; head -c 40000 /dev/zero >&2"
+    )
+    yard.run("run", "--name", name, "yard", script)
+    assert yard.run("logs", "--tail", "5", name).replace("\0", "") == "piece\nlast"
+    assert yard.run("logs", name).replace("\0", "") == "1\n2\n3\n4\npiece\nlast"
+
+
 @pytest.mark.parametrize("number", ["KILL", "SIGINT", "15", "hup"])
 def test_signals_are_passed_on(yard: Yard, name: str, number: str) -> None:
     script = "trap 'exit 42' INT TERM HUP; echo ready; while :; do sleep 0.05; done"
@@ -366,6 +409,7 @@ def test_files_are_copied_out(yard: Yard, name: str) -> None:
         ("/made/file", "no/x", "no such directory"),
         ("/made/file", "no/", "no such directory"),
         ("/made", "alone", "is no directory, and /made is one"),
+        ("/made/file/", "x", "/made/file/: is no directory in the container"),
     ):
         assert problem in yard.run("cp", f"{name}:{path}", f"{folder}/{to}", status=1)
 
@@ -383,7 +427,8 @@ def test_what_is_copied_out_follows_no_link_of_the_container(yard: Yard, name: s
 
 
 def test_a_file_is_copied_to_where_a_link_leads_and_replaces_no_device(yard: Yard, name: str) -> None:
-    yard.run("run", "--name", name, "yard", "mkdir /there && ln -s there/target /link && ln -s /there /folder")
+    script = "mkdir /there && ln -s there/target /link && ln -s /there /folder && echo new > /there/new"
+    yard.run("run", "--name", name, "yard", script)
     folder = yard.program.context(f"led-{name}", {"before": "x", "in/mine": "mine\n"})
     (folder / "link").symlink_to("before")
     (folder / "new").symlink_to("in/new")
@@ -396,6 +441,8 @@ def test_a_file_is_copied_to_where_a_link_leads_and_replaces_no_device(yard: Yar
     for to in ("fifo", "special"):  # as /dev/null would be
         assert "is neither a file nor a directory" in yard.run("cp", f"{name}:/kept/file", f"{folder}/{to}", status=1)
     assert (folder / "fifo").is_fifo()
+    yard.run("cp", f"{name}:/folder/", f"{folder}/whole")
+    assert (folder / "whole/new").read_text() == "new\n"
     yard.run("cp", f"{folder}/in/mine", f"{name}:/link")
     yard.run("cp", f"{folder}/in/mine", f"{name}:/folder/other")
     assert {"A /there/target", "A /there/other", "A /link"} <= set(yard.run("diff", name).splitlines())
@@ -412,7 +459,8 @@ def test_files_are_copied_in(yard: Yard, name: str, way: tuple[str, ...]) -> Non
     yard.run("cp", f"{folder}/file", f"{name}:/kept")
     yard.run("cp", f"{folder}/tree", f"{name}:/way")
     yard.run("cp", f"{folder}/tree/.", f"{name}:/flat")
-    assert "no such directory in the container" in yard.run("cp", f"{folder}/file", f"{name}:/no/such/file", status=1)
+    for missing in ("/no/such/file", "/no/", "/ran/"):
+        assert "no such directory in the container" in yard.run("cp", f"{folder}/file", f"{name}:{missing}", status=1)
     assert "no such file" in yard.run("cp", f"{folder}/absent", f"{name}:/x", status=1)
     assert "must be CONTAINER:PATH" in yard.run("cp", "a", "b", status=2)
     changed = yard.run("diff", name).splitlines()
