@@ -263,7 +263,7 @@ def wait(ctx: click.Context, names: tuple[str, ...]) -> None:
 @click.option("-c", "--change", "changes", multiple=True, metavar="INSTRUCTION", help="Change the config, as CMD, ENV.")
 @click.option("-m", "--message", default="", help="The comment in the history.")
 @click.option("-a", "--author", default="", help="Who made it.")
-@click.option("-p", "--pause/--no-pause", default=True, expose_value=False, help="Accepted: it must have ended.")
+@click.option("-p", "--pause/--no-pause", default=True, expose_value=False, help="Accepted: what runs goes on.")
 @click.pass_context
 def commit(
     ctx: click.Context, name: str, reference: str | None, changes: tuple[str, ...], message: str, author: str

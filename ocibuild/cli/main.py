@@ -97,6 +97,17 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"ocibuild.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command, and what is left of the arguments, with each flag as click knows it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and any(word.startswith("-") and "=" in word for word in rest):
+            from ocibuild.cli.flags import without_values
+
+            rest = without_values(command, rest)
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their lines, importing none of them."""
         lines = {name: _COMMANDS[target][2] for name, target in self._names.items()}

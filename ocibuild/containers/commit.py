@@ -31,12 +31,13 @@ class CommitRequest:
 
 
 def commit(store: Store, snapshotter: Snapshotter, container: Container, request: CommitRequest) -> Descriptor:
-    """Make an image of a container that does not run, and return its manifest.
+    """Make an image of a container, which goes on if it runs, and return its manifest.
 
-    Its config is how the container was run, as the request changes it. Raises StoreError where the container runs or
-    blobs of its image are gone, UsageError for changes that are none.
+    Its config is how the container was run, as the request changes it. Raises StoreError where blobs of its image are
+    gone or what it has changed is known at its end only, InvalidLayer where it changes a file meanwhile, UsageError for
+    changes that are none.
     """
-    if container.is_running:
+    if container.is_running and not snapshotter.shows_running:
         raise StoreError(f"{container.name}: the container runs", remedy="commit it when it has ended")
     image = _image_of(store, container)
     run = replace(image.config, config=RunConfig.from_json(container.config["config"]))

@@ -79,6 +79,8 @@ def container_config(config: RunConfig, request: RunRequest) -> RunConfig:
 
 def process_of(config: RunConfig, request: RunRequest, *, hostname: str) -> Process:
     """Return the process of a container with these settings; raise UsageError where there is no command."""
+    if request.working_dir and not request.working_dir.startswith("/"):
+        raise UsageError(f"working directory {request.working_dir}: not an absolute path", remedy="begin it with /")
     args = (*(config.entrypoint or ()), *(config.cmd or ()))
     if not args:
         raise UsageError("the image has no command", remedy="give one after the image")

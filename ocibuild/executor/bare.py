@@ -54,7 +54,7 @@ class BareExecutor(SpawnedExecutor):
             for mount in (*network_files(scratch, process), *process.mounts):
                 self._place(placer, mount)
             spec = _spec(process, root)
-            yield Prepared(spec, touched, lambda asked: spec._replace(**asked.settings()))
+            yield Prepared(spec, touched, lambda asked: spec._replace(**asked.settings(), makes_directory=False))
 
     def _place(self, placer: Placer, mount: Mount) -> None:
         """Put what a mount shows into the tree."""

@@ -31,6 +31,7 @@ class OverlaySnapshotter(Snapshotter):
     """Makes trees of snapshots by mounting them, as the owner of the mount namespace that this process is in."""
 
     shares_files = True
+    shows_running = True
 
     def __init__(self, store: Store, ownership: Ownership) -> None:
         super().__init__(store, ownership)

@@ -33,10 +33,12 @@ class Snapshotter(ABC):
     """Makes trees of snapshots; a stack is given oldest first, as in ``rootfs.diff_ids``. Safe to use from threads.
 
     ``mount_point`` is an empty directory that a step may mount over for a moment. ``shares_files`` is whether a file of
-    an earlier snapshot may be linked to in the changes that ``writing()`` has made.
+    an earlier snapshot may be linked to in the changes that ``writing()`` has made. ``shows_running`` is whether what
+    is changed in a tree by what runs in it is in the snapshot at once.
     """
 
     shares_files = False
+    shows_running = False
 
     def __init__(self, store: Store, ownership: Ownership) -> None:
         self.store = store

@@ -6,7 +6,7 @@ from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
 from ocibuild.sandbox.mounts import Bind, FileSystem, Folder, Mount, Overlay, RootTree, Secret, Sysfs, Tmpfs, Tree
 from ocibuild.sandbox.pasta import PASTA_GATEWAY, PASTA_RESOLVER, Pasta
-from ocibuild.sandbox.program import not_on_path
+from ocibuild.sandbox.program import no_directory, not_on_path
 from ocibuild.sandbox.running import Outcome, Running
 from ocibuild.sandbox.spawner import Spawner
 from ocibuild.sandbox.specs import Admission, EntrySpec, FirstSpec, ProgramSpec, StepSpec
@@ -47,6 +47,7 @@ __all__ = [
     "exchange",
     "knock",
     "looker",
+    "no_directory",
     "not_on_path",
     "open_door",
     "read_accounts",

@@ -151,7 +151,14 @@ def _try_to_go_in(
     if supervisor is None:
         take_real_ids(user, extra_groups=step.extra_groups)
     emulator = step.foreign and step.foreign.emulator
-    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
+    command = find_command(
+        spec.args,
+        spec.env,
+        home=user.home,
+        working_dir=spec.working_dir,
+        emulator=emulator,
+        makes_directory=False,
+    )
     take_ulimits(step.ulimits, numbered=supervisor is not None)
     restrict_calls(step, channel, supervisor, user)
     drop_capabilities(last)

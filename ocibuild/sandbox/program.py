@@ -39,15 +39,21 @@ def explain(error: OSError) -> str:
 
 
 def find_command(
-    args: list[str], env: Sequence[str], *, home: str, working_dir: str, emulator: Emulator | None
+    args: list[str],
+    env: Sequence[str],
+    *,
+    home: str,
+    working_dir: str,
+    emulator: Emulator | None,
+    makes_directory: bool = True,
 ) -> Command:
     """Go to the working directory, and find the program as a shell would, in the PATH of the step.
 
-    Where it comes to one for the emulator, that is put before it.
+    Where it comes to one for the emulator, that is put before it. ``makes_directory`` is as in StepSpec.
     """
     variables = dict(entry.partition("=")[::2] for entry in env)
     variables.setdefault("HOME", home or "/")
-    change_directory(working_dir)
+    change_directory(working_dir, make=makes_directory)
     if not args:
         raise SandboxError("there is no command to run")
     path = _search(args[0], variables.get("PATH", ""))
@@ -57,16 +63,25 @@ def find_command(
     return Command(path, args, variables)
 
 
-def change_directory(path: str) -> None:
-    """Go to ``path``; as with docker, it is made where it is missing, and stays."""
+def change_directory(path: str, *, make: bool = True) -> None:
+    """Go to ``path``; as with docker, it is made where it is missing, and stays. Raises CannotStart unless ``make``."""
     try:
         if not os.path.lexists(path):
+            if not make:
+                raise no_directory(path)
             os.makedirs(path, 0o755)
         fd = syscalls.open_without_magic(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
         raise SandboxError(f"working directory {path}: {error.strerror}") from error
     os.fchdir(fd)
     os.close(fd)
+
+
+def no_directory(path: str) -> CannotStart:
+    """Return the error of one more process whose working directory the container does not have."""
+    return CannotStart(
+        f"working directory {path}: {os.strerror(errno.ENOENT)}", exit_status=127, remedy="make it first"
+    )
 
 
 def _search(name: str, search_path: str) -> str:

@@ -32,7 +32,8 @@ class StepSpec(NamedTuple):
     ``size`` is that of its terminal, in rows and columns, where it is known.
     ``kept`` gives it a keeper for its parent. Where it is ``bare`` there are no namespaces and no mounts: the root, a
     folder, is changed with chroot(2) alone. ``supervised``, with a keeper, lets its processes believe that they have
-    all IDs. ``foreign`` is how its programs are run, where they are for another processor.
+    all IDs. ``foreign`` is how its programs are run, where they are for another processor. ``makes_directory`` is
+    whether a working directory that is missing is made.
     """
 
     root: RootTree
@@ -58,6 +59,7 @@ class StepSpec(NamedTuple):
     bare: bool = False
     supervised: bool = False
     foreign: Foreign | None = None
+    makes_directory: bool = True
 
     def to_json(self) -> bytes:
         """Return the spec as JSON for the spawner."""

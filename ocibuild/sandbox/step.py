@@ -126,7 +126,14 @@ def _try_to_become(spec: StepSpec, request: Request, beginning: Beginning) -> No
     if outside.supervisor is None:
         take_real_ids(user, extra_groups=spec.extra_groups)
     emulator = spec.foreign and spec.foreign.emulator
-    command = find_command(spec.args, spec.env, home=user.home, working_dir=spec.working_dir, emulator=emulator)
+    command = find_command(
+        spec.args,
+        spec.env,
+        home=user.home,
+        working_dir=spec.working_dir,
+        emulator=emulator,
+        makes_directory=spec.makes_directory,
+    )
     take_ulimits(spec.ulimits, numbered=outside.supervisor is not None)
     # as long as there is CAP_SYS_ADMIN; all that comes after is allowed
     restrict_calls(spec, channel, outside.supervisor, user)

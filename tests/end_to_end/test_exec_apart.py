@@ -103,6 +103,9 @@ def test_input_output_and_status_are_its_own(apart: Apart, running: str) -> None
     result = program.run("exec", "-i", running, "sh", "-c", "cat; echo wrong >&2; exit 7", stdin="typed\n")
     assert (result.returncode, result.stdout, result.stderr) == (7, "typed\n", "wrong\n")
     assert program.run("exec", running, "cat", stdin="not connected").stdout == ""
+    result = program.run("exec", "-w", "/typo", running, "true")
+    assert (result.returncode, "working directory /typo: No such file" in result.stderr) == (127, True), result.stderr
+    assert "typo" not in program.check("exec", running, "ls", "/")
     result = program.run("exec", running, "absent")
     assert (result.returncode, result.stderr.partition(" (")[0]) == (
         127, "ocibuild: absent: executable file not found in $PATH",

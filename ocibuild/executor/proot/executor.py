@@ -58,10 +58,10 @@ class ProotExecutor(SpawnedExecutor):
                 view.show(mount)
             of_proot = _own_environment(proot, view)
 
-            def spec_of(process: Process, size: tuple[int, int] = (0, 0)) -> ProgramSpec:
+            def spec_of(process: Process, size: tuple[int, int] = (0, 0), *, is_first: bool = True) -> ProgramSpec:
                 with Root.open(root.path) as tree:  # anew: processes change it
                     user = user_of_image(process.user, lambda path: tree.open_file(tree.resolve(path)))
-                    view.make_folder(tree, process.working_dir)
+                    view.go_to(tree, process.working_dir, make=is_first)
                     command, report = view.reporting(tree, _located(tree, process))
                 options = [*emulator, "-r", root.path, "-w", process.working_dir, *view.options()]
                 return ProgramSpec(
@@ -81,7 +81,7 @@ class ProotExecutor(SpawnedExecutor):
             def beside(asked: EntrySpec) -> ProgramSpec:
                 settings = asked.settings()
                 size = settings.pop("size")
-                return spec_of(replace(process, **settings), size)
+                return spec_of(replace(process, **settings), size, is_first=False)
 
             yield Prepared(spec_of(process), touched, beside)
 

@@ -10,7 +10,7 @@ from ocibuild.errors import SandboxError
 from ocibuild.executor.chroot import DEVICES, LINKS
 from ocibuild.executor.proot.program import LOADER, NO_SECCOMP, SCRATCH
 from ocibuild.executor.sources import opened_source
-from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, Sysfs, Tmpfs, Tree
+from ocibuild.sandbox import Bind, FileSystem, Folder, Secret, Sysfs, Tmpfs, Tree, no_directory
 
 if TYPE_CHECKING:
     from ocibuild.executor.placing import Placer
@@ -98,11 +98,16 @@ class View:
             case _:
                 assert_never(mount)
 
-    def make_folder(self, tree: Root, path: str) -> None:
-        """Make a working directory where it is missing; as with docker, it stays."""
+    def go_to(self, tree: Root, path: str, *, make: bool) -> None:
+        """See that there is a working directory: ``make`` it where it is missing, else raise CannotStart."""
         if self._above(path) is None:
             try:
-                tree.make_directories(path)
+                if make:
+                    tree.make_directories(path)
+                else:
+                    tree.open_directory(path.strip("/") or ".").close()
+            except FileNotFoundError as error:
+                raise no_directory(path) from error
             except OSError as error:
                 raise SandboxError(f"working directory {path}: {error.strerror}") from error
 

@@ -83,7 +83,7 @@ def ocibuild(
         (["run", "--env-file", "/no/such", "image"], "--env-file /no/such: "),
         (["ps", "--filter", "size=1"], "--filter size=1: not supported"),
         (["logs", "--tail", "few", "x"], "--tail few: neither a number nor all"),
-        (["kill", "-s", "USR1", "x"], "--signal USR1: not supported"),
+        (["kill", "-s", "STOP", "x"], "signal STOP: not supported"),
         (["--root"], "Option '--root' requires an argument."),
     ],
 )
