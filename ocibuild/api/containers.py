@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.api.transfers import Transfers
-from ocibuild.errors import NotInStore
+from ocibuild.errors import InvalidReference, NotInStore
 from ocibuild.oci import Platform, Reference
 from ocibuild.store import Store, load_image, translate_errors
 
@@ -80,6 +80,17 @@ class Containers(Transfers):
         except NotInStore:  # another tool has removed it
             image_id = container.image
         return describe_container(container, image_id)
+
+    def descends_from(self, container: Container, name: str) -> bool:
+        """Tell whether a container is of the image that ``name`` names, or of one that was made from that."""
+        if name in (container.image_name, container.image_name.partition(":")[0]):
+            return True
+        try:
+            wanted = self.find(name).config.diff_ids
+            own = load_image(self.store.blobs, container.image, Platform.host()).config.diff_ids
+        except (NotInStore, InvalidReference):
+            return False
+        return bool(wanted) and own[: len(wanted)] == wanted
 
     def log_of(self, container: Container) -> str:
         """Return the path of the log of a container: see ``executor.recording``."""

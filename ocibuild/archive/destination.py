@@ -28,7 +28,7 @@ def destination(to: str | BinaryIO) -> Iterator[BinaryIO]:
     elif to == "-":
         if sys.stdout.isatty():
             raise UsageError("an archive cannot be written to a terminal", remedy="redirect stdout, or name a file")
-        with destination(sys.stdout.buffer) as stream:
+        with translating("standard output"), destination(sys.stdout.buffer) as stream:
             yield stream
     elif _is_special(to):
         with translating(to), open(to, "wb") as stream:

@@ -29,6 +29,19 @@ def named(descriptor: Descriptor, names: Sequence[Reference]) -> tuple[Descripto
     return tuple(bare.with_annotations(_annotations(name)) for name in dict.fromkeys(names)) or (bare,)
 
 
+def distinct(entries: Sequence[Descriptor]) -> list[Descriptor]:
+    """Return the entries of several images: where two would have one tag, the full names stand for it."""
+    images: dict[str, set[str]] = {}
+    for entry in entries:
+        images.setdefault(entry.annotations.get(REF_NAME, ""), set()).add(entry.digest)
+    return [
+        entry.with_annotations({REF_NAME: entry.annotations[CONTAINERD_NAME]})
+        if len(images[entry.annotations.get(REF_NAME, "")]) > 1 and CONTAINERD_NAME in entry.annotations
+        else entry
+        for entry in entries
+    ]
+
+
 def tagged(descriptor: Descriptor, tag: str | None) -> Descriptor:
     """Return the descriptor that gives an image this tag of a layout, as skopeo and umoci write it, or no name."""
     return descriptor.with_annotations({REF_NAME: tag}) if tag else descriptor

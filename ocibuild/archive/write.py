@@ -12,7 +12,7 @@ from ocibuild.archive.destination import destination
 from ocibuild.archive.dockerarchive import archive_manifest
 from ocibuild.archive.layoutfolder import add_entries, has_blob, make_layout, new_folder, write_blob
 from ocibuild.archive.layouttar import LayoutTar
-from ocibuild.archive.naming import index_of, named
+from ocibuild.archive.naming import distinct, index_of, named
 from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_archive(blobs: Blobs, images: Sequence[NamedImage], to: str | BinaryIO
     before anything is written; NoSpace, and OcibuildError where the path cannot be written.
     """
     reached = _contents(blobs, images)
-    index = index_of([entry for image in images for entry in named(*image)])
+    index = index_of(distinct([entry for image in images for entry in named(*image)]))
     listed = _docker_manifest(blobs, images, reached) if for_docker else None
     with destination(to) as stream:
         tar = LayoutTar(stream.write)
@@ -79,7 +79,7 @@ def _fill(folder: str, blobs: Blobs, images: Sequence[NamedImage], reached: dict
     for blob in reached.values():
         if not has_blob(folder, blob):
             write_blob(folder, blob, _pieces(blobs, blob.digest))
-    add_entries(folder, [entry for image in images for entry in named(*image)])
+    add_entries(folder, distinct([entry for image in images for entry in named(*image)]))
 
 
 def _contents(blobs: Blobs, images: Sequence[NamedImage]) -> dict[Digest, Descriptor]:

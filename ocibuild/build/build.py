@@ -264,7 +264,8 @@ class Builder:
         layers = [layer.descriptor for layer in solution.base]
         layers += self._own_layers(request, solution)
         descriptor = write_image(self._store.blobs, config, layers, request.annotations)
-        if request.keeps_image and all(self._store.blobs.has(layer.digest) for layer in layers):
+        is_done = request.keeps_image and not request.verifies  # else it gets its names when it is verified
+        if is_done and all(self._store.blobs.has(layer.digest) for layer in layers):
             self._store.tags.give(descriptor, request.names)
         image_id = Digest.of(config.to_bytes(validated=False))
         return BuildResult(image_id, descriptor, request.names, solution.own, solution.others, solution.last_step)

@@ -138,7 +138,8 @@ class Delivery:
         """
         self._step = max(self._step, results[-1].last_step)
         whole = self._whole(results)
-        if self._request.is_index and self._request.keeps_image and all(map(self._is_complete, results)):
+        is_new = self._request.is_index or self._request.verifies
+        if is_new and self._request.keeps_image and all(map(self._is_complete, results)):
             self._store.tags.give(whole.descriptor, whole.tags)
         delivered = [self._deliver(output, results) for output in self._request.outputs]
         if self._push is not None:

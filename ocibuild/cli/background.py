@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def in_background(work: Callable[[Callable[[str], None]], int]) -> tuple[str, int]:
+def in_background(work: Callable[[Callable[[str], None]], int], *, has_input: bool = False) -> tuple[str, int]:
     """Do ``work`` in a process without streams, and wait until it has begun; return what it says of itself then, and 0.
+
+    What ``has_input`` has one that nothing comes from, and that does not end before the process.
 
     Where it ends before that, nothing and its exit status are returned, and it has told users what went wrong. The
     process that does it gets its own exit status. To be called while there is one thread.
@@ -25,6 +27,10 @@ def in_background(work: Callable[[Callable[[str], None]], int]) -> tuple[str, in
     os.close(ours)
     os.setsid()
     stderr = _be_silent()
+    if has_input:
+        silent, _open = os.pipe()
+        os.dup2(silent, 0)
+        os.close(silent)
 
     def begun(text: str) -> None:
         nonlocal stderr

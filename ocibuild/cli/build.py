@@ -87,6 +87,8 @@ def build(ctx: click.Context, /, **options: Any) -> None:
             ctx.exit(answer(call, request, current))
     for path in filter(None, (options["iidfile"], options["metadata_file"])):
         check_destination(path)
+    if options["iidfile"] and os.path.isfile(options["iidfile"]):
+        os.unlink(options["iidfile"])  # should the build fail, nobody takes the ID of an earlier one for its own
     quiet = options["quiet"]
     with session(ctx, progress="quiet" if quiet else options["progress"]) as current:
         result = current.build(request)

@@ -93,9 +93,9 @@ def refused_options(*names: str, remedy: str = "") -> Callable[[Callable[..., An
 
 
 def check_streams(options: Mapping[str, Any]) -> None:
-    """Raise UsageError where ``-d``, ``-i`` and ``-t`` do not go together, or with the terminal that there is."""
-    if options["detach"] and (options["interactive"] or options["terminal"]):
-        raise UsageError("-d has no streams", remedy="leave out -i and -t")
+    """Raise UsageError where ``-i`` and ``-t`` do not go with the terminal that there is."""
+    if options["detach"]:
+        return
     if options["terminal"] and options["interactive"] and not os.isatty(0):
         raise UsageError("the input device is not a TTY", remedy="leave out -t where standard input is no terminal")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -38,6 +39,8 @@ _COLUMNS = {
 }
 _SHOWN = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
 _LONGEST_COMMAND = 20
+_STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+"""Those that docker knows."""
 _SECOND = 10**9
 _PAUSE = 0.1
 _CONTAINERS = click.argument("names", metavar="CONTAINER...", nargs=-1, required=True)
@@ -66,9 +69,9 @@ def ps(
 ) -> None:
     """List the containers that run, the newest first."""
     chosen = _filters(filters)
-    count = 1 if latest else last
+    count = 1 if latest else last if last and last > 0 else None
     with session(ctx) as current:
-        found = [one for one in current.containers() if _is_chosen(one, chosen)]
+        found = [one for one in current.containers() if _is_chosen(current, one, chosen)]
         if not (everything or count or "status" in chosen or "exited" in chosen):
             found = [one for one in found if one.is_running]
         rows = [_row(current, one, whole=no_trunc, sized=sizes) for one in found[:count]]
@@ -88,18 +91,27 @@ def _filters(texts: tuple[str, ...]) -> dict[str, set[str]]:
             raise UsageError(
                 f"--filter {text}: not supported", remedy=f"there are {', '.join(f'{one}=' for one in known)}"
             )
+        if key == "status" and value not in _STATES:
+            raise UsageError(f"--filter {text}: there is no such status", remedy=f"there are {', '.join(_STATES)}")
+        if key == "exited" and not re.fullmatch("[0-9]+", value):
+            raise UsageError(f"--filter {text}: not an exit status")
         found.setdefault(key, set()).add(value)
+    try:
+        for value in found.get("name", ()):
+            re.compile(value)
+    except re.error as error:
+        raise UsageError(f"--filter name={value}: not a regular expression: {error}") from error
     return found
 
 
-def _is_chosen(one: Container, chosen: dict[str, set[str]]) -> bool:
+def _is_chosen(current: Session, one: Container, chosen: dict[str, set[str]]) -> bool:
     """Tell whether a container is what one value of each filter says."""
     says: dict[str, Callable[[str], bool]] = {
         "id": one.id.startswith,
-        "name": lambda value: value in one.name,
+        "name": lambda value: bool(re.search(value, one.name)),
         "status": lambda value: value == _state(one),
-        "exited": lambda value: not one.is_running and value == str(one.exit_status),
-        "ancestor": lambda value: value in (one.image_name, one.image_name.partition(":")[0]),
+        "exited": lambda value: not one.is_running and int(value) == one.exit_status,
+        "ancestor": lambda value: current.descends_from(one, value),
     }
     return all(any(map(says[key], values)) for key, values in chosen.items())
 

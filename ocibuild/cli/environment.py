@@ -41,6 +41,8 @@ def _settings_in(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8") as file:
             lines = [line.rstrip("\n").lstrip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--env-file {path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--env-file {path}: {error.strerror}", remedy="name a file that is there") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--env-file {path}: not UTF-8, at byte {error.start}") from error
     return [line for line in lines if line and not line.startswith("#")]

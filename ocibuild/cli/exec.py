@@ -10,7 +10,7 @@ from ocibuild.cli.background import in_background
 from ocibuild.cli.common import check_streams, refused_options, session
 from ocibuild.cli.environment import environment, environment_options
 from ocibuild.cli.failures import report
-from ocibuild.errors import CannotStart
+from ocibuild.errors import CannotStart, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,8 @@ def exec_(ctx: click.Context, /, name: str, command: tuple[str, ...], **options:
     from ocibuild.containers.entering import ExecRequest
 
     check_streams(options)
+    if options["detach"] and (options["interactive"] or options["terminal"]):
+        raise UsageError("-d has no streams", remedy="leave out -i and -t")
     request = ExecRequest(
         command,
         env=environment(options["env_files"], options["env"]),

@@ -73,7 +73,10 @@ def run(ctx: click.Context, /, reference: str, command: tuple[str, ...], **optio
         if not options["detach"]:
             ctx.exit(run_it())
         # in a process of its own, which goes on when this one has printed the container's ID
-        container_id, status = in_background(lambda begun: run_it(lambda container: begun(container.id)))
+        has_input = request.interactive
+        container_id, status = in_background(
+            lambda begun: run_it(lambda container: begun(container.id)), has_input=has_input
+        )
     except CannotStart as error:
         ctx.exit(report(error, error.exit_status))
     if container_id:
@@ -96,7 +99,8 @@ def _request(command: tuple[str, ...], options: dict[str, Any]) -> RunRequest:
         connection=connections.get(options["network"], Connection.MACHINE),
         hostname=options["hostname"],
         mounts=(*map(parse_volume, options["volumes"]), *map(parse_mount, options["mounts"])),
-        interactive=options["interactive"],
+        # whoever is detached has nobody who types
+        interactive=options["interactive"] and not (options["detach"] and options["terminal"]),
         terminal=options["terminal"],
         read_only=options["read_only"],
         init=options["init"],

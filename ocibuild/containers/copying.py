@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ocibuild.archive import translating
 from ocibuild.errors import OcibuildError
 from ocibuild.fs import Root
 from ocibuild.layer.owners import RealOwners
@@ -46,11 +48,11 @@ def copy_out(root: Root, ownership: Ownership, path: str, to: str) -> None:
         raise OcibuildError(f"{final}: is no directory, and {path} is one")
     if not is_folder:
         _refuse_special(final)
-        with Root.open(above) as folder:
-            write_tree_entry(root, name, ownership, folder, os.path.basename(os.path.abspath(final)))
+        with translating(final), Root.open(above) as folder:
+            _write_whole(root, name, ownership, folder, os.path.basename(os.path.abspath(final)))
         return
     os.makedirs(final, exist_ok=True)
-    with root.open_directory(name or ".") as below, Root.open(final) as folder:
+    with translating(final), root.open_directory(name or ".") as below, Root.open(final) as folder:
         write_tree_folder(below, ownership, folder, keeps_owners=False)
 
 
@@ -90,6 +92,16 @@ def _followed(root: Root, name: str) -> tuple[str, os.stat_result]:
         return real, root.lstat(real)
     except OSError as error:
         raise OcibuildError(f"/{name}: {error.strerror} in the container") from error
+
+
+def _write_whole(root: Root, name: str, ownership: Ownership, folder: Root, to: str) -> None:
+    """Put a file into a folder, or nothing."""
+    try:
+        write_tree_entry(root, name, ownership, folder, to)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(to, dir_fd=folder.fd)
+        raise
 
 
 def _refuse_special(path: str) -> None:

@@ -70,6 +70,35 @@ def desk(shared: Program, busybox_base: str) -> Desk:
     return Desk(shared, image_id)
 
 
+def test_two_images_with_one_tag_are_told_apart_in_a_layout(desk: Desk) -> None:
+    """By their full names: of equal tags skopeo takes the first, and umoci none."""
+    skopeo = require_peer("skopeo")
+    desk.program.check("tag", "saved:1", "third:latest")
+    layout = desk.save("same-tags", "--format", "oci-dir", "other", "third", "team/saved:2")
+    entries = json.loads((layout / "index.json").read_text())["manifests"]
+    names = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries]
+    assert names == ["docker.io/library/other:latest", "docker.io/library/third:latest", "2"]
+    for name in ("other", "third"):
+        words = (skopeo, "inspect", "--config", f"oci:{layout}:docker.io/library/{name}:latest")
+        shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert ("echo other" in shown) == (name == "other")
+    desk.load("told-apart", "-i", layout)
+    found = desk.program.check("--root", desk.folder / "told-apart", "images", "--format", "{{.Repository}}:{{.Tag}}")
+    assert sorted(found.split()) == ["other:latest", "team/saved:2", "third:latest"]
+    desk.program.check("rmi", "third:latest")
+
+
+def test_a_stream_that_is_full_or_closed_is_said(desk: Desk) -> None:
+    for command, problem in (
+        ("save saved:1 > /dev/full", "standard output: No space left"),
+        ("load <&-", "standard input"),
+    ):
+        result = desk.program.user.run("sh", "-c", f"ocibuild {command}")
+        (line,) = [line for line in result.stderr.splitlines() if line and not line.startswith("#")]
+        assert result.returncode == 1
+        assert line.startswith(f"ocibuild: {problem}")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_saved_is_loaded_with_its_names(desk: Desk, form: str) -> None:
     path = desk.save(f"several-{form}", "--format", form, "saved:1", "other", "team/saved:2")

@@ -55,6 +55,15 @@ def test_files_of_a_build(shared: Program, image: str, context: str) -> None:
     assert document["image.name"] == "docker.io/library/commands:1"
 
 
+def test_no_id_of_an_earlier_build_is_left_where_one_fails(shared: Program) -> None:
+    ids = shared.user.home / "stale"
+    ids.write_text("sha256:0123")
+    shared.user.give(ids)
+    context = shared.context("failing", {"Dockerfile": "FROM scratch\nCOPY absent /\n"})
+    assert shared.try_build(context, "--iidfile", ids).status == 1
+    assert not ids.exists()
+
+
 def test_inspect_shows_what_docker_shows(shared: Program, image: str) -> None:
     shown = _inspect(shared, "commands:1")
     assert shown["Id"] == image

@@ -135,6 +135,12 @@ def test_containers_are_listed_the_newest_first(yard: Yard, name: str) -> None:
         assert yard.names("--filter", "exited=7") == [f"{name}-2"]
         assert name in yard.names("-a", "--filter", "ancestor=yard")
         assert yard.names("-a", "--filter", "ancestor=other") == []
+        image_id = yard.run("inspect", "--format", "{{.Id}}", "yard").strip()
+        for ancestor in ("yard:latest", image_id, image_id[7:19]):
+            assert name in yard.names("-a", "--filter", f"ancestor={ancestor}")
+        assert yard.names("-a", "--filter", f"name=^{name}$") == [name]
+        assert sorted(yard.names("-a", "--filter", f"name={name}.?2?$")) == [name, f"{name}-2"]
+        assert yard.names("-a", "-n", "0") == yard.names("-a", "-n", "-3") == yard.names("-a")
         assert yard.names("--filter", "status=running") == []
         table = yard.run("ps", "-a").splitlines()
         assert re.fullmatch(r"CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES", table[0])
@@ -268,6 +274,17 @@ def test_a_container_that_runs_is_committed(yard: Yard, name: str, way: tuple[st
     yard.run("exec", name, "touch", "/end")
     assert yard.run("wait", name) == "0\n"
     yard.run("rmi", "-f", f"{name}:1")
+
+
+def test_what_waits_for_input_in_the_background_waits(yard: Yard, name: str) -> None:
+    for options, number in (("-dit", 1), ("-di", 2), ("-dt", 3)):
+        running = f"{name}-{number}"
+        yard.run("run", options, "--entrypoint", "sh", "--name", running, "yard")
+        assert yard.run("exec", running, "echo", "inside") == "inside\n"
+        assert yard.state(running).startswith("Up ")
+        terminal = yard.run("exec", running, "readlink", "/proc/1/fd/0")
+        assert terminal.startswith("/dev/pts/") == ("t" in options)
+        yard.run("rm", "-f", running)
 
 
 def test_lines_of_a_log_are_those_that_were_written(yard: Yard, name: str) -> None:
@@ -528,7 +545,7 @@ def test_a_read_only_container_changes_what_is_mounted_alone(yard: Yard, snapsho
         "for file in /kept/file /new /etc/hosts /etc/resolv.conf; do (echo x >> $file) 2>/dev/null && echo $file; done;"
         "echo x > /dev/shm/x && echo x > /given/x && echo x > /scratch/x && pwd"
     )
-    given = ("-v", f"{folder}:/given", "--mount", "type=tmpfs,target=/scratch", "-w", "made/for/it")
+    given = ("-v", f"{folder}:/given", "--mount", "type=tmpfs,target=/scratch", "-w", "/made/for/it")
     shown = yard.run("run", "--rm", "--read-only", "--snapshotter", snapshotter, *given, "yard", script)
     assert shown == "/made/for/it\n"
     assert (folder / "x").read_text() == "x\n"

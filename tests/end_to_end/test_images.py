@@ -199,6 +199,18 @@ def test_a_name_is_removed_and_the_last_takes_the_image(shop: Shop) -> None:
     assert shop.run("rmi", "b:1", status=1) == "ocibuild: b:1: no such image in the store\n"
 
 
+def test_a_name_comes_before_an_id_that_begins_so(shop: Shop) -> None:
+    image_id, other = shop.build("a:1"), shop.build("b:1")
+    name = image_id[7:19]
+    shop.run("tag", "b:1", name)
+    assert shop.run("inspect", "--format", "{{.Id}}", name) == f"{other}\n"
+    shop.run("tag", name, "moved:1")
+    assert shop.run("inspect", "--format", "{{.Id}}", "moved:1") == f"{other}\n"
+    assert shop.run("rmi", name) == f"Untagged: {name}:latest\n"
+    assert sorted(shop.names()) == ["a:1", "b:1", "moved:1"]
+    assert shop.run("rmi", image_id[7:19]) == f"Untagged: a:1\nDeleted: {image_id}\n"
+
+
 def test_an_image_with_several_names_is_not_removed_by_its_id(shop: Shop) -> None:
     image_id = shop.build("a:1", "b:1")
     (line,) = shop.run("rmi", image_id[7:19], status=1).splitlines()

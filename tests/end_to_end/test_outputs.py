@@ -330,13 +330,14 @@ def test_a_build_that_cannot_be_repeated_is_told_by_its_first_difference(
     archive.unlink(missing_ok=True)
     rewriting = ",rewrite-timestamp=true" if bounded else ""
     words = ("-o", f"type=oci,dest={archive}{rewriting}", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
-    built = bench.program.try_build(context, "--verify-reproducible", *words)
+    built = bench.program.try_build(context, "--verify-reproducible", "-t", "unrepeatable:1", *words)
     assert built.status == 1
     (line,) = built.errors
     assert line.startswith("ocibuild: a second build is not the same image: layer 2 (RUN /bin/sh -c ")
     assert problem in line
     assert ("bound all times" in line) != bounded
     assert not archive.exists()
+    assert "unrepeatable" not in bench.program.check("images")
 
 
 def test_a_build_that_can_be_repeated_is_written(bench: Bench, busybox_base: str) -> None:
@@ -347,6 +348,7 @@ def test_a_build_that_can_be_repeated_is_written(bench: Bench, busybox_base: str
     built = bench.program.build(context, "--verify-reproducible", "-t", "repeatable:1", *words)
     assert archive.exists()
     assert len(built.stdout.split()) == 1
+    assert "repeatable" in bench.program.check("images")
     without = bench.program.try_build(context, "--verify-reproducible")
     assert without.status == 1
     assert "SOURCE_DATE_EPOCH and rewrite-timestamp=true" in without.errors[0]

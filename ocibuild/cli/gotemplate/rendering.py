@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ocibuild.cli.gotemplate.nodes import Command, Node, Operand, Pipeline
 
 
+_MAPS = frozenset({"Labels", "ExposedPorts", "Volumes", "Annotations"})
+"""Members whose own members are any, where all others are known: one that is missing has no value."""
+
+
 def render(nodes: Sequence[Node], value: object, functions: Mapping[str, Callable[..., object]]) -> str:
     """Return what a template gives for a value; raises UsageError where the value is not what it takes it for."""
     return "".join(_Rendering(value, functions).write(nodes, value))
@@ -136,7 +140,10 @@ class _Rendering:
 
 
 def _member(value: Any, names: Sequence[str]) -> object:
-    for name in names:
+    for before, name in zip(("", *names), names, strict=False):
+        if before in _MAPS and isinstance(value, dict | None):
+            value = (value or {}).get(name)
+            continue
         if not isinstance(value, dict):
             _fail(f"there is no member {name!r} in {written(value)[:80]}")
         if name not in value:

@@ -40,6 +40,7 @@ GIVES = {
     "an index": ("{{index .Config.Env 1}}", "WHO=you"),
     "an index by name": ('{{index .Config.Labels "with.dot"}}', "x"),
     "an index that is not there": ('[{{index .Config.Labels "absent"}}]', "[]"),
+    "a label that is not there": ("[{{.Config.Labels.absent}}]", "[<no value>]"),
     "an index in an index": ('{{index .Config "Env" 0}}', "PATH=/bin"),
     "a length": ("{{len .Config.Env}} {{len .Id}} {{len .Config.Labels}}", "2 23 3"),
     "a slice": ("{{slice .Id 7 11}}|{{slice .Config.Cmd 1}}", "0123|[-c echo]"),
