@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ocibuild.store import ImageFilter, Item, ListedImage, Pruning, RemovedImage, StoredImage
 
 
+_ALGORITHMS = frozenset({"sha256", "sha512"})
+
+
 class LocalImages(SessionBase):
     """See ``Session``."""
 
@@ -56,6 +59,9 @@ class LocalImages(SessionBase):
         """Give an image of the store one more name; raise NotInStore, UsageError for a name with a digest."""
         if destination.tag is None:
             raise UsageError(f"{destination.familiar()}: a tag cannot be a digest", remedy="give NAME:TAG")
+        if destination.familiar_name() in _ALGORITHMS:
+            problem = f"{destination.familiar()}: it would be taken for a digest"
+            raise InvalidReference(problem, remedy="take another name")
         self.store.tags.set(destination, self._descriptor(source))
 
     def inspect(self, name: str) -> dict[str, Any]:

@@ -121,9 +121,20 @@ def _check_path(path: str, name: str, text: str) -> None:
     if _path().fullmatch(path.lower()):
         raise InvalidReference(f"{text!r}: a repository name must be lower case", remedy=f"try {name.lower()!r}")
     raise InvalidReference(
-        f"{text!r} is not an image reference",
+        f"{text!r} is not an image reference: {_broken_rule(path, text)}",
         remedy="one looks like alpine:3.20 or registry.example:5000/team/app@sha256:…",
     )
+
+
+def _broken_rule(path: str, text: str) -> str:
+    if "://" in text:
+        return "it has no scheme"
+    if len(text.split()) != 1:
+        return "it has spaces"
+    broken = next((part for part in path.split("/") if not _path().fullmatch(part)), path)
+    if not broken:
+        return "a part between slashes is empty"
+    return f"{broken!r} may have a-z and 0-9, and between them '.', '_', '__' and dashes"
 
 
 def _check_domain(domain: str, text: str) -> None:

@@ -204,6 +204,7 @@ def test_a_name_comes_before_an_id_that_begins_so(shop: Shop) -> None:
     name = image_id[7:19]
     shop.run("tag", "b:1", name)
     assert shop.run("inspect", "--format", "{{.Id}}", name) == f"{other}\n"
+    assert "would be taken for a digest" in shop.run("tag", name, "sha256:abcd", status=1)
     shop.run("tag", name, "moved:1")
     assert shop.run("inspect", "--format", "{{.Id}}", "moved:1") == f"{other}\n"
     assert shop.run("rmi", name) == f"Untagged: {name}:latest\n"

@@ -11,6 +11,23 @@ DIGEST = str(Digest.of(b""))
 
 
 @pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("http://x/y", "it has no scheme"),
+        ("a b", "it has spaces"),
+        (" ", "it has spaces"),
+        ("a//b", "a part between slashes is empty"),
+        ("team/a_.b", "'a_.b' may have a-z and 0-9, and between them '.', '_', '__' and dashes"),
+        ("-a", "'-a' may have"),
+    ],
+)
+def test_the_rule_that_a_name_breaks_is_told(text: str, rule: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        Reference.parse(text)
+    assert caught.value.message.startswith(f"{text!r} is not an image reference: {rule}")
+
+
+@pytest.mark.parametrize(
     ("text", "full", "familiar"),
     [
         ("alpine", "docker.io/library/alpine:latest", "alpine:latest"),
