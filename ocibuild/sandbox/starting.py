@@ -10,6 +10,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
+from ocibuild.errors import OcibuildError
 from ocibuild.sandbox import syscalls
 from ocibuild.sandbox.binfmt import Handlers
 from ocibuild.sandbox.channel import close_inherited, receive
@@ -21,7 +22,7 @@ from ocibuild.sandbox.landlock import scope
 from ocibuild.sandbox.machine_program import StatusReport, become_program
 from ocibuild.sandbox.spare import Spare, await_request
 from ocibuild.sandbox.specs import EntrySpec, Expected, ProgramSpec, StepSpec, load_spec
-from ocibuild.sandbox.step import Beginning, become
+from ocibuild.sandbox.step import Beginning, become, begin
 from ocibuild.values import dataclass
 
 if TYPE_CHECKING:
@@ -192,7 +193,10 @@ def _fork_spare(like: StepSpec) -> Spare:
     """Fork a process for a step, or a keeper that has one itself."""
 
     def wait_for_step(line: socket.socket) -> None:
-        beginning = Beginning.make(like)
+        try:
+            beginning = Beginning.make(like)
+        except (OSError, OcibuildError) as error:  # whoever has the step hears of it
+            _tell_of(error, await_request(line))
         request = await_request(line)
         spec = load_spec(request.read())
         assert isinstance(spec, StepSpec)
@@ -210,6 +214,15 @@ def _fork_spare(like: StepSpec) -> Spare:
         _keep(spec, request, spare, spawner)
 
     return Spare.fork(_kind(like), 0, wait_for_keeper)
+
+
+def _tell_of(problem: OSError | OcibuildError, request: Request) -> NoReturn:
+    """Tell the channel of a request what went wrong before it came."""
+
+    def fail() -> None:
+        raise problem
+
+    begin(fail, request.channel)
 
 
 def _start_step(spec: FirstSpec, request: Request, spare: Spare | None) -> Child:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocibuild.errors import SandboxError
 from ocibuild.executor import Connection
+from ocibuild.sandbox.step import Beginning
 from tests.support.lab import LONELY, in_lab, needs_busybox, needs_root
 from tests.support.processes import descendants, wait_until
 
@@ -70,6 +74,30 @@ def test_a_step_that_was_expected_runs_in_the_process_that_waited(tmp_path: Path
 
     waited, ran = in_lab(tmp_path, work, uid=uid)
     assert ran == waited
+
+
+@users
+def test_what_a_process_lacks_that_waited_is_told_by_the_step(tmp_path: Path, uid: int | None) -> None:
+    """However early the step comes: its request may be there before the process has failed."""
+
+    def refuse() -> None:
+        def make(_spec: object) -> Beginning:
+            time.sleep(0.3)
+            raise OSError(errno.EPERM, "mqueue refused")
+
+        Beginning.make = make  # type: ignore[method-assign,assignment]
+
+    def work(made: Lab) -> list[str]:
+        said = []
+        for pause in (0, 1):
+            made.executor.expect()
+            time.sleep(pause)
+            with pytest.raises(SandboxError) as caught:
+                made.sh("true")
+            said.append(caught.value.message)
+        return said
+
+    assert in_lab(tmp_path, work, uid=uid, before=refuse) == ["mqueue refused"] * 2
 
 
 @users
