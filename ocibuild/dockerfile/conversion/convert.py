@@ -46,7 +46,8 @@ def convert(dockerfile: Dockerfile, options: Options, resolve: ImageResolver) ->
         config=replace(built.config.config, labels={**built.config.config.labels, **options.labels}),
         history=(*built.config.history, *missing_entries(built.vertex, built.unrecorded, created)),
     )
-    return Target(built.vertex, config, argument_warnings(dockerfile, options.build_args))
+    warnings = (*argument_warnings(dockerfile, options.build_args), *conversion.stages.anew_warnings(options.anew))
+    return Target(built.vertex, config, warnings)
 
 
 def _platform(found: Platform, options: Options) -> Platform:

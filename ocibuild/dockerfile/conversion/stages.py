@@ -203,23 +203,31 @@ class Stages:
 
     def target(self, name: str | None) -> int:
         """Return the index of the stage to build; an unknown one raises DockerfileError, which names the known ones."""
-        return self._find(name, "target stage") if name else len(self.planned) - 1
+        if not name:
+            return len(self.planned) - 1
+        index = self._index(name)
+        if index is None:
+            raise DockerfileError(
+                f"target stage {name!r} could not be found: {self._known()}",
+                remedy=did_you_mean(name, self._by_name),
+                location=SourceRange(self._file, 1, 1),
+            )
+        return index
 
     def anew(self, names: Sequence[str]) -> frozenset[int]:
-        """Return the stages whose steps are to be made anew; raises DockerfileError as ``target()`` does."""
-        return frozenset(self._find(name, "--no-cache-filter: stage") for name in names)
+        """Return the stages whose steps are to be made anew, of those names that a stage has."""
+        return frozenset(index for name in names if (index := self._index(name)) is not None)
 
-    def _find(self, name: str, subject: str) -> int:
+    def anew_warnings(self, names: Sequence[str]) -> list[str]:
+        """Return what is to be said of names that no stage has: as with docker the others count."""
+        unknown = [name for name in names if self._index(name) is None]
+        return [f"--no-cache-filter: there is no stage {name!r}: {self._known()}" for name in unknown]
+
+    def _index(self, name: str) -> int | None:
         index = self._by_name.get(name.lower())
-        if index is not None:
-            return index
-        if _INDEX.fullmatch(name) and 0 <= int(name) < len(self.planned):
+        if index is None and _INDEX.fullmatch(name) and 0 <= int(name) < len(self.planned):
             return int(name)
-        raise DockerfileError(
-            f"{subject} {name!r} could not be found: {self._known()}",
-            remedy=did_you_mean(name, self._by_name),
-            location=SourceRange(self._file, 1, 1),
-        )
+        return index
 
     def _known(self) -> str:
         names = [planned.stage.start.name or str(planned.stage.index) for planned in self.planned]
