@@ -76,7 +76,8 @@ def _with_slots(cls: Any, names: Collection[str]) -> Any:
     """Return a class like this one, whose instances have room for their fields alone."""
     body = {name: value for name, value in vars(cls).items() if name not in names and name not in _OF_CLASSES}
     inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("__dataclass_fields__", ())}
-    made = type(cls)(cls.__name__, cls.__bases__, {**body, "__slots__": tuple(set(names) - inherited)})
+    own = tuple(name for name in names if name not in inherited)
+    made = type(cls)(cls.__name__, cls.__bases__, {**body, "__slots__": own})
     made.__qualname__ = cls.__qualname__
     return made
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from ocibuild.sandbox import Running
 
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 PASSED_ON = frozenset(
     {
         *_ENDING,
-        *(signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPWR),
+        *(signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGPWR),
         *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
     }
 )

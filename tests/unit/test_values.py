@@ -81,6 +81,7 @@ def test_a_class_of_ours_behaves_as_one_of_the_standard_library(make: Any) -> No
     assert [found.name for found in dataclasses.fields(make)] == ["name", "size", "parts", "notes", "hidden"]
     assert copy.copy(other) == pickle.loads(pickle.dumps(other)) == other
     assert not hasattr(one, "__dict__")
+    assert vars(make)["__slots__"] == ("name", "size", "parts", "notes", "hidden")
     with pytest.raises(FrozenInstanceError):
         one.name = "b"
     with pytest.raises(FrozenInstanceError):
@@ -121,6 +122,7 @@ def test_what_changes_has_no_hash_and_what_is_not_given_is_made() -> None:
 def test_fields_of_both_are_given_where_one_stands_on_another() -> None:
     one = Below("a", depth=2)
     assert (one.name, one.size, one.depth, one.label) == ("a", 3, 2, "none")
+    assert vars(Below)["__slots__"] == ("depth", "label")
     with pytest.raises(TypeError):
         Below("a", 1, [], {}, "h", 2)  # type: ignore[call-arg]
 
