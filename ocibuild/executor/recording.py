@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.executor.terminal import write_all
 from ocibuild.graph import Stream, format_time
+from ocibuild.sandbox import start_deaf
 from ocibuild.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def recorded(log: Log) -> Iterator[tuple[int, int]]:
             ours.append(_End(reading, stream))
             theirs.append(writing)
         thread = threading.Thread(target=_pass_on, args=(ours, log), name="log")
-        thread.start()
+        start_deaf(thread)
         cleanup.callback(thread.join)
         for writing in theirs:
             cleanup.callback(os.close, writing)

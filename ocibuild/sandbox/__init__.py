@@ -1,6 +1,7 @@
 """System calls, namespaces, mounts, and the spawner: the only place that talks to the kernel beyond ``os``."""
 
 from ocibuild.sandbox.accounts import read_accounts, user_of_image
+from ocibuild.sandbox.deaf import start_deaf
 from ocibuild.sandbox.door import knock, open_door
 from ocibuild.sandbox.foreign import Emulator, Foreign, Handler
 from ocibuild.sandbox.identity import Identity, IDs, enter, stay
@@ -52,6 +53,7 @@ __all__ = [
     "open_door",
     "read_accounts",
     "refuse_where_steps_are_refused",
+    "start_deaf",
     "stay",
     "user_of_image",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.errors import OcibuildError, SandboxError
 from ocibuild.sandbox.channel import explained, tell
+from ocibuild.sandbox.deaf import start_deaf
 from ocibuild.sandbox.request import Outside, Request
 from ocibuild.sandbox.spawner import start_over
 from ocibuild.sandbox.specs import EntrySpec
@@ -44,7 +45,7 @@ def open_door(path: str, spawner: Spawner, admitted: Admission | None = None) ->
         listening.listen()
         porter = _Porter(listening, spawner, admitted)
         thread = threading.Thread(target=porter.attend, name="door", daemon=True)
-        thread.start()
+        start_deaf(thread)
         try:
             yield
         finally:

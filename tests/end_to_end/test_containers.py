@@ -9,11 +9,12 @@ import secrets
 import signal
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.processes import kill_all, mounts_below, processes_with, wait_until
+from tests.support.processes import descendants, kill_all, mounts_below, processes_with, wait_until
 from tests.support.screen import on_a_terminal
 
 if TYPE_CHECKING:
@@ -415,6 +416,24 @@ def test_a_container_is_ended_with_the_runner_in_front(yard: Yard, name: str) ->
     assert process.wait(10) == 9
     assert process.communicate()[0] == "up\n"
     assert yard.state(name).startswith("Exited (9) ")
+
+
+def test_two_signals_at_once_are_both_heard(yard: Yard, name: str) -> None:
+    """None is for another thread, while the main one waits in the kernel and has one already."""
+    process = yard.program.start("run", "--name", name, "yard", "echo up; while :; do sleep 0.05; done")
+    wait_until(lambda: name in yard.names() and yard.run("logs", name) == "up\n")
+    (runner,) = (one for one in descendants(process.pid) if len(os.listdir(f"/proc/{one}/task")) > 1)
+    both = 1 << signal.SIGTERM - 1 | 1 << signal.SIGINT - 1
+    others = [one for one in Path(f"/proc/{runner}/task").iterdir() if one.name != str(runner)]
+    assert len(others) == 2
+    for one in others:
+        blocked = re.search("SigBlk:\t([0-9a-f]+)", (one / "status").read_text())
+        assert blocked is not None
+        assert int(blocked[1], 16) & both == both
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(runner, number)
+    assert process.communicate(timeout=10)[0] == "up\n"
+    assert process.returncode == 137
 
 
 def test_files_are_copied_out(yard: Yard, name: str) -> None:
