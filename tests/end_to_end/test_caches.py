@@ -256,6 +256,7 @@ def test_what_a_cache_cannot_give_after_all_is_run(ocibuild: Program, busybox_ba
     built = ocibuild.build(app, "-t", "made", "--cache-from", f"type=local,src={folder}", root=there)
     assert len(built.ran("RUN")) == 3
     assert len(_warnings(built, "steps run instead")) == 1
+    assert "not cached: the cache that has its result could not give it" in built.stderr
     assert _shown(ocibuild, there, "made", "/out").endswith("hello\n")
     assert "valid" in ocibuild.check("--root", there, "validate", "made")
 
@@ -380,6 +381,16 @@ def test_a_cache_of_another_tool_has_nothing_for_us(ocibuild: Program, busybox_b
     name, app = f"{cache.address}/team/app:1", _app(ocibuild, busybox_base)
     ocibuild.build(app, "-t", name, "--push", root=_elsewhere(ocibuild))
     assert len(ocibuild.build(app, "--cache-from", name, root=_elsewhere(ocibuild)).ran("RUN")) == 3
+
+
+def test_a_cache_that_has_nothing_is_a_warning(ocibuild: Program, busybox_base: str, cache: Service) -> None:
+    """Its name may be wrong."""
+    names = (f"{cache.address}/team/misspelt", str(ocibuild.user.home / "misspelt"))
+    specs = (f"type=registry,ref={names[0]}", f"type=local,src={names[1]}")
+    words = [word for spec in specs for word in ("--cache-from", spec)]
+    built = ocibuild.build(_app(ocibuild, busybox_base), *words, root=_elsewhere(ocibuild))
+    assert len(_warnings(built, f"the cache {names[0]}:latest has nothing for this build")) == 1
+    assert len(_warnings(built, f"the cache {names[1]} has nothing for this build")) == 1
 
 
 def test_a_folder_that_is_no_cache_is_a_warning(ocibuild: Program, busybox_base: str) -> None:
